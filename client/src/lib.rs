@@ -1,0 +1,20 @@
+//! Sordino on the device: from playback events to one vector that may leave it.
+//!
+//! | stage | in | out | where |
+//! |---|---|---|---|
+//! | check | [`event::PlaybackEvent`] | [`quality::ValidEvent`] | [`quality`] |
+//! | sessions | [`quality::ValidEvent`] | [`session::Session`] | [`session`] |
+//! | label | [`quality::ValidEvent`] | [`label::WeakLabel`] | [`label`] |
+//! | examples | [`label::WeakLabel`] | [`example::Labelled`] | [`example`] |
+//! | hold out | [`example::Labelled`] | [`holdout::Split`] | [`holdout`] |
+//! | take part | examples and plan | [`sordino_shared::privacy::Noised`] | [`train`] |
+//!
+//! Nothing here reads a clock, a disk or the network: the host gives events and the time, and takes the vector.
+
+pub mod event;
+pub mod example;
+pub mod holdout;
+pub mod label;
+pub mod quality;
+pub mod session;
+pub mod train;

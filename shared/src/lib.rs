@@ -1,0 +1,24 @@
+//! What a Sordino device and its coordinator must agree on, bit by bit.
+//!
+//! No I/O, no clock, no threads of its own and no global state: every function here takes values and gives values, so
+//! that the phone, the server, the simulator and the tests run the same code.
+//!
+//! The data's way, stage by stage (the stages before `Example` are in `sordino-client`):
+//!
+//! | stage | in | out | where |
+//! |---|---|---|---|
+//! | statistics | [`model::Example`] | [`workload::Statistics`] | [`workload`] |
+//! | clip | [`workload::Statistics`] | [`privacy::Clipped`] | [`privacy::clip`] |
+//! | round | [`privacy::Clipped`] | [`privacy::Rounded`] | [`privacy::encode`] |
+//! | noise | [`privacy::Rounded`] | [`privacy::Noised`] | [`privacy::noise`] |
+//! | add | [`privacy::Noised`] | [`privacy::Sum`] | [`privacy::sum`] |
+//! | learn | [`privacy::Sum`] | [`model::Model`] | [`workload`] |
+
+pub mod evaluate;
+pub mod ids;
+pub mod linalg;
+pub mod model;
+pub mod plan;
+pub mod privacy;
+pub mod random;
+pub mod workload;

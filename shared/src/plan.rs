@@ -1,0 +1,286 @@
+//! The round plan: all public parameters of one round, fixed before any device takes part.
+//!
+//! An invalid plan cannot be built. A device checks nothing twice: what it holds is valid.
+
+use crate::privacy::{Adjacency, Mode};
+use thiserror::Error;
+
+/// Names one block of the flat vector that a device sends, and how the round's privacy is shared out to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlockLayout {
+    /// The block's name, for reports.
+    pub name: &'static str,
+    /// Rows of the block.
+    pub rows: usize,
+    /// Values a row.
+    pub width: usize,
+    /// The L2 norm that one device's block may have.
+    pub clip: f64,
+    /// The block's share of the round's rho, relative to the other blocks' shares.
+    pub share: f64,
+}
+
+impl BlockLayout {
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.rows * self.width
+    }
+
+    /// Whether the block has no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One block of a valid plan.
+#[derive(Clone, Debug)]
+pub struct BlockPlan {
+    /// What is sent.
+    pub layout: BlockLayout,
+    /// gamma: the width of the integer grid, in value units.
+    pub grid: f64,
+    /// floor(B^2): the largest squared integer norm that may leave rounding, in grid units squared.
+    pub bound_squared: u64,
+    /// Variance of each device's noise in grid units squared, a whole number; 0 where the plan asks for no noise.
+    pub local_variance: u64,
+    /// The block's share of rho, what one device spends on it in one round; infinite where there is no noise.
+    pub rho: f64,
+}
+
+impl BlockPlan {
+    /// Standard deviation of the noise on a sum with `devices` noise shares in it, in value units.
+    pub fn sum_deviation(&self, devices: usize) -> f64 {
+        (self.local_variance as f64 * devices as f64).sqrt() * self.grid
+    }
+}
+
+/// What a plan is made from.
+#[derive(Clone, Debug)]
+pub struct PlanRequest {
+    /// Who adds the noise.
+    pub mode: Mode,
+    /// Devices in one sum: the cohort.
+    pub cohort: usize,
+    /// The share of the cohort, in (0, 1], that is sure to be honest and to survive: only its noise counts.
+    pub honest_fraction: f64,
+    /// zCDP budget of the round; `None` for a round without noise, which promises nothing.
+    pub rho: Option<f64>,
+    /// The blocks.
+    pub blocks: Vec<BlockLayout>,
+    /// Scales the noise of the sum, for a simulation in which few devices stand for many. Devices refuse all but 1.
+    pub simulated_noise_scale: f64,
+}
+
+/// A valid plan of one round.
+#[derive(Clone, Debug)]
+pub struct RoundPlan {
+    mode: Mode,
+    cohort: usize,
+    blocks: Vec<BlockPlan>,
+    bits: u32,
+    rho: Option<f64>,
+}
+
+/// Why a plan cannot be built.
+#[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A cohort of none.
+    #[error("a cohort needs at least one device")]
+    EmptyCohort,
+    /// A block without values, or with a clip that bounds nothing.
+    #[error("block '{0}' needs at least one value, a positive finite clip and a positive share")]
+    Block(&'static str),
+    /// The budget is not a positive number.
+    #[error("rho must be positive and finite, not {0}")]
+    Budget(f64),
+    /// A share outside (0, 1], or a noise scale that is not positive.
+    #[error("{name} must be in (0, {most}], not {value}")]
+    Fraction {
+        /// Which parameter.
+        name: &'static str,
+        /// Its upper end.
+        most: f64,
+        /// What was given.
+        value: f64,
+    },
+    /// The sum would not fit the integers used.
+    #[error("the sum of block '{block}' needs {bits} bits, more than {MAX_BITS}: use a smaller cohort")]
+    Range {
+        /// The block that asks for most.
+        block: &'static str,
+        /// Bits that it needs.
+        bits: u32,
+    },
+}
+
+impl RoundPlan {
+    /// Checks the request and computes grid, bound, noise and modulus of each block (docs/privacy.md, section 2).
+    pub fn new(request: PlanRequest) -> Result<Self, Error> {
+        if request.cohort == 0 {
+            return Err(Error::EmptyCohort);
+        }
+        let fraction = request.honest_fraction;
+        if !(fraction > 0.0 && fraction <= 1.0) {
+            return Err(Error::Fraction { name: "honest_fraction", most: 1.0, value: fraction });
+        }
+        let scale = request.simulated_noise_scale;
+        if !(scale > 0.0 && scale.is_finite()) {
+            return Err(Error::Fraction { name: "simulated_noise_scale", most: f64::MAX, value: scale });
+        }
+        if let Some(rho) = request.rho.filter(|rho| !(*rho > 0.0 && rho.is_finite())) {
+            return Err(Error::Budget(rho));
+        }
+        let shares: f64 = request.blocks.iter().map(|b| b.share).sum();
+        let mut blocks = Vec::with_capacity(request.blocks.len());
+        for layout in &request.blocks {
+            let valid = !layout.is_empty() && layout.clip > 0.0 && layout.clip.is_finite() && layout.share > 0.0;
+            if !valid {
+                return Err(Error::Block(layout.name));
+            }
+            blocks.push(plan_block(layout.clone(), layout.share / shares, &request));
+        }
+        let bits = blocks.iter().map(|block| (bits_needed(block, request.cohort), block.layout.name)).max();
+        let (bits, block) = bits.unwrap_or((1, "none"));
+        if bits > MAX_BITS {
+            return Err(Error::Range { block, bits });
+        }
+        Ok(Self { mode: request.mode, cohort: request.cohort, blocks, bits, rho: request.rho })
+    }
+
+    /// Who adds the noise.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Devices in one sum.
+    pub fn cohort(&self) -> usize {
+        self.cohort
+    }
+
+    /// The blocks of a device's vector, in order.
+    pub fn blocks(&self) -> &[BlockPlan] {
+        &self.blocks
+    }
+
+    /// b: sums are integers modulo 2^b.
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// The zCDP budget that one device spends in this round.
+    pub fn rho(&self) -> Option<f64> {
+        self.rho
+    }
+
+    /// Values in a device's vector.
+    pub fn values(&self) -> usize {
+        self.blocks.iter().map(|b| b.layout.len()).sum()
+    }
+}
+
+fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest) -> BlockPlan {
+    let length = layout.len() as f64;
+    let widest = 2.0 * layout.clip * (GRID_INFLATION / length).sqrt();
+    let Some(rho) = request.rho else {
+        // Without noise the grid alone sets the error of rounding: make it fine.
+        let grid = widest / NOISELESS_REFINEMENT;
+        let bound_squared = rounding_bound(layout.clip / grid, length);
+        return BlockPlan { layout, grid, bound_squared, local_variance: 0, rho: f64::INFINITY };
+    };
+    let rho = rho * share;
+    // A first bound at the widest grid only chooses the grid; the noise then follows from the bound of that grid.
+    let noise_shares = noise_shares(request);
+    let deviation = |norm: f64| request.mode.adjacency().factor() * norm / (2.0 * rho).sqrt();
+    let local = deviation(layout.clip) * request.simulated_noise_scale / noise_shares.sqrt();
+    let grid = widest.min(local / LEAST_DEVIATION);
+    let bound_squared = rounding_bound(layout.clip / grid, length);
+    let in_grid_units = deviation((bound_squared as f64).sqrt()) * request.simulated_noise_scale / noise_shares.sqrt();
+    // Rounded up: the noise is never less than the budget asks for.
+    let local_variance = in_grid_units.powi(2).ceil() as u64;
+    BlockPlan { layout, grid, bound_squared, local_variance, rho }
+}
+
+// How many devices' noise is sure to be in the sum.
+fn noise_shares(request: &PlanRequest) -> f64 {
+    match request.mode {
+        Mode::Local => 1.0,
+        Mode::Secure | Mode::Central => (request.cohort as f64 * request.honest_fraction).floor().max(1.0),
+    }
+}
+
+/// floor(B^2) after conditional randomised rounding of a vector of norm `scaled_clip` in `length` values
+/// (Kairouz, Liu and Steinke 2021, with beta = e^(-1/2)).
+pub fn rounding_bound(scaled_clip: f64, length: f64) -> u64 {
+    let everywhere = (scaled_clip + length.sqrt()).powi(2);
+    let likely = scaled_clip.powi(2) + length / 4.0 + (scaled_clip + length.sqrt() / 2.0);
+    everywhere.min(likely).floor() as u64
+}
+
+// All devices aligned on one coordinate, plus the noise's tail for 2^-20 over the whole vector.
+fn bits_needed(block: &BlockPlan, cohort: usize) -> u32 {
+    let aligned = cohort as f64 * (block.bound_squared as f64).sqrt();
+    let noise = (block.local_variance as f64 * cohort as f64).sqrt();
+    let tails = (2.0 * (f64::from(1 << 20) * 2.0 * block.layout.len() as f64).ln()).sqrt();
+    let range = 2.0 * (aligned + tails * noise) + 1.0;
+    range.log2().ceil() as u32
+}
+
+// 2 sqrt(0.01 / length): rounding then lengthens the clip by half a percent (PRIVACY: section 2 of docs/privacy.md).
+const GRID_INFLATION: f64 = 0.01;
+const NOISELESS_REFINEMENT: f64 = 64.0;
+// At 16 grid units and more the sum of discrete Gaussians cannot be told from one (tau < 1e-1000), and rounding the
+// variance up to a whole number adds less than 0.4 %.
+const LEAST_DEVIATION: f64 = 16.0;
+/// The widest sums that the accumulators hold with room to spare.
+pub const MAX_BITS: u32 = 62;
+
+/// The adjacency of the claim that a plan in this mode makes.
+pub fn adjacency(plan: &RoundPlan) -> Adjacency {
+    plan.mode.adjacency()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> PlanRequest {
+        PlanRequest {
+            mode: Mode::Secure,
+            cohort: 1000,
+            honest_fraction: 0.9,
+            rho: Some(0.1),
+            blocks: vec![BlockLayout { name: "rows", rows: 100, width: 8, clip: 1.0, share: 1.0 }],
+            simulated_noise_scale: 1.0,
+        }
+    }
+
+    #[test]
+    fn the_honest_noise_alone_keeps_the_budget() {
+        let plan = RoundPlan::new(request()).expect("a valid plan");
+        let block = &plan.blocks()[0];
+        let honest_variance = block.local_variance as f64 * 900.0;
+        let rho = block.bound_squared as f64 / (2.0 * honest_variance);
+        assert!(rho <= 0.1 && rho > 0.0995, "{rho}");
+        assert!(block.bound_squared as f64 * block.grid.powi(2) < 1.02);
+    }
+
+    #[test]
+    fn local_plans_carry_the_whole_noise_on_each_device() {
+        let plan = RoundPlan::new(PlanRequest { mode: Mode::Local, ..request() }).expect("a valid plan");
+        let block = &plan.blocks()[0];
+        // Replace-one: twice the bound.
+        let rho = 4.0 * block.bound_squared as f64 / (2.0 * block.local_variance as f64);
+        assert!(rho <= 0.1 && rho > 0.0995, "{rho}");
+    }
+
+    #[test]
+    fn what_cannot_hold_is_refused() {
+        assert_eq!(RoundPlan::new(PlanRequest { cohort: 0, ..request() }).err(), Some(Error::EmptyCohort));
+        assert_eq!(RoundPlan::new(PlanRequest { rho: Some(0.0), ..request() }).err(), Some(Error::Budget(0.0)));
+        assert!(RoundPlan::new(PlanRequest { honest_fraction: 0.0, ..request() }).is_err());
+        let mut empty = request();
+        empty.blocks[0].clip = f64::NAN;
+        assert_eq!(RoundPlan::new(empty).err(), Some(Error::Block("rows")));
+    }
+}

@@ -1,0 +1,96 @@
+//! What a history of releases costs: pure functions, the same on the device, at the coordinator and in the simulator.
+//!
+//! - [`gaussian`]: compositions of *continuous* Gaussians, exactly (Balle and Wang 2018).
+//! - [`zcdp`]: concentrated DP (Bun and Steinke 2016), which discrete Gaussian sums satisfy, and its conversion
+//!   (Canonne, Kamath and Steinke 2020).
+//!
+//! Each returns an epsilon that is never below the true one of the mechanism it is stated for. [`Claim`] says which of
+//! the two holds for a mode.
+
+pub mod gaussian;
+pub mod zcdp;
+
+use super::{Adjacency, Mode};
+use serde::Serialize;
+use thiserror::Error;
+
+/// A target (epsilon, delta) that makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Target {
+    epsilon: f64,
+    delta: f64,
+}
+
+/// Why a target makes no sense.
+#[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// Epsilon is not a positive finite number.
+    #[error("epsilon must be a positive number, not {0}: try 2, or `inf` for a run without noise")]
+    Epsilon(f64),
+    /// Delta is not inside (0, 1).
+    #[error("delta must lie between 0 and 1, not {0}: try 1e-6")]
+    Delta(f64),
+}
+
+impl Target {
+    /// Checks that epsilon is positive and finite and delta inside (0, 1).
+    pub fn new(epsilon: f64, delta: f64) -> Result<Self, Error> {
+        if !(epsilon > 0.0 && epsilon.is_finite()) {
+            return Err(Error::Epsilon(epsilon));
+        }
+        if !(delta > 0.0 && delta < 1.0) {
+            return Err(Error::Delta(delta));
+        }
+        Ok(Self { epsilon, delta })
+    }
+
+    /// The target's epsilon.
+    pub fn epsilon(self) -> f64 {
+        self.epsilon
+    }
+
+    /// The target's delta.
+    pub fn delta(self) -> f64 {
+        self.delta
+    }
+
+    /// The largest rho whose zCDP conversion stays within the target.
+    ///
+    /// All three modes add discrete noise, so all are accounted this way; the continuous curve would be an estimate.
+    pub fn rho(self) -> f64 {
+        zcdp::rho(self.epsilon, self.delta)
+    }
+}
+
+/// A privacy claim in words and numbers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Claim {
+    /// Epsilon that the claim is made with, by zCDP.
+    pub epsilon: f64,
+    /// The claim's delta.
+    pub delta: f64,
+    /// The zCDP budget spent by one device over all releases.
+    pub rho: f64,
+    /// What the same noise would cost were it continuous (Balle and Wang): a lower figure, not claimed.
+    pub epsilon_if_continuous: f64,
+    /// The neighbouring relation.
+    pub adjacency: Adjacency,
+    /// Against whom.
+    pub mode: Mode,
+}
+
+impl Claim {
+    /// The claim for a device that has spent `rho` in all.
+    pub fn new(rho: f64, delta: f64, mode: Mode) -> Self {
+        let noise_multiplier = (0.5 / rho).sqrt();
+        Self {
+            epsilon: zcdp::epsilon(rho, delta),
+            delta,
+            rho,
+            epsilon_if_continuous: gaussian::epsilon(&[noise_multiplier], delta),
+            adjacency: mode.adjacency(),
+            mode,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Stage: clip. In: [`Statistics`]. Out: [`Clipped`].
+
+use crate::plan::RoundPlan;
+use crate::workload::{Block, Statistics};
+
+/// A device's vector in which each block's L2 norm is at most the plan's clip, up to floating-point rounding.
+///
+/// The promise does not lean on that rounding: the integer check in [`super::Rounded`] is exact.
+#[derive(Clone, Debug)]
+pub struct Clipped {
+    blocks: Vec<Block>,
+    shortened: Vec<bool>,
+}
+
+impl Clipped {
+    /// Clips each block to its norm. A block with a value that is not finite becomes zero, and so says nothing.
+    pub fn new(statistics: Statistics, plan: &RoundPlan) -> Self {
+        assert_eq!(statistics.blocks.len(), plan.blocks().len(), "a workload's blocks are its plan's blocks");
+        let mut blocks = statistics.blocks;
+        let mut shortened = Vec::with_capacity(blocks.len());
+        for (block, block_plan) in blocks.iter_mut().zip(plan.blocks()) {
+            let norm = block.values().iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+            let clip = block_plan.layout.clip;
+            if !norm.is_finite() {
+                block.values_mut().fill(0.0);
+            } else if norm > clip {
+                let scale = (clip / norm) as f32;
+                block.values_mut().iter_mut().for_each(|v| *v *= scale);
+            }
+            shortened.push(norm > clip);
+        }
+        Self { blocks, shortened }
+    }
+
+    /// The clipped blocks.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// For each block, whether it was longer than its clip.
+    pub fn shortened(&self) -> &[bool] {
+        &self.shortened
+    }
+}

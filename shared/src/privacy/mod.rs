@@ -1,0 +1,56 @@
+//! The private sum: clip, round, noise, add, decode; and what it costs.
+
+pub mod accountant;
+mod clip;
+mod encode;
+mod noise;
+mod sum;
+
+pub use clip::Clipped;
+pub use encode::{Rounded, decode};
+pub use noise::{ExactNoise, NoiseError, NoiseSource, Noised};
+pub use sum::Sum;
+
+use serde::{Deserialize, Serialize};
+
+/// Who adds the noise, and so against whom the epsilon holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Devices add shares of discrete Gaussian noise under a mask: holds against the coordinator too.
+    Secure,
+    /// The coordinator is trusted to add the noise: holds against readers of the model only.
+    Central,
+    /// Each device adds all the noise by itself: holds with no trust in anybody.
+    Local,
+}
+
+impl Mode {
+    /// The neighbouring relation that a claim in this mode is made for.
+    pub fn adjacency(self) -> Adjacency {
+        match self {
+            Self::Secure | Self::Central => Adjacency::ZeroOut,
+            Self::Local => Adjacency::ReplaceOne,
+        }
+    }
+}
+
+/// Which data sets count as neighbours. Always of devices, never of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Adjacency {
+    /// One device's vector is replaced by zeros: the sensitivity is the clip.
+    ZeroOut,
+    /// One device's vector is replaced by any other: the sensitivity is twice the clip.
+    ReplaceOne,
+}
+
+impl Adjacency {
+    /// Sensitivity in clips.
+    pub fn factor(self) -> f64 {
+        match self {
+            Self::ZeroOut => 1.0,
+            Self::ReplaceOne => 2.0,
+        }
+    }
+}

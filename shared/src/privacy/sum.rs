@@ -1,0 +1,78 @@
+//! Stage: add. In: [`Noised`] vectors. Out: one [`Sum`] modulo 2^b.
+//!
+//! Integer addition modulo a power of two is associative and commutative, so any order and any number of threads give
+//! the same bits; pairwise masks, once they are there, cancel in the same arithmetic.
+
+use super::{Noised, Rounded};
+use crate::plan::RoundPlan;
+
+/// A running sum of devices' vectors, one dense vector a block, in wrapping 64-bit integers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    blocks: Vec<Vec<i64>>,
+    widths: Vec<usize>,
+    devices: usize,
+}
+
+impl Sum {
+    /// An empty sum in the plan's shape.
+    pub fn new(plan: &RoundPlan) -> Self {
+        let blocks = plan.blocks().iter().map(|block| vec![0; block.layout.len()]).collect();
+        let widths = plan.blocks().iter().map(|block| block.layout.width).collect();
+        Self { blocks, widths, devices: 0 }
+    }
+
+    /// Devices in the sum.
+    pub fn devices(&self) -> usize {
+        self.devices
+    }
+
+    /// Adds one device's vector.
+    pub fn add(&mut self, noised: &Noised) {
+        self.devices += 1;
+        for (sum, block) in self.blocks.iter_mut().zip(noised.blocks()) {
+            add_all(sum, block);
+        }
+    }
+
+    /// Adds one device's vector before its noise, for simulations that draw the noise of the whole sum at once.
+    pub fn add_rounded(&mut self, rounded: &Rounded) {
+        self.devices += 1;
+        for ((sum, block), &width) in self.blocks.iter_mut().zip(rounded.blocks()).zip(&self.widths) {
+            match &block.rows {
+                None => sum.iter_mut().zip(&block.values).for_each(|(s, &v)| *s = s.wrapping_add(i64::from(v))),
+                Some(rows) => {
+                    for (&row, values) in rows.iter().zip(block.values.chunks_exact(width)) {
+                        let start = row as usize * width;
+                        let row = &mut sum[start..start + width];
+                        row.iter_mut().zip(values).for_each(|(s, &v)| *s = s.wrapping_add(i64::from(v)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds another sum of the same plan.
+    pub fn merge(&mut self, other: &Self) {
+        self.devices += other.devices;
+        for (sum, block) in self.blocks.iter_mut().zip(&other.blocks) {
+            add_all(sum, block);
+        }
+    }
+
+    /// The blocks as they stand, for adding noise to the whole sum in simulations and in `central` mode.
+    pub fn blocks_mut(&mut self) -> &mut [Vec<i64>] {
+        &mut self.blocks
+    }
+
+    /// The blocks' residues in [0, 2^b).
+    pub fn residues(&self, plan: &RoundPlan) -> Vec<Vec<i64>> {
+        let mask = (1i64 << plan.bits()) - 1;
+        // In two's complement the low b bits of a wrapped sum are the sum modulo 2^b.
+        self.blocks.iter().map(|block| block.iter().map(|v| v & mask).collect()).collect()
+    }
+}
+
+fn add_all(sum: &mut [i64], values: &[i64]) {
+    sum.iter_mut().zip(values).for_each(|(s, &v)| *s = s.wrapping_add(v));
+}

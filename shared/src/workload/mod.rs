@@ -1,0 +1,87 @@
+//! Workloads: what is learnt from a private sum, both halves side by side.
+//!
+//! A workload is one type with the device's half (examples in, vector out) and the coordinator's half (sum in, next
+//! state out). The rest of the system knows nothing of what a vector means.
+
+mod factors;
+mod popularity;
+mod sgd;
+mod subspace;
+
+pub use factors::Factors;
+pub use popularity::{Popularity, PopularityEstimate};
+pub use sgd::{GradientDescent, GradientSettings};
+pub use subspace::Subspace;
+
+use crate::model::{Example, Solver};
+use crate::plan::BlockLayout;
+use rand_core::Rng;
+
+/// One block of a device's vector.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Block {
+    /// All values, row by row.
+    Dense(Vec<f32>),
+    /// Some rows in ascending order, all others being zero. Only the *encoded* vector is dense: on the device the zero
+    /// rows need no arithmetic before their noise.
+    Rows {
+        /// The rows, ascending, each once.
+        rows: Vec<u32>,
+        /// Their values, row by row.
+        values: Vec<f32>,
+    },
+}
+
+impl Block {
+    /// The values that are there.
+    pub fn values(&self) -> &[f32] {
+        match self {
+            Self::Dense(values) | Self::Rows { values, .. } => values,
+        }
+    }
+
+    /// The values, to be scaled.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        match self {
+            Self::Dense(values) | Self::Rows { values, .. } => values,
+        }
+    }
+
+    /// The rows that are there, where not all are.
+    pub fn rows(&self) -> Option<&[u32]> {
+        match self {
+            Self::Dense(_) => None,
+            Self::Rows { rows, .. } => Some(rows),
+        }
+    }
+}
+
+/// A device's vector before it is clipped, one entry a block of the workload's layout. Never leaves the device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// The blocks.
+    pub blocks: Vec<Block>,
+}
+
+/// What one device brings to a round.
+pub struct Device<'a> {
+    /// Its positive examples, each track once, in ascending order of tracks.
+    pub examples: &'a [Example],
+    /// What it keeps from one round to the next; empty in the first.
+    pub memory: &'a mut Vec<f32>,
+    /// Room for its solver.
+    pub solver: &'a mut Solver,
+}
+
+/// A use of the private sum.
+pub trait Workload: Sync {
+    /// The blocks of a device's vector.
+    fn layout(&self) -> Vec<BlockLayout>;
+
+    /// The device's half. The result may have any norm; clipping comes after.
+    fn contribute(&self, device: Device<'_>, rng: &mut impl Rng) -> Statistics;
+
+    /// The coordinator's half: learns from the decoded sum (one vector a block) of `devices` devices. `deviations` holds
+    /// the standard deviation of the noise in each block, in value units.
+    fn apply(&mut self, sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64);
+}
