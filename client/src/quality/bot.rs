@@ -124,7 +124,7 @@ mod tests {
         let uneven = |i: i64| i * 60 + (i * i * 7919) % 47;
         assert_eq!(verdict((0..40).map(|i| (i as u32, i * 180, 170.0, Play))), vec![BotRule::Metronome]);
         assert_eq!(verdict((0..60).map(|i| (1, uneven(i), 20.0, Play))), vec![BotRule::Loop]);
-        assert!(verdict((0..400).map(|i| (i as u32, i * 8 + i % 5, 2.0, Skip))).contains(&BotRule::SkipStorm));
+        assert!(verdict((0..900).map(|i| (i as u32, i * 5 + i % 3, 2.0, Skip))).contains(&BotRule::SkipStorm));
         assert!(verdict((0..1300).map(|i| (i as u32 % 900, uneven(i), 60.0, Play))).contains(&BotRule::NeverPauses));
         assert!(verdict((0..300).map(|i| (i as u32, uneven(i), 600.0, Play))).contains(&BotRule::MoreThanADay));
     }

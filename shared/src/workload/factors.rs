@@ -82,8 +82,12 @@ impl Workload for Factors {
         Statistics { blocks: vec![Block::Rows { rows, values }, Block::Dense(pack(&x, weight))] }
     }
 
-    fn apply(&mut self, mut sum: Vec<Vec<f64>>, deviations: &[f64], _devices: f64) {
+    fn apply(&mut self, mut sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
         let (tracks, d) = (self.model.tracks(), self.model.dimensions());
+        // A round of some of the devices is scaled to all that the popularity speaks of.
+        let scale = self.popularity.devices / devices.max(1.0);
+        sum.iter_mut().flatten().for_each(|v| *v *= scale);
+        let deviations = [deviations[0] * scale, deviations[1] * scale];
         let moments = unpack(&sum.swap_remove(1), d);
         let rows = Array2::from_shape_vec((tracks, d), sum.swap_remove(0)).expect("the layout's shape");
         let (mut eigenvalues, axes) = symmetric_eigen(&moments);
@@ -211,7 +215,7 @@ mod tests {
             })
             .collect();
         let h = Hyperparameters { full_weight_tracks: 4.0, ..Hyperparameters::default() };
-        let mut popularity = PopularityEstimate { tracks: vec![0.0; tracks], total_weight: 0.0 };
+        let mut popularity = PopularityEstimate { tracks: vec![0.0; tracks], total_weight: 0.0, devices: 20.0 };
         for listener in &listeners {
             let w = h.device_weight(listener);
             popularity.total_weight += w;

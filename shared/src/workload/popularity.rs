@@ -25,6 +25,8 @@ pub struct PopularityEstimate {
     pub tracks: Vec<f64>,
     /// The sum of all devices' weights, positive.
     pub total_weight: f64,
+    /// Devices in the release.
+    pub devices: f64,
 }
 
 impl Popularity {
@@ -60,7 +62,8 @@ impl Workload for Popularity {
         let tracks = positive_means(&sum.swap_remove(0), deviations[0]);
         // With hardly any device left standing the total may drown: then every device counts as a light one.
         let least = 1e-3 * devices / self.hyperparameters.full_weight_tracks.sqrt();
-        self.estimate = Some(PopularityEstimate { tracks, total_weight: total.max(least).max(f64::MIN_POSITIVE) });
+        let total_weight = total.max(least).max(f64::MIN_POSITIVE);
+        self.estimate = Some(PopularityEstimate { tracks, total_weight, devices });
     }
 }
 
