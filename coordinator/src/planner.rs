@@ -6,7 +6,7 @@
 //! the participation ratio of the private popularity once it is known. The spectra of a new fleet are not known: the
 //! plan prints a range over two reference catalogues and decides by their geometric mean.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sordino_shared::privacy::Mode;
 
 /// What is known of a fleet and what its operator asks for.
@@ -33,7 +33,7 @@ pub struct Fleet {
 }
 
 /// A training, planned.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// d.
     pub dimensions: usize,
@@ -107,8 +107,7 @@ pub fn stands_out(schedule: &Schedule, spectrum: &[f64], popularity: &[f64], sha
     if schedule.noise_floor == 0.0 {
         return true;
     }
-    let floor =
-        subspace_floor(schedule.noise_floor / share.sqrt(), participation(popularity), schedule.dimensions);
+    let floor = subspace_floor(schedule.noise_floor / share.sqrt(), participation(popularity), schedule.dimensions);
     spectrum.first().is_some_and(|&first| first > floor * GUARD)
 }
 
@@ -202,11 +201,7 @@ mod tests {
     fn shares_add_up_and_choices_are_kept() {
         for rounds in [1, 2, 3, 10] {
             for rho in [None, Some(0.1)] {
-                let schedule = Schedule::new(&Fleet {
-                    rounds: Some(rounds),
-                    dimensions: Some(8),
-                    ..fleet(100, rho)
-                });
+                let schedule = Schedule::new(&Fleet { rounds: Some(rounds), dimensions: Some(8), ..fleet(100, rho) });
                 assert_eq!((schedule.rounds(), schedule.dimensions), (rounds, 8));
                 assert!((schedule.shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
             }

@@ -1,1 +1,19 @@
-//! x
+//! Whole federations in one process, by the code that devices and the coordinator run.
+//!
+//! Data ([`loaders`] or the synthetic [`world`]) becomes a [`population`] of devices; [`federation`] runs rounds over it;
+//! [`methods`] are what can be compared; [`evaluation`] measures; [`report`] shows.
+
+pub mod cli;
+pub mod dataset;
+pub mod error;
+pub mod evaluation;
+pub mod experiment;
+pub mod federation;
+pub mod loaders;
+pub mod methods;
+pub mod output;
+pub mod population;
+pub mod progress;
+pub mod report;
+pub mod scenario;
+pub mod world;

@@ -1,10 +1,10 @@
 //! Signs of a machine behind the play button. Each is a named rule with a score; a flagged device keeps its vector.
 
 use super::ValidEvent;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BotRule {
     /// More than 24 hours of music in one day.
@@ -20,7 +20,7 @@ pub enum BotRule {
 }
 
 /// What the rules say of a device.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BotVerdict {
     /// The rules that were broken, each with its score: how many times over its limit.
     pub broken: Vec<(BotRule, f64)>,

@@ -5,7 +5,7 @@ mod bot;
 pub use bot::{BotRule, BotVerdict};
 
 use crate::event::{EventKind, PlaybackEvent, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// An event that passed every check, in order of time among its device's events.
@@ -20,7 +20,7 @@ impl ValidEvent {
 }
 
 /// Why an event was turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rejection {
     /// The track is not in the catalogue.
@@ -29,7 +29,7 @@ pub enum Rejection {
     BadNumber,
     /// A track of length zero.
     ZeroLength,
-    /// Listened longer than 1.1 lengths and 5 seconds (a replay: twice that).
+    /// Listened longer than 1.1 lengths and 5 seconds (a replay: fifty times that, more of which the loop rule calls a bot).
     LongerThanTrack,
     /// Before 1990: a clock that was never set.
     ClockTooEarly,
@@ -58,7 +58,7 @@ impl Rejection {
 }
 
 /// What became of a device's events.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Events seen.
     pub seen: u64,
@@ -137,7 +137,7 @@ fn fault(event: &PlaybackEvent, checks: &Checks) -> Option<Rejection> {
 }
 
 fn too_long(event: &PlaybackEvent) -> bool {
-    let passes = if event.kind == EventKind::Replay { 2.0 } else { 1.0 };
+    let passes = if event.kind == EventKind::Replay { MOST_REPLAYS } else { 1.0 };
     match (event.seconds_listened, event.track_seconds) {
         (Some(listened), Some(length)) => listened > passes * (1.1 * length + 5.0),
         _ => false,
@@ -147,6 +147,8 @@ fn too_long(event: &PlaybackEvent) -> bool {
 // 1990-01-01, before any of the services that record such events.
 const EARLIEST: Timestamp = Timestamp(631_152_000_000);
 const DAY_SECONDS: f64 = 86_400.0;
+// A replay counts the passes of one sitting; short tracks go round often.
+const MOST_REPLAYS: f32 = 50.0;
 const DUPLICATE_SECONDS: f64 = 2.0;
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use crate::random::below;
 use rand_core::Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A mean with its 95 % percentile interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The mean; 0 over nobody.
     pub mean: f64,

@@ -146,7 +146,8 @@ mod tests {
     }
 
     fn workload(d: usize) -> Subspace {
-        let popularity = PopularityEstimate { tracks: (1..=30).map(f64::from).collect(), total_weight: 5.0, devices: 40.0 };
+        let popularity =
+            PopularityEstimate { tracks: (1..=30).map(f64::from).collect(), total_weight: 5.0, devices: 40.0 };
         let content = Array2::zeros((30, 0));
         let prior = Prior::new(&popularity.tracks, &content);
         Subspace::new(&popularity, &content, prior, d, &mut ChaCha8Rng::seed_from_u64(3))

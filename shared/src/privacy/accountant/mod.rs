@@ -11,7 +11,7 @@ pub mod gaussian;
 pub mod zcdp;
 
 use super::{Adjacency, Mode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A target (epsilon, delta) that makes sense.
@@ -64,7 +64,7 @@ impl Target {
 }
 
 /// A privacy claim in words and numbers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     /// Epsilon that the claim is made with, by zCDP.
     pub epsilon: f64,

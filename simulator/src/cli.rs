@@ -1,0 +1,318 @@
+//! The command line.
+
+use crate::error::{Error, Result};
+use crate::experiment;
+use crate::federation::Fidelity;
+use crate::methods::{self, Method};
+use crate::output::{self, Results};
+use crate::population::Protocol;
+use crate::report;
+use crate::scenario::{Auto, Epsilon, Scenario};
+use crate::world::calibration::{Profile, table};
+use clap::{Args, Parser, Subcommand};
+use sordino_shared::model::Model;
+use sordino_shared::privacy::Mode;
+use sordino_shared::privacy::accountant::Target;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "sordino-simulator", version, about = "Federated music recommendation under privacy, simulated.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one experiment: data in, federated model and report out.
+    Run(Box<RunArgs>),
+    /// Run several scenarios and show them side by side.
+    Compare(CompareArgs),
+    /// Write the report of a finished run again.
+    Report {
+        /// The run's folder.
+        folder: PathBuf,
+    },
+    /// Say what a fleet can hope to learn, before it spends anything.
+    Plan(PlanArgs),
+    /// Compare the synthetic world with real listening.
+    World {
+        /// The real set, as KIND:PATH.
+        #[arg(long)]
+        against: String,
+        /// Seed of the world.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+#[derive(Args, Default)]
+struct RunArgs {
+    /// KIND:PATH with KIND kuairand, movielens, lastfm, ncf or csv; the synthetic world without it.
+    #[arg(long)]
+    data: Option<String>,
+    /// How test tracks are chosen and ranked.
+    #[arg(long, value_enum)]
+    protocol: Option<Protocol>,
+    /// The method.
+    #[arg(long, value_enum)]
+    method: Option<Method>,
+    /// Dimensions: a number or `auto`.
+    #[arg(long)]
+    dim: Option<Auto>,
+    /// Embedding rounds: a number or `auto`.
+    #[arg(long)]
+    rounds: Option<Auto>,
+    /// Epsilon of the whole training for one device, or `inf`.
+    #[arg(long, allow_negative_numbers = true)]
+    epsilon: Option<Epsilon>,
+    /// Delta.
+    #[arg(long, allow_negative_numbers = true)]
+    delta: Option<f64>,
+    /// How many devices the simulated ones stand for.
+    #[arg(long)]
+    population: Option<usize>,
+    /// Devices in one secure cohort.
+    #[arg(long)]
+    cohort: Option<usize>,
+    /// Who adds the noise.
+    #[arg(long, value_parser = parse_mode)]
+    mode: Option<Mode>,
+    /// One draw of noise for a sum, or one for each device.
+    #[arg(long, value_enum)]
+    fidelity: Option<Fidelity>,
+    /// Seed of everything.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Threads; all cores where 0.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// A scenario's file; flags win over it.
+    #[arg(long)]
+    scenario: Option<PathBuf>,
+    /// Folder for config, metrics, model and report.
+    #[arg(long, default_value = "sordino-out")]
+    out: PathBuf,
+    /// Methods to compare with, or `none`.
+    #[arg(long)]
+    baselines: Option<String>,
+    /// A file for the figures as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Epsilons for the curve of privacy against quality, or `none`.
+    #[arg(long)]
+    curve: Option<String>,
+}
+
+#[derive(Args)]
+struct CompareArgs {
+    /// Scenario files.
+    #[arg(required = true)]
+    scenarios: Vec<PathBuf>,
+    /// Folder for the reports.
+    #[arg(long, default_value = "sordino-compare")]
+    out: PathBuf,
+    /// A file for the figures as JSON: an object with one entry a scenario.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct PlanArgs {
+    /// Devices that take part.
+    #[arg(long, default_value_t = 100_000)]
+    population: usize,
+    /// Devices in one secure cohort.
+    #[arg(long, default_value_t = 10_000)]
+    cohort: usize,
+    /// Tracks in the catalogue.
+    #[arg(long, default_value_t = 4000)]
+    tracks: usize,
+    /// Epsilons to look at.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8")]
+    epsilon: Vec<f64>,
+    /// Delta.
+    #[arg(long, default_value_t = 1e-6)]
+    delta: f64,
+    /// Whether tracks have content features.
+    #[arg(long)]
+    content: bool,
+}
+
+/// Parses the arguments, does what they say, and turns errors into one sentence and an exit code.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => run(&args),
+        Command::Compare(args) => compare(&args),
+        Command::Report { folder } => rewrite_report(&folder),
+        Command::Plan(args) => plan(&args),
+        Command::World { against, seed } => world(&against, seed),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(args: &RunArgs) -> Result<()> {
+    let scenario = args.scenario()?;
+    output::check_folder(&args.out)?;
+    let (results, model) = experiment::run(&scenario)?;
+    write(&args.out, &results, model.as_ref())?;
+    if let Some(path) = &args.json {
+        output::write_whole(path, format!("{:#}\n", results.to_json()).as_bytes())?;
+    }
+    print!("{}", report::text(&results));
+    println!("\nreport: {}", args.out.join("report.html").display());
+    Ok(())
+}
+
+fn write(folder: &Path, results: &Results, model: Option<&Model>) -> Result<()> {
+    let mut lines = String::new();
+    for (name, method) in &results.methods {
+        for round in &method.rounds {
+            lines.push_str(&format!("{}\n", serde_json::json!({ "method": name, "round": round })));
+        }
+        lines.push_str(&format!("{}\n", serde_json::json!({ "method": name, "measured": method.measured })));
+    }
+    let results_json = serde_json::to_vec_pretty(results).expect("results have a form in JSON");
+    let mut files = vec![
+        ("config.toml", results.scenario.to_toml().into_bytes()),
+        ("metrics.jsonl", lines.into_bytes()),
+        (output::RESULTS, results_json),
+        ("report.html", report::page(results).into_bytes()),
+    ];
+    if let Some(model) = model {
+        files.push(("model.bin", model.to_bytes()));
+    }
+    output::write_folder(folder, &files)
+}
+
+fn compare(args: &CompareArgs) -> Result<()> {
+    output::check_folder(&args.out)?;
+    let mut all = Vec::new();
+    for path in &args.scenarios {
+        let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        eprintln!("{name} ...");
+        all.push((name, experiment::run(&Scenario::read(path)?)?.0));
+    }
+    if let Some(path) = &args.json {
+        let entries: serde_json::Map<_, _> = all.iter().map(|(name, r)| (name.clone(), r.to_json())).collect();
+        output::write_whole(path, format!("{:#}\n", serde_json::Value::Object(entries)).as_bytes())?;
+    }
+    let results = serde_json::to_vec_pretty(&all).expect("results have a form in JSON");
+    let files = [(output::RESULTS, results), ("report.html", report::comparison_page(&all).into_bytes())];
+    output::write_folder(&args.out, &files)?;
+    print!("{}", report::comparison_text(&all));
+    println!("\nreport: {}", args.out.join("report.html").display());
+    Ok(())
+}
+
+fn rewrite_report(folder: &Path) -> Result<()> {
+    let results = output::read_folder(folder)?;
+    let path = folder.join("report.html");
+    output::write_whole(&path, report::page(&results).as_bytes())?;
+    print!("{}", report::text(&results));
+    println!("\nreport: {}", path.display());
+    Ok(())
+}
+
+fn plan(args: &PlanArgs) -> Result<()> {
+    if args.population == 0 || args.cohort == 0 || args.tracks == 0 {
+        return Err(Error::input("--population, --cohort and --tracks must be at least 1"));
+    }
+    println!(
+        "{} devices in cohorts of {}, {} tracks{}, delta {:e}",
+        args.population,
+        args.cohort,
+        args.tracks,
+        if args.content { " with content" } else { "" },
+        args.delta
+    );
+    let scenario = Scenario { population: Some(args.population), cohort: args.cohort, ..Scenario::default() };
+    for &epsilon in &args.epsilon {
+        let target = Target::new(epsilon, args.delta).map_err(|e| Error::input(e.to_string()))?;
+        let federation = crate::federation::Federation {
+            mode: scenario.mode,
+            fidelity: scenario.fidelity,
+            noise_from: scenario.noise_from,
+            population: args.population,
+            cohort: args.cohort.min(args.population),
+            honest_fraction: scenario.honest_fraction,
+            devices_per_round: None,
+            seed: 0,
+        };
+        let schedule = methods::schedule(&federation, args.tracks, args.content, Some(target.rho()), None, None);
+        println!("epsilon {epsilon}:");
+        schedule.reasons.iter().for_each(|reason| println!("  {reason}"));
+    }
+    Ok(())
+}
+
+fn world(against: &str, seed: u64) -> Result<()> {
+    let real = crate::loaders::load(against)?;
+    let ours = experiment::dataset(&Scenario { seed, ..Scenario::default() })?;
+    let name = against.split(':').next().unwrap_or(against);
+    print!("{}", table(&Profile::of(&ours), &Profile::of(&real), name));
+    Ok(())
+}
+
+impl RunArgs {
+    fn scenario(&self) -> Result<Scenario> {
+        let mut scenario = match &self.scenario {
+            Some(path) => Scenario::read(path)?,
+            None => Scenario::default(),
+        };
+        fn set<T: Clone>(field: &mut T, flag: &Option<T>) {
+            if let Some(value) = flag {
+                *field = value.clone();
+            }
+        }
+        set(&mut scenario.data, &self.data);
+        set(&mut scenario.protocol, &self.protocol);
+        set(&mut scenario.method, &self.method);
+        set(&mut scenario.dim, &self.dim);
+        set(&mut scenario.rounds, &self.rounds);
+        set(&mut scenario.epsilon, &self.epsilon);
+        set(&mut scenario.cohort, &self.cohort);
+        set(&mut scenario.mode, &self.mode);
+        set(&mut scenario.fidelity, &self.fidelity);
+        set(&mut scenario.seed, &self.seed);
+        set(&mut scenario.threads, &self.threads);
+        scenario.delta = self.delta.or(scenario.delta);
+        scenario.population = self.population.or(scenario.population);
+        if let Some(names) = &self.baselines {
+            scenario.baselines = parse_list(names, |name| {
+                <Method as clap::ValueEnum>::from_str(name, false)
+                    .map_err(|_| format!("there is no baseline '{name}': choose from popularity, ials, fedmf, or none"))
+            })?;
+        }
+        if let Some(epsilons) = &self.curve {
+            scenario.curve = parse_list(epsilons, |text| {
+                text.parse().map_err(|_| format!("'{text}' in --curve is not a number: give epsilons, or none"))
+            })?;
+        }
+        scenario.check()?;
+        Ok(scenario)
+    }
+}
+
+fn parse_list<T>(text: &str, parse: impl Fn(&str) -> std::result::Result<T, String>) -> Result<Vec<T>> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    text.split(',').map(|part| parse(part.trim()).map_err(Error::input)).collect()
+}
+
+fn parse_mode(text: &str) -> std::result::Result<Mode, String> {
+    match text {
+        "secure" => Ok(Mode::Secure),
+        "central" => Ok(Mode::Central),
+        "local" => Ok(Mode::Local),
+        _ => Err("choose secure, central or local".to_owned()),
+    }
+}

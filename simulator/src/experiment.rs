@@ -1,0 +1,388 @@
+//! One run from beginning to end: data, population, methods, results.
+
+use crate::dataset::{Dataset, Source};
+use crate::error::{Error, Result};
+use crate::evaluation::{self, Part, evaluate};
+use crate::federation::Federation;
+use crate::loaders;
+use crate::methods::{self, IalsSettings, Method, RoundLog, Scorer, Trained};
+use crate::output::{CurvePoint, MethodResult, Results, peak_memory, reset_peak_memory};
+use crate::population::Population;
+use crate::scenario::{Auto, Epsilon, Scenario};
+use crate::world::World;
+use ndarray::Array2;
+use sordino_coordinator::planner::Schedule;
+use sordino_shared::model::{Example, Model, Solver};
+use sordino_shared::privacy::Mode;
+use sordino_shared::privacy::accountant::{Claim, Target};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Runs a scenario; the main method's model comes with the results.
+pub fn run(scenario: &Scenario) -> Result<(Results, Option<Model>)> {
+    scenario.check()?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(scenario.threads)
+        .build()
+        .map_err(|e| Error::input(format!("--threads {} cannot be started: {e}", scenario.threads)))?;
+    pool.install(|| Experiment::new(scenario)?.run())
+}
+
+/// The data set of a scenario.
+pub fn dataset(scenario: &Scenario) -> Result<Dataset> {
+    if scenario.data != "synthetic" {
+        return loaders::load(&scenario.data);
+    }
+    let world = World::new(scenario.world.clone(), scenario.seed);
+    Ok(Dataset {
+        name: "synthetic".into(),
+        track_names: world.catalogue().names(),
+        content: world.content(),
+        dated: true,
+        now: world.now(),
+        fixed_test: None,
+        passed_over: Vec::new(),
+        source: Source::World(Box::new(world)),
+    })
+}
+
+struct Experiment<'a> {
+    scenario: &'a Scenario,
+    dataset: Dataset,
+    population: Population,
+    content: Array2<f64>,
+    federation: Federation,
+    target: Option<Target>,
+}
+
+impl<'a> Experiment<'a> {
+    fn new(scenario: &'a Scenario) -> Result<Self> {
+        let policy = scenario.policy()?;
+        let dataset = dataset(scenario)?;
+        let population = Population::build(&dataset, &policy, scenario.protocol, scenario.seed)?;
+        if let Auto::Given(d) = scenario.dim
+            && d > population.tracks
+        {
+            return Err(Error::input(format!(
+                "--dim {d} is more than the catalogue's {} tracks: choose fewer dimensions",
+                population.tracks
+            )));
+        }
+        let devices = scenario.population.unwrap_or(population.devices());
+        if devices < population.devices() {
+            return Err(Error::input(format!(
+                "--population {devices} is fewer than the {} devices simulated: it says how many they stand for",
+                population.devices()
+            )));
+        }
+        let federation = Federation {
+            mode: scenario.mode,
+            fidelity: scenario.fidelity,
+            noise_from: scenario.noise_from,
+            population: devices,
+            cohort: scenario.cohort.min(devices),
+            honest_fraction: scenario.honest_fraction,
+            devices_per_round: scenario.devices_per_round,
+            seed: scenario.seed,
+        };
+        let target = scenario.target(devices)?;
+        let content = methods::content_of(&dataset);
+        Ok(Self { scenario, dataset, population, content, federation, target })
+    }
+
+    fn run(&self) -> Result<(Results, Option<Model>)> {
+        let schedule = self.schedule(self.rho(), self.scenario.method == Method::Sordino);
+        let mut order: Vec<Method> = vec![self.scenario.method];
+        order.extend(self.scenario.baselines.iter().filter(|&&b| b != self.scenario.method));
+        let mut done = BTreeMap::new();
+        let (mut model, mut rho_spent, mut rounds) = (None, None, 0);
+        for &method in &order {
+            let (result, trained) = self.method(method, &schedule)?;
+            if method == self.scenario.method
+                && let Some(trained) = trained
+            {
+                rounds = trained.rounds.iter().filter(|r| r.kind != "popularity").count();
+                rho_spent = trained.rho_spent;
+                model = Some(trained.model);
+            }
+            done.insert(method.name().to_owned(), result);
+        }
+        if let Some(world) = self.dataset.world() {
+            done.insert("truth".to_owned(), self.truth(world)?);
+        }
+        let claim = match (rho_spent, self.target) {
+            (Some(rho), Some(target)) => Some(Claim::new(rho, target.delta(), self.scenario.mode)),
+            _ => None,
+        };
+        let curve = self.curve(&done)?;
+        let mut popularity = self.population.popularity();
+        popularity.sort_by(|a, b| b.total_cmp(a));
+        let mut history_classes = vec![0u64; 14];
+        for device in 0..self.population.devices() {
+            let tracks = self.population.train.of(device).len() as u32;
+            history_classes[(u32::BITS - tracks.leading_zeros()).min(13) as usize] += 1;
+        }
+        let results = Results {
+            scenario: self.scenario.clone(),
+            notes: self.notes(claim.as_ref(), &done),
+            devices: self.population.devices(),
+            tracks: self.population.tracks,
+            examples: self.population.train.total(),
+            population: self.federation.population,
+            threads: rayon::current_num_threads(),
+            rounds,
+            model_sha256: model.as_ref().map(Model::sha256),
+            claim,
+            schedule: (self.scenario.method == Method::Sordino).then_some(schedule),
+            summary: self.population.summary.clone(),
+            passed_over: self.dataset.passed_over.clone(),
+            history_classes,
+            popularity,
+            methods: done,
+            curve,
+        };
+        Ok((results, model))
+    }
+
+    fn rho(&self) -> Option<f64> {
+        self.target.map(Target::rho)
+    }
+
+    fn schedule(&self, rho: Option<f64>, rounds_apply: bool) -> Schedule {
+        let rounds = if rounds_apply { self.scenario.rounds.given() } else { None };
+        methods::schedule(
+            &self.federation,
+            self.population.tracks,
+            self.content.ncols() > 0,
+            rho,
+            self.scenario.dim.given(),
+            rounds,
+        )
+    }
+
+    fn method(&self, method: Method, schedule: &Schedule) -> Result<(MethodResult, Option<Trained>)> {
+        reset_peak_memory();
+        let start = Instant::now();
+        let dimensions = self.dimensions(schedule);
+        let watch = |scorer: &dyn Scorer| self.validation(scorer);
+        match method {
+            Method::Sordino => {
+                let trained = methods::train_sordino(
+                    &self.federation,
+                    &self.population,
+                    &self.content,
+                    schedule.clone(),
+                    self.rho(),
+                    self.scenario.model,
+                    &watch,
+                )?;
+                let settings = schedule.reasons.join("; ");
+                let result = self.result(&trained.model, trained.seconds, Some(&trained), settings)?;
+                Ok((result, Some(trained)))
+            }
+            Method::Fedmf => {
+                let rounds = match self.scenario.method {
+                    Method::Fedmf => self.scenario.rounds.given().unwrap_or(FEDMF_ROUNDS),
+                    _ => FEDMF_ROUNDS,
+                };
+                let (scorer, trained) = methods::train_fedmf(
+                    &self.federation,
+                    &self.population,
+                    dimensions,
+                    rounds,
+                    self.rho(),
+                    self.scenario.fedmf,
+                    &watch,
+                )?;
+                let settings = format!("d = {dimensions}, {rounds} rounds");
+                Ok((self.result(&scorer, trained.seconds, Some(&trained), settings)?, Some(trained)))
+            }
+            Method::Ials => {
+                let settings = self.tune_ials(dimensions)?;
+                let start = Instant::now();
+                let factors = methods::train_ials(&self.population, dimensions, settings, self.scenario.seed);
+                let words = format!(
+                    "central; d = {dimensions}, a0 = {}, ridge = {}, {} iterations, tuned on validation tracks",
+                    settings.background, settings.ridge, settings.iterations
+                );
+                Ok((self.result(&factors, start.elapsed().as_secs_f64(), None, words)?, None))
+            }
+            Method::Popularity => {
+                let model = methods::train_popularity(&self.population);
+                let seconds = start.elapsed().as_secs_f64();
+                Ok((self.result(&model, seconds, None, "central, without noise".into())?, None))
+            }
+        }
+    }
+
+    // The dimensions of the baselines: what Sordino plans, or would plan without noise.
+    fn dimensions(&self, schedule: &Schedule) -> usize {
+        match schedule.dimensions {
+            0 => self.schedule(None, false).dimensions,
+            d => d,
+        }
+    }
+
+    fn result(
+        &self,
+        scorer: &dyn Scorer,
+        seconds: f64,
+        trained: Option<&Trained>,
+        settings: String,
+    ) -> Result<MethodResult> {
+        let peak_rss_bytes = peak_memory();
+        let measured = evaluate(&self.population, scorer, &self.scenario.evaluation(Part::Test))?;
+        Ok(MethodResult {
+            measured,
+            seconds_training: seconds,
+            device_updates_per_second: trained.map(|t| t.updates as f64 / seconds.max(1e-9)),
+            peak_rss_bytes,
+            rounds: trained.map_or(Vec::new(), |t| t.rounds.clone()),
+            settings,
+        })
+    }
+
+    fn validation(&self, scorer: &dyn Scorer) -> Option<f64> {
+        if !self.scenario.measure_rounds || self.population.validation.total() == 0 {
+            return None;
+        }
+        let mut settings = self.scenario.evaluation(Part::Validation);
+        settings.most_listeners = settings.most_listeners.min(VALIDATION_LISTENERS);
+        self.ndcg(scorer, &settings).ok()
+    }
+
+    fn ndcg(&self, scorer: &dyn Scorer, settings: &evaluation::Settings) -> Result<f64> {
+        Ok(evaluate(&self.population, scorer, settings)?.metrics["ndcg@10"].mean)
+    }
+
+    fn tune_ials(&self, d: usize) -> Result<IalsSettings> {
+        if self.population.validation.total() == 0 || self.population.devices() > MOST_TUNED {
+            return Ok(IalsSettings::default());
+        }
+        let mut best = (f64::NEG_INFINITY, IalsSettings::default());
+        for settings in IalsSettings::grid() {
+            let factors = methods::train_ials(&self.population, d, settings, self.scenario.seed);
+            let mut evaluation = self.scenario.evaluation(Part::Validation);
+            evaluation.most_listeners = evaluation.most_listeners.min(VALIDATION_LISTENERS);
+            let ndcg = self.ndcg(&factors, &evaluation)?;
+            if ndcg > best.0 {
+                best = (ndcg, settings);
+            }
+        }
+        Ok(best.1)
+    }
+
+    // What a recommender would reach that knew every listener's true taste.
+    fn truth(&self, world: &World) -> Result<MethodResult> {
+        struct Oracle<'a>(&'a World, &'a Population);
+        impl Scorer for Oracle<'_> {
+            fn score(&self, listener: usize, _: &[Example], _: &mut Solver, scores: &mut Vec<f32>) {
+                *scores = self.0.truth(self.1.origin[listener] as usize).utilities;
+            }
+        }
+        self.result(&Oracle(world, &self.population), 0.0, None, "the world's own utilities: an upper bound".into())
+    }
+
+    fn curve(&self, done: &BTreeMap<String, MethodResult>) -> Result<Vec<CurvePoint>> {
+        if self.scenario.curve.is_empty() || self.population.devices() > MOST_FOR_CURVE {
+            return Ok(Vec::new());
+        }
+        let mut epsilons: Vec<Option<f64>> = self.scenario.curve.iter().map(|&e| Some(e)).collect();
+        epsilons.push(None);
+        if self.scenario.method == Method::Sordino && !epsilons.contains(&self.scenario.epsilon.0) {
+            epsilons.push(self.scenario.epsilon.0);
+        }
+        epsilons.sort_by(|a, b| a.unwrap_or(f64::INFINITY).total_cmp(&b.unwrap_or(f64::INFINITY)));
+        epsilons.into_iter().map(|epsilon| self.curve_point(epsilon, done)).collect()
+    }
+
+    fn curve_point(&self, epsilon: Option<f64>, done: &BTreeMap<String, MethodResult>) -> Result<CurvePoint> {
+        let scenario = Scenario { epsilon: Epsilon(epsilon), ..self.scenario.clone() };
+        let rho = scenario.target(self.federation.population)?.map(Target::rho);
+        let schedule = self.schedule(rho, self.scenario.method == Method::Sordino);
+        let known = done.get("sordino").filter(|_| epsilon == self.scenario.epsilon.0);
+        let (measured, dimensions) = match known {
+            Some(result) => {
+                let learnt = result.rounds.iter().any(|r| r.kind == "factors") || schedule.factor_rounds == 0;
+                (result.measured.clone(), if learnt { schedule.dimensions } else { 0 })
+            }
+            None => {
+                let trained = methods::train_sordino(
+                    &self.federation,
+                    &self.population,
+                    &self.content,
+                    schedule,
+                    rho,
+                    self.scenario.model,
+                    &|_| None,
+                )?;
+                let measured = evaluate(&self.population, &trained.model, &self.scenario.evaluation(Part::Test))?;
+                (measured, trained.model.dimensions())
+            }
+        };
+        let ndcg = measured.metrics["ndcg@10"];
+        Ok(CurvePoint { epsilon, ndcg: ndcg.mean, interval: (ndcg.low, ndcg.high), dimensions })
+    }
+
+    // What has to be said before any figure.
+    fn notes(&self, claim: Option<&Claim>, done: &BTreeMap<String, MethodResult>) -> Vec<String> {
+        let mut notes = Vec::new();
+        let (n, population) = (self.population.devices(), self.federation.population);
+        if population > n {
+            notes.push(format!(
+                "What if {population} devices took part: {n} are simulated, and the noise of the sum is scaled to them."
+            ));
+        }
+        let cohorts = population.div_ceil(self.federation.cohort);
+        notes.push(match (claim, self.scenario.mode) {
+            (None, _) if matches!(self.scenario.method, Method::Ials | Method::Popularity) => {
+                "A central method: it sees everybody's data and promises no privacy.".to_owned()
+            }
+            (None, _) => "No noise was added: this run promises no privacy.".to_owned(),
+            (Some(c), Mode::Secure) => format!(
+                "Each device spends epsilon {:.3} at delta {:.1e} (user level, zero-out), against the coordinator and \
+                 whoever reads the model, in {cohorts} secure cohort{} of {}; this assumes that {:.0} % of each cohort \
+                 is honest and survives.",
+                c.epsilon,
+                c.delta,
+                if cohorts == 1 { "" } else { "s" },
+                self.federation.cohort,
+                100.0 * self.scenario.honest_fraction,
+            ),
+            (Some(c), Mode::Central) => format!(
+                "Each device spends epsilon {:.3} at delta {:.1e} (user level, zero-out), against readers of the model \
+                 only: the coordinator is trusted with the exact sum.",
+                c.epsilon, c.delta
+            ),
+            (Some(c), Mode::Local) => format!(
+                "Each device spends epsilon {:.3} at delta {:.1e} (user level, replace-one), against anybody: it adds \
+                 all the noise itself.",
+                c.epsilon, c.delta
+            ),
+        });
+        if claim.is_some() {
+            notes.push(match self.scenario.fidelity {
+                crate::federation::Fidelity::Learning => {
+                    "Noise: one draw for each simulated sum (learning fidelity); the claim is that of devices which draw \
+                     exact discrete noise of the same variance."
+                        .to_owned()
+                }
+                crate::federation::Fidelity::Device => {
+                    "Noise: every device drew its own exact discrete share (device fidelity).".to_owned()
+                }
+            });
+        }
+        if let Some(result) = done.get("sordino")
+            && !result.rounds.iter().any(|r: &RoundLog| r.kind != "popularity")
+        {
+            notes.push("Too much noise for embeddings: the model is private popularity alone.".to_owned());
+        }
+        notes
+    }
+}
+
+const FEDMF_ROUNDS: usize = 100;
+const VALIDATION_LISTENERS: usize = 5000;
+// Tuning is twelve factorisations; on larger populations the default is used, and the settings say so.
+const MOST_TUNED: usize = 50_000;
+const MOST_FOR_CURVE: usize = 50_000;

@@ -1,0 +1,172 @@
+//! KuaiRand (Gao et al. 2022) as Parquet: `events.parquet`, and beside it, where they are, `user_sequences.parquet` (each
+//! user's earlier plays) and `item_features.parquet` (content).
+//!
+//! Play time over duration becomes replay (over 1.2), skip (under 5 s and under a quarter) or play; like and hate become
+//! like and dislike, follow and forward add_to_playlist. Of the earlier plays only those watched long and those liked
+//! are kept, since the others' play times are not known; their order is known and their times are not, so they are laid
+//! out an hour apart before the last.
+
+use crate::dataset::{Builder, Dataset};
+use crate::error::{Error, Result};
+use crate::progress;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
+use std::fs::File;
+use std::path::Path;
+
+/// Loads the set from its folder.
+pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
+    let events = path.join("events.parquet");
+    if !events.is_file() {
+        return Err(Error::file(path, "holds no events.parquet: name the folder that has it"));
+    }
+    let mut builder = Builder::default();
+    read(&events, &EVENT_COLUMNS, |row, at| add_event(&mut builder, row, at))?;
+    let sequences = path.join("user_sequences.parquet");
+    if sequences.is_file() {
+        read(&sequences, &["user_id", "last_time_ms", "like_seq", "long_watch_seq"], |row, at| {
+            add_history(&mut builder, row, at)
+        })?;
+    }
+    let features = path.join("item_features.parquet");
+    if features.is_file() {
+        read(&features, &["video_id", "author_id", "upload_type", "music_type", "tag"], |row, _| {
+            add_features(&mut builder, row);
+            Ok(())
+        })?;
+    }
+    Ok(builder.build(name.to_owned(), true, None))
+}
+
+const EVENT_COLUMNS: [&str; 9] =
+    ["user_id", "video_id", "time_ms", "is_like", "is_follow", "is_forward", "is_hate", "play_time_ms", "duration_ms"];
+
+fn add_event(builder: &mut Builder, row: &[Field], at: &At<'_>) -> Result<()> {
+    let [user, video, time, like, follow, forward, hate, played, duration] = whole_numbers(row, at)?;
+    let (Some(user), Some(video), Some(time)) = (user, video, time) else {
+        builder.pass_over("user, video or time missing");
+        return Ok(());
+    };
+    if time < 0 {
+        return Err(at.error(format!("time_ms {time} is negative: milliseconds since 1970 are needed")));
+    }
+    let track = builder.track(&video.to_string());
+    let user = user.to_string();
+    let mut event = PlaybackEvent::new(track, Timestamp(time), EventKind::Play);
+    if let (Some(played), Some(duration)) = (played, duration) {
+        event.seconds_listened = Some(played as f32 / 1000.0);
+        event.track_seconds = Some(duration as f32 / 1000.0);
+        event.kind = match event.played_fraction() {
+            Some(fraction) if fraction > 1.2 => EventKind::Replay,
+            Some(fraction) if fraction < 0.25 && played < 5000 => EventKind::Skip,
+            _ => EventKind::Play,
+        };
+    }
+    builder.event(&user, event);
+    let explicit =
+        [(like, EventKind::Like), (hate, EventKind::Dislike), (follow.max(forward), EventKind::AddToPlaylist)];
+    for (_, kind) in explicit.into_iter().filter(|(flag, _)| flag.is_some_and(|f| f > 0)) {
+        builder.event(&user, PlaybackEvent::new(track, Timestamp(time), kind));
+    }
+    Ok(())
+}
+
+fn add_history(builder: &mut Builder, row: &[Field], at: &At<'_>) -> Result<()> {
+    let [user, last] = whole_numbers(&row[..2], at)?;
+    let (Some(user), Some(last)) = (user, last) else {
+        builder.pass_over("history without user or time");
+        return Ok(());
+    };
+    let user = user.to_string();
+    for (sequence, kind) in [(&row[3], EventKind::Play), (&row[2], EventKind::Like)] {
+        let Field::ListInternal(list) = sequence else { continue };
+        let count = list.elements().len() as i64;
+        for (place, element) in list.elements().iter().enumerate() {
+            let Some(video) = whole(element) else { continue };
+            let track = builder.track(&video.to_string());
+            let time = Timestamp((last - (count - place as i64) * HOUR_MS).max(0));
+            builder.event(&user, PlaybackEvent::new(track, time, kind));
+        }
+    }
+    Ok(())
+}
+
+fn add_features(builder: &mut Builder, row: &[Field]) {
+    let Some(video) = whole(&row[0]).map(|v| v.to_string()) else { return };
+    for (field, name) in row[1..].iter().zip(["author", "upload", "music", "tag"]) {
+        match field {
+            Field::Str(value) => value.split(',').for_each(|v| builder.feature(&video, &format!("{name} {v}"))),
+            Field::Null => {}
+            other => builder.feature(&video, &format!("{name} {other}")),
+        }
+    }
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+// Calls `each` with the named columns of every row, in the order named.
+fn read(path: &Path, columns: &[&str], mut each: impl FnMut(&[Field], &At<'_>) -> Result<()>) -> Result<()> {
+    let broken = |e: &dyn std::fmt::Display| Error::file(path, format!("is not a whole Parquet file: {e}"));
+    let file = File::open(path).map_err(|e| Error::file(path, format!("cannot be opened: {e}")))?;
+    let reader = SerializedFileReader::new(file).map_err(|e| broken(&e))?;
+    let schema = reader.metadata().file_metadata().schema();
+    if let Some(missing) = columns.iter().find(|c| !schema.get_fields().iter().any(|f| f.name() == **c)) {
+        return Err(Error::file(path, format!("has no column '{missing}': check that this is a file of KuaiRand")));
+    }
+    let rows = reader.metadata().file_metadata().num_rows().max(0) as u64;
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let bar = progress::steps(rows, &name);
+    let mut place: Option<Vec<usize>> = None;
+    for (number, row) in reader.get_row_iter(None).map_err(|e| broken(&e))?.enumerate() {
+        let row: Row = row.map_err(|e| broken(&e))?;
+        let fields = row.into_columns();
+        let order = place.get_or_insert_with(|| {
+            columns.iter().filter_map(|c| fields.iter().position(|(name, _)| name == c)).collect()
+        });
+        let chosen: Vec<Field> = order.iter().map(|&i| fields[i].1.clone()).collect();
+        each(&chosen, &At { path, row: number as u64 + 1 })?;
+        if number.is_multiple_of(4096) {
+            bar.set_position(number as u64);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+struct At<'a> {
+    path: &'a Path,
+    row: u64,
+}
+
+impl At<'_> {
+    fn error(&self, problem: impl Into<String>) -> Error {
+        Error::line(self.path, self.row, problem)
+    }
+}
+
+fn whole_numbers<const N: usize>(row: &[Field], at: &At<'_>) -> Result<[Option<i64>; N]> {
+    let mut out = [None; N];
+    for (value, field) in out.iter_mut().zip(row) {
+        *value = whole(field);
+        if value.is_none() && *field != Field::Null {
+            return Err(at.error(format!("'{field}' is not a whole number: check that this is a file of KuaiRand")));
+        }
+    }
+    Ok(out)
+}
+
+fn whole(field: &Field) -> Option<i64> {
+    match field {
+        Field::Bool(v) => Some(i64::from(*v)),
+        Field::Byte(v) => Some(i64::from(*v)),
+        Field::Short(v) => Some(i64::from(*v)),
+        Field::Int(v) => Some(i64::from(*v)),
+        Field::Long(v) => Some(*v),
+        Field::UInt(v) => Some(i64::from(*v)),
+        Field::ULong(v) => i64::try_from(*v).ok(),
+        Field::Float(v) if v.fract() == 0.0 => Some(*v as i64),
+        Field::Double(v) if v.fract() == 0.0 => Some(*v as i64),
+        _ => None,
+    }
+}

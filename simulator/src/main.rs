@@ -1,0 +1,7 @@
+//! `sordino-simulator`: federations on one machine.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sordino_simulator::cli::main()
+}

@@ -1,0 +1,115 @@
+//! Sordino's own training, simulated.
+
+use super::{RoundLog, Watch};
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::federation::Federation;
+use crate::population::Population;
+use ndarray::Array2;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use sordino_coordinator::planner::{Fleet, Schedule};
+use sordino_coordinator::training::Training;
+use sordino_shared::model::{Hyperparameters, Model};
+use sordino_shared::random::mix;
+use std::time::Instant;
+
+/// What a federated training gave.
+#[derive(Debug)]
+pub struct Trained {
+    /// The model.
+    pub model: Model,
+    /// Its rounds, the popularity release among them.
+    pub rounds: Vec<RoundLog>,
+    /// Seconds in rounds, without measuring between them.
+    pub seconds: f64,
+    /// Device updates over all rounds.
+    pub updates: usize,
+    /// rho that a device spent.
+    pub rho_spent: Option<f64>,
+    /// Whether nothing stood out of the noise, so that popularity is all there is.
+    pub fell_back: bool,
+}
+
+/// The content features that the training uses (tracks x features).
+pub fn content_of(dataset: &Dataset) -> Array2<f64> {
+    dataset.content.dense(dataset.tracks(), MOST_FEATURES)
+}
+
+/// Plans the training of a federation.
+pub fn schedule(
+    federation: &Federation,
+    tracks: usize,
+    has_content: bool,
+    rho: Option<f64>,
+    dimensions: Option<usize>,
+    rounds: Option<usize>,
+) -> Schedule {
+    Schedule::new(&Fleet {
+        devices: federation.population,
+        cohort: federation.cohort,
+        honest_fraction: federation.honest_fraction,
+        tracks,
+        mode: federation.mode,
+        rho,
+        has_content,
+        dimensions,
+        rounds,
+    })
+}
+
+/// Runs the training over the population.
+pub fn train(
+    federation: &Federation,
+    population: &Population,
+    content: &Array2<f64>,
+    schedule: Schedule,
+    rho: Option<f64>,
+    hyperparameters: Hyperparameters,
+    watch: &Watch<'_>,
+) -> Result<Trained> {
+    let mut training = Training::new(schedule, content.clone(), hyperparameters);
+    let mut memories = vec![Vec::new(); population.devices()];
+    let mut trained = Trained {
+        model: Model::Popularity(Vec::new()),
+        rounds: Vec::new(),
+        seconds: 0.0,
+        updates: 0,
+        rho_spent: rho.map(|_| 0.0),
+        fell_back: false,
+    };
+    while let Some((round, share)) = training.round() {
+        let start = Instant::now();
+        let (number, kind) = (training.releases(), round.name());
+        let round_rho = rho.map(|rho| rho * share);
+        let outcome = federation.run(round, round_rho, population, &mut memories, number)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(mix(federation.seed, COORDINATOR_STREAM, number as u64));
+        training.apply(outcome.sum, &outcome.deviations, outcome.devices as f64, &mut rng);
+        let seconds = start.elapsed().as_secs_f64();
+        trained.seconds += seconds;
+        trained.updates += outcome.devices;
+        if let (Some(spent), Some(rho)) = (&mut trained.rho_spent, round_rho) {
+            *spent += rho;
+        }
+        trained.rounds.push(RoundLog {
+            round: number,
+            kind: kind.to_owned(),
+            devices: outcome.devices,
+            rho: round_rho,
+            clipped: outcome.clipped,
+            bits: outcome.bits,
+            values: outcome.values,
+            validation_ndcg: watch(&training.model()),
+            seconds,
+        });
+    }
+    let start = Instant::now();
+    trained.model = training.model();
+    trained.seconds += start.elapsed().as_secs_f64();
+    trained.fell_back = trained.model.dimensions() == 0;
+    Ok(trained)
+}
+
+const COORDINATOR_STREAM: u64 = 501;
+// The commonest features; rarer ones describe too few tracks to be told from noise.
+const MOST_FEATURES: usize = 32;

@@ -1,0 +1,332 @@
+//! A population of devices: every device's events through the on-device path, once, before any round.
+
+use crate::dataset::{Dataset, FixedTest};
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
+use sordino_client::example::{Labelled, examples};
+use sordino_client::holdout::{Holdout, Split};
+use sordino_client::label::{LabelKind, LabelPolicy, label};
+use sordino_client::quality::{BotRule, BotVerdict, Checks, Tally, check};
+use sordino_client::session::sessions;
+use sordino_shared::ids::TrackId;
+use sordino_shared::model::Example;
+use sordino_shared::random::mix;
+use std::collections::BTreeMap;
+
+/// How test tracks are chosen and what they are ranked among.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// The latest track, among the whole catalogue.
+    Loo,
+    /// The latest track, among 99 drawn at random.
+    Loo99,
+    /// A split in time for all, among the whole catalogue.
+    Time,
+    /// A tenth of each listener's tracks by hash, among the whole catalogue.
+    Hash,
+}
+
+/// Lists of unequal length, one a device, in one allocation.
+#[derive(Clone, Debug)]
+pub struct Lists<T> {
+    ends: Vec<usize>,
+    items: Vec<T>,
+}
+
+impl<T> Lists<T> {
+    fn new() -> Self {
+        Self { ends: Vec::new(), items: Vec::new() }
+    }
+
+    fn push(&mut self, list: impl IntoIterator<Item = T>) {
+        self.items.extend(list);
+        self.ends.push(self.items.len());
+    }
+
+    fn append(&mut self, mut other: Self) {
+        let offset = self.items.len();
+        self.items.append(&mut other.items);
+        self.ends.extend(other.ends.into_iter().map(|end| end + offset));
+    }
+
+    /// The list of one device.
+    pub fn of(&self, device: usize) -> &[T] {
+        let start = if device == 0 { 0 } else { self.ends[device - 1] };
+        &self.items[start..self.ends[device]]
+    }
+
+    /// Items over all devices.
+    pub fn total(&self) -> usize {
+        self.items.len()
+    }
+}
+
+/// Devices with something to learn from, and what was seen on the way.
+pub struct Population {
+    /// Tracks in the catalogue.
+    pub tracks: usize,
+    /// How test tracks were chosen.
+    pub protocol: Protocol,
+    /// Each device's place in the data set.
+    pub origin: Vec<u32>,
+    /// Training examples, ascending by track.
+    pub train: Lists<Example>,
+    /// Tracks that settings are chosen by.
+    pub validation: Lists<TrackId>,
+    /// Tracks that results are reported on.
+    pub test: Lists<TrackId>,
+    /// Candidates that the data set prescribes.
+    pub fixed_negatives: Option<Lists<TrackId>>,
+    /// Plays kept, one count a device.
+    pub plays: Vec<u32>,
+    /// What was counted.
+    pub summary: Summary,
+}
+
+/// What the on-device path counted, over all devices of the data set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Devices in the data set.
+    pub devices: u64,
+    /// Devices that keep their vectors because a bot rule was broken, by rule.
+    pub flagged: BTreeMap<BotRule, u64>,
+    /// Devices without a single training example, which have nothing to send.
+    pub silent: u64,
+    /// Events, and why some were turned away.
+    pub tally: Tally,
+    /// Events kept, by kind.
+    pub kinds: BTreeMap<EventKind, u64>,
+    /// Labels, by kind.
+    pub labels: BTreeMap<LabelKind, u64>,
+    /// Sessions.
+    pub sessions: u64,
+    /// Events in sessions of each length, the last class being open.
+    pub session_lengths: [u64; 12],
+    /// Plays by played ratio in steps of .1, the last class being open.
+    pub ratios: [u64; 14],
+    /// Listeners by plays kept, in classes of doubling width.
+    pub plays_by_listener: [u64; 12],
+}
+
+impl Population {
+    /// Takes every device of the data set through check, sessions, labels, examples and holdout.
+    pub fn build(dataset: &Dataset, policy: &LabelPolicy, protocol: Protocol, seed: u64) -> Result<Self> {
+        let holdout = holdout(dataset, policy, protocol)?;
+        let fixed = dataset.fixed_test.as_ref();
+        let chunks: Vec<usize> = (0..dataset.devices()).step_by(CHUNK).collect();
+        let parts: Vec<Self> = chunks
+            .into_par_iter()
+            .map(|start| {
+                let mut part = Self::empty(dataset, protocol);
+                for device in start..(start + CHUNK).min(dataset.devices()) {
+                    let test = fixed.map(|tests| &tests[device]);
+                    part.take_in(dataset, device, policy, &holdout, test, seed);
+                }
+                part
+            })
+            .collect();
+        let mut all = Self::empty(dataset, protocol);
+        parts.into_iter().for_each(|part| all.append(part));
+        all.check(dataset)?;
+        Ok(all)
+    }
+
+    /// Devices that take part.
+    pub fn devices(&self) -> usize {
+        self.origin.len()
+    }
+
+    /// Training popularity: how many devices hold each track.
+    pub fn popularity(&self) -> Vec<f64> {
+        let mut counts = vec![0.0; self.tracks];
+        self.train.items.iter().for_each(|e| counts[e.track.row()] += 1.0);
+        counts
+    }
+
+    fn empty(dataset: &Dataset, protocol: Protocol) -> Self {
+        Self {
+            tracks: dataset.tracks(),
+            protocol,
+            origin: Vec::new(),
+            train: Lists::new(),
+            validation: Lists::new(),
+            test: Lists::new(),
+            fixed_negatives: dataset.fixed_test.as_ref().map(|_| Lists::new()),
+            plays: Vec::new(),
+            summary: Summary::default(),
+        }
+    }
+
+    fn take_in(
+        &mut self,
+        dataset: &Dataset,
+        device: usize,
+        policy: &LabelPolicy,
+        holdout: &Holdout,
+        fixed: Option<&FixedTest>,
+        seed: u64,
+    ) {
+        let (labelled, plays) = self.summary.observe(dataset, device, policy);
+        let Some(labelled) = labelled else { return };
+        let salt = mix(seed, SPLIT_STREAM, device as u64);
+        let split = match fixed {
+            Some(test) => prescribed(holdout.split(&labelled, salt), test),
+            None => holdout.split(&labelled, salt),
+        };
+        if split.train.is_empty() {
+            self.summary.silent += 1;
+            return;
+        }
+        self.origin.push(device as u32);
+        self.plays.push(plays);
+        self.train.push(split.train);
+        self.validation.push(split.validation);
+        self.test.push(split.test);
+        if let (Some(all), Some(test)) = (&mut self.fixed_negatives, fixed) {
+            all.push(test.negatives.iter().copied());
+        }
+    }
+
+    fn append(&mut self, other: Self) {
+        self.origin.extend(other.origin);
+        self.plays.extend(other.plays);
+        self.train.append(other.train);
+        self.validation.append(other.validation);
+        self.test.append(other.test);
+        if let (Some(mine), Some(theirs)) = (&mut self.fixed_negatives, other.fixed_negatives) {
+            mine.append(theirs);
+        }
+        self.summary.merge(&other.summary);
+    }
+
+    fn check(&self, dataset: &Dataset) -> Result<()> {
+        if dataset.devices() < 2 {
+            return Err(Error::input("the data has one listener only: a federation needs at least two"));
+        }
+        if self.tracks <= LARGEST_CUT {
+            return Err(Error::input(format!(
+                "the catalogue has {} tracks, too few for lists of {LARGEST_CUT}: bring more data",
+                self.tracks
+            )));
+        }
+        if self.devices() < 2 {
+            return Err(Error::input(
+                "fewer than two listeners have a positive label to learn from: bring more data or loosen the label \
+                 policy",
+            ));
+        }
+        if self.test.total() == 0 {
+            return Err(Error::input(
+                "no listener has a track to test with: leave-one-out needs three liked tracks of a listener; try \
+                 --protocol hash or bring more data",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Summary {
+    // One device through the path; `None` where it keeps its vectors. With the number of plays kept.
+    fn observe(&mut self, dataset: &Dataset, device: usize, policy: &LabelPolicy) -> (Option<Vec<Labelled>>, u32) {
+        self.devices += 1;
+        let checks = Checks { tracks: dataset.tracks(), now: dataset.now, dated: dataset.dated };
+        let (valid, tally) = check(dataset.events(device).into_owned(), &checks);
+        self.tally.merge(&tally);
+        let mut plays = 0;
+        for event in valid.iter().map(|v| v.event()) {
+            *self.kinds.entry(event.kind).or_default() += 1;
+            plays += u32::from(event.kind.is_listening());
+            self.count_ratio(event);
+        }
+        self.plays_by_listener[(u32::BITS - plays.leading_zeros()).min(11) as usize] += 1;
+        if dataset.dated {
+            for session in sessions(&valid) {
+                self.sessions += 1;
+                self.session_lengths[(session.events.len() - 1).min(11)] += 1;
+            }
+            let verdict = BotVerdict::of(&valid);
+            if let Some((rule, _)) = verdict.broken.first() {
+                *self.flagged.entry(*rule).or_default() += 1;
+                return (None, plays);
+            }
+        }
+        let labels = label(&valid, policy);
+        labels.iter().for_each(|l| *self.labels.entry(l.kind).or_default() += 1);
+        (Some(examples(&labels, policy)), plays)
+    }
+
+    fn count_ratio(&mut self, event: &PlaybackEvent) {
+        if let (true, Some(fraction)) = (event.kind.is_listening(), event.played_fraction()) {
+            self.ratios[((fraction * 10.0) as usize).min(13)] += 1;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.devices += other.devices;
+        self.silent += other.silent;
+        self.sessions += other.sessions;
+        self.tally.merge(&other.tally);
+        add_counts(&mut self.flagged, &other.flagged);
+        add_counts(&mut self.kinds, &other.kinds);
+        add_counts(&mut self.labels, &other.labels);
+        let classes = [
+            (&mut self.session_lengths[..], &other.session_lengths[..]),
+            (&mut self.ratios[..], &other.ratios[..]),
+            (&mut self.plays_by_listener[..], &other.plays_by_listener[..]),
+        ];
+        for (mine, theirs) in classes {
+            mine.iter_mut().zip(theirs).for_each(|(m, t)| *m += t);
+        }
+    }
+}
+
+fn add_counts<K: Ord + Copy>(mine: &mut BTreeMap<K, u64>, theirs: &BTreeMap<K, u64>) {
+    theirs.iter().for_each(|(&key, &count)| *mine.entry(key).or_default() += count);
+}
+
+fn holdout(dataset: &Dataset, policy: &LabelPolicy, protocol: Protocol) -> Result<Holdout> {
+    match protocol {
+        Protocol::Loo | Protocol::Loo99 => Ok(Holdout::LeaveOneOut { dated: dataset.dated }),
+        Protocol::Hash => Ok(Holdout::Hash),
+        Protocol::Time if !dataset.dated => {
+            Err(Error::input("these plays have no dates, so they cannot be split in time: use loo, loo99 or hash"))
+        }
+        Protocol::Time => Ok(time_split(dataset, policy)),
+    }
+}
+
+// The last tenth of first likes is the test, the tenth before it the validation. Measured on at most 20,000 devices.
+fn time_split(dataset: &Dataset, policy: &LabelPolicy) -> Holdout {
+    let step = dataset.devices().div_ceil(20_000);
+    let sample: Vec<usize> = (0..dataset.devices()).step_by(step).collect();
+    let mut times: Vec<Timestamp> = sample
+        .into_par_iter()
+        .flat_map_iter(|device| {
+            let (labelled, _) = Summary::default().observe(dataset, device, policy);
+            labelled.unwrap_or_default().into_iter().map(|l| l.time)
+        })
+        .collect();
+    times.sort_unstable();
+    let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default();
+    Holdout::Time { validation_from: at(0.8), test_from: at(0.9) }
+}
+
+// The source's own test track; what the holdout would have tested goes back to training.
+fn prescribed(split: Split, test: &FixedTest) -> Split {
+    let held: Vec<TrackId> = test.test.into_iter().collect();
+    let mut train = split.train;
+    for track in split.test.into_iter().filter(|t| !held.contains(t)) {
+        train.push(Example { track, confidence: 1.0 });
+    }
+    train.retain(|e| !held.contains(&e.track));
+    train.sort_by_key(|e| e.track);
+    Split { train, validation: split.validation.into_iter().filter(|t| !held.contains(t)).collect(), test: held }
+}
+
+const SPLIT_STREAM: u64 = 201;
+const CHUNK: usize = 256;
+/// The longest list that metrics look at.
+pub const LARGEST_CUT: usize = 20;

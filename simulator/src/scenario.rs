@@ -1,0 +1,338 @@
+//! A scenario: everything that decides what a run does, read from TOML and changed by flags.
+
+use crate::error::{Error, Result};
+use crate::evaluation;
+use crate::federation::{Fidelity, NoiseFrom};
+use crate::methods::Method;
+use crate::population::Protocol;
+use crate::world::WorldSettings;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sordino_client::label::LabelPolicy;
+use sordino_shared::model::Hyperparameters;
+use sordino_shared::privacy::Mode;
+use sordino_shared::privacy::accountant::Target;
+use sordino_shared::workload::GradientSettings;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// A number, or `auto`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Auto {
+    /// The planner chooses.
+    #[default]
+    Auto,
+    /// Chosen.
+    Given(usize),
+}
+
+/// An epsilon, or `inf` for no noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Epsilon(pub Option<f64>);
+
+/// A scenario. Every field has a default, and unknown ones are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenario {
+    /// `synthetic`, or KIND:PATH.
+    pub data: String,
+    /// How test tracks are chosen.
+    pub protocol: Protocol,
+    /// The method that the run is about.
+    pub method: Method,
+    /// Methods to compare with.
+    pub baselines: Vec<Method>,
+    /// Dimensions.
+    pub dim: Auto,
+    /// Embedding rounds; 100 for fedmf.
+    pub rounds: Auto,
+    /// The whole training's epsilon for one device.
+    pub epsilon: Epsilon,
+    /// Its delta; by default 1e-6 or a tenth of 1/N, whichever is smaller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<f64>,
+    /// N; the simulated devices where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub population: Option<usize>,
+    /// C.
+    pub cohort: usize,
+    /// Who adds the noise.
+    pub mode: Mode,
+    /// How simulated noise comes about.
+    pub fidelity: Fidelity,
+    /// Where single devices draw from in device fidelity.
+    pub noise_from: NoiseFrom,
+    /// Share of a cohort that is sure to be honest and to survive.
+    pub honest_fraction: f64,
+    /// Devices drawn for each round; all where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub devices_per_round: Option<usize>,
+    /// Seed of everything.
+    pub seed: u64,
+    /// Threads; all cores where 0.
+    pub threads: usize,
+    /// Epsilons of the curve of privacy against quality in the report; none for no curve.
+    pub curve: Vec<f64>,
+    /// Listeners evaluated at most.
+    pub evaluate_listeners: usize,
+    /// Whether validation quality is measured after each round.
+    pub measure_rounds: bool,
+    /// A label policy's file; the default policy where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+    /// Weights of the embeddings' loss.
+    pub model: Hyperparameters,
+    /// Settings of fedmf.
+    pub fedmf: GradientSettings,
+    /// The synthetic world.
+    pub world: WorldSettings,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            data: "synthetic".into(),
+            protocol: Protocol::Loo,
+            method: Method::Sordino,
+            baselines: vec![Method::Popularity, Method::Ials],
+            dim: Auto::Auto,
+            rounds: Auto::Auto,
+            epsilon: Epsilon(Some(4.0)),
+            delta: None,
+            population: None,
+            cohort: 10_000,
+            mode: Mode::Secure,
+            fidelity: Fidelity::Learning,
+            noise_from: NoiseFrom::Seed,
+            honest_fraction: 1.0,
+            devices_per_round: None,
+            seed: 1,
+            threads: 0,
+            curve: vec![1.0, 2.0, 4.0, 8.0],
+            evaluate_listeners: 20_000,
+            measure_rounds: true,
+            labels: None,
+            model: Hyperparameters::default(),
+            fedmf: GradientSettings::default(),
+            world: WorldSettings::default(),
+        }
+    }
+}
+
+impl Scenario {
+    /// Reads a scenario's file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+        toml::from_str(&text).map_err(|e| Error::file(path, format!("is no scenario: {}", e.to_string().trim())))
+    }
+
+    /// The scenario as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("every field of a scenario has a form in TOML")
+    }
+
+    /// Checks what can be checked before the data is there.
+    pub fn check(&self) -> Result<()> {
+        if let Some(epsilon) = self.epsilon.0 {
+            Target::new(epsilon, self.delta.unwrap_or(1e-6)).map_err(|e| Error::input(e.to_string()))?;
+        } else if let Some(delta) = self.delta {
+            Target::new(1.0, delta).map_err(|e| Error::input(e.to_string()))?;
+        }
+        for &epsilon in &self.curve {
+            Target::new(epsilon, 1e-6).map_err(|e| Error::input(format!("in the curve: {e}")))?;
+        }
+        if self.rounds == Auto::Given(0) {
+            return Err(Error::input("--rounds must be at least 1, or `auto`"));
+        }
+        if self.dim == Auto::Given(0) {
+            return Err(Error::input("--dim must be at least 1, or `auto`"));
+        }
+        if let Auto::Given(dim) = self.dim
+            && dim > MOST_DIMENSIONS
+        {
+            return Err(Error::input(format!("--dim {dim} is more than {MOST_DIMENSIONS}: choose fewer dimensions")));
+        }
+        if self.cohort == 0 {
+            return Err(Error::input("--cohort must be at least 1 device"));
+        }
+        if self.population == Some(0) || self.devices_per_round == Some(0) {
+            return Err(Error::input("--population and devices_per_round must be at least 1"));
+        }
+        if !(self.honest_fraction > 0.0 && self.honest_fraction <= 1.0) {
+            return Err(Error::input(format!(
+                "honest_fraction must be above 0 and at most 1, not {}",
+                self.honest_fraction
+            )));
+        }
+        if self.evaluate_listeners == 0 {
+            return Err(Error::input("evaluate_listeners must be at least 1"));
+        }
+        self.check_model()?;
+        self.world.fault().map_or(Ok(()), |fault| Err(Error::input(fault)))
+    }
+
+    /// The label policy.
+    pub fn policy(&self) -> Result<LabelPolicy> {
+        let Some(path) = &self.labels else { return Ok(LabelPolicy::default()) };
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+        LabelPolicy::from_toml(&text).map_err(|e| Error::file(path, e.to_string()))
+    }
+
+    /// The privacy target once the population is known.
+    pub fn target(&self, population: usize) -> Result<Option<Target>> {
+        let delta = self.delta.unwrap_or_else(|| (0.1 / population as f64).min(1e-6));
+        let target = self.epsilon.0.map(|epsilon| Target::new(epsilon, delta));
+        target.transpose().map_err(|e| Error::input(e.to_string()))
+    }
+
+    /// Evaluation settings for a part.
+    pub fn evaluation(&self, part: evaluation::Part) -> evaluation::Settings {
+        evaluation::Settings { part, most_listeners: self.evaluate_listeners, seed: self.seed }
+    }
+
+    fn check_model(&self) -> Result<()> {
+        let positive = [
+            ("model.background", self.model.background),
+            ("model.listener_ridge", self.model.listener_ridge),
+            ("model.track_ridge", self.model.track_ridge),
+            ("model.full_weight_tracks", self.model.full_weight_tracks),
+            ("fedmf.listener_rate", f64::from(self.fedmf.listener_rate)),
+            ("fedmf.table_rate", self.fedmf.table_rate),
+            ("fedmf.clip", self.fedmf.clip),
+        ];
+        match positive.into_iter().find(|(_, v)| !(*v > 0.0 && v.is_finite())) {
+            Some((name, value)) => Err(Error::input(format!("{name} must be a positive number, not {value}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+// The Gram matrix of more would not fit a phone's cache, and no fleet of ours has that many components above its noise.
+const MOST_DIMENSIONS: usize = 512;
+
+impl Auto {
+    /// The number, where one was chosen.
+    pub fn given(self) -> Option<usize> {
+        match self {
+            Self::Auto => None,
+            Self::Given(number) => Some(number),
+        }
+    }
+}
+
+impl FromStr for Auto {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::Given).map_err(|_| format!("'{text}' is neither a whole number nor `auto`")),
+        }
+    }
+}
+
+impl FromStr for Epsilon {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.parse::<f64>() {
+            Ok(value) if value == f64::INFINITY => Ok(Self(None)),
+            Ok(value) => Ok(Self(Some(value))),
+            Err(_) => Err(format!("'{text}' is neither a number nor `inf`")),
+        }
+    }
+}
+
+impl Serialize for Auto {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Given(number) => serializer.serialize_u64(*number as u64),
+        }
+    }
+}
+
+impl Serialize for Epsilon {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self.0 {
+            None => serializer.serialize_str("inf"),
+            Some(epsilon) => serializer.serialize_f64(epsilon),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumberOrWord {
+    Whole(i64),
+    Number(f64),
+    Word(String),
+}
+
+impl NumberOrWord {
+    fn parse<T: FromStr<Err = String>, E: serde::de::Error>(self) -> std::result::Result<T, E> {
+        let text = match self {
+            Self::Whole(v) => v.to_string(),
+            Self::Number(v) => v.to_string(),
+            Self::Word(v) => v,
+        };
+        text.parse().map_err(E::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Auto {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        NumberOrWord::deserialize(deserializer)?.parse()
+    }
+}
+
+impl<'de> Deserialize<'de> for Epsilon {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        NumberOrWord::deserialize(deserializer)?.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_survives_toml() {
+        for scenario in [
+            Scenario::default(),
+            Scenario {
+                dim: Auto::Given(16),
+                rounds: Auto::Given(3),
+                epsilon: Epsilon(None),
+                delta: Some(1e-5),
+                population: Some(100_000),
+                ..Scenario::default()
+            },
+        ] {
+            let text = scenario.to_toml();
+            assert_eq!(toml::from_str::<Scenario>(&text).expect("its own form"), scenario, "{text}");
+        }
+        assert!(toml::from_str::<Scenario>("epsilom = 2").is_err());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let bad: [fn(&mut Scenario); 9] = [
+            |s| s.epsilon = Epsilon(Some(0.0)),
+            |s| s.epsilon = Epsilon(Some(f64::NAN)),
+            |s| s.delta = Some(1.0),
+            |s| s.rounds = Auto::Given(0),
+            |s| s.dim = Auto::Given(0),
+            |s| s.cohort = 0,
+            |s| s.honest_fraction = 1.5,
+            |s| s.model.background = -1.0,
+            |s| s.world.bots = 2.0,
+        ];
+        assert!(Scenario::default().check().is_ok());
+        for change in bad {
+            let mut scenario = Scenario::default();
+            change(&mut scenario);
+            let error = scenario.check().expect_err("refused");
+            assert_eq!(error.exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Genres, artists and tracks.
+
+use super::WorldSettings;
+use rand_core::Rng;
+use rand_distr::{Distribution, StandardNormal};
+use sordino_shared::model::Content;
+use sordino_shared::random::{below, unit_f64};
+
+/// Dimensions of the space of tastes.
+pub const TASTES: usize = 8;
+
+/// The catalogue.
+#[derive(Debug)]
+pub struct Catalogue {
+    places: Vec<[f32; TASTES]>,
+    genres: Vec<[f32; TASTES]>,
+    genre_of: Vec<u32>,
+    artist_of: Vec<u32>,
+    decade_of: Vec<u32>,
+    seconds: Vec<f32>,
+    // Running sums of popularity, ending at 1.
+    cumulative: Vec<f64>,
+}
+
+impl Catalogue {
+    /// Draws a catalogue.
+    pub fn new(settings: &WorldSettings, rng: &mut impl Rng) -> Self {
+        let genres: Vec<[f32; TASTES]> = (0..settings.genres).map(|_| normal(rng, 1.0)).collect();
+        let artists: Vec<(u32, [f32; TASTES], u32)> = (0..settings.artists)
+            .map(|_| {
+                // Squaring makes some genres larger than others.
+                let genre = (unit_f64(rng).powi(2) * settings.genres as f64) as u32;
+                let place = add(&genres[genre as usize], &normal(rng, 0.6));
+                (genre, place, below(rng, 6) as u32)
+            })
+            .collect();
+        let mut catalogue = Self {
+            places: Vec::new(),
+            genres,
+            genre_of: Vec::new(),
+            artist_of: Vec::new(),
+            decade_of: Vec::new(),
+            seconds: Vec::new(),
+            cumulative: Vec::new(),
+        };
+        let mut ranks: Vec<usize> = (0..settings.tracks).collect();
+        for i in (1..ranks.len()).rev() {
+            ranks.swap(i, below(rng, i as u64 + 1) as usize);
+        }
+        let mut total = 0.0;
+        for rank in ranks {
+            let artist = below(rng, settings.artists as u64) as usize;
+            let (genre, place, decade) = artists[artist];
+            catalogue.places.push(add(&place, &normal(rng, 0.4)));
+            catalogue.genre_of.push(genre);
+            catalogue.artist_of.push(artist as u32);
+            catalogue.decade_of.push(decade);
+            let z: f64 = StandardNormal.sample(rng);
+            catalogue.seconds.push((210.0 * (0.3 * z).exp()).clamp(45.0, 900.0) as f32);
+            // Zipf's law with an offset that flattens the very top.
+            total += 1.0 / (rank as f64 + 10.0).powf(0.9);
+            catalogue.cumulative.push(total);
+        }
+        catalogue.cumulative.iter_mut().for_each(|c| *c /= total);
+        catalogue
+    }
+
+    /// The number of tracks.
+    pub fn tracks(&self) -> usize {
+        self.places.len()
+    }
+
+    /// A track's length.
+    pub fn seconds(&self, track: usize) -> f32 {
+        self.seconds[track]
+    }
+
+    /// A track's place among tastes.
+    pub fn place(&self, track: usize) -> &[f32; TASTES] {
+        &self.places[track]
+    }
+
+    /// The genres' places.
+    pub fn genres(&self) -> &[[f32; TASTES]] {
+        &self.genres
+    }
+
+    /// A track's share of the plays of listeners without taste.
+    pub fn popularity(&self, track: usize) -> f64 {
+        self.cumulative[track] - if track == 0 { 0.0 } else { self.cumulative[track - 1] }
+    }
+
+    /// A track drawn by popularity.
+    pub fn meet(&self, rng: &mut impl Rng) -> usize {
+        let draw = unit_f64(rng);
+        self.cumulative.partition_point(|&c| c <= draw).min(self.tracks() - 1)
+    }
+
+    /// Names for the tracks.
+    pub fn names(&self) -> Vec<String> {
+        (0..self.tracks()).map(|t| format!("track {t} by artist {}", self.artist_of[t])).collect()
+    }
+
+    /// Genre, artist and decade of each track.
+    pub fn content(&self) -> Content {
+        let genres = self.genres.len() as u32;
+        let mut names: Vec<String> = (0..genres).map(|g| format!("genre {g}")).collect();
+        names.extend((0..6).map(|d| format!("decade {d}")));
+        let artists = self.artist_of.iter().max().map_or(0, |a| a + 1);
+        names.extend((0..artists).map(|a| format!("artist {a}")));
+        let row = |t: usize| {
+            [self.genre_of[t], genres + self.decade_of[t], genres + 6 + self.artist_of[t]].map(|f| (f, 1.0)).to_vec()
+        };
+        Content { names, rows: (0..self.tracks()).map(row).collect() }
+    }
+}
+
+/// Independent normal draws.
+pub(super) fn normal(rng: &mut impl Rng, deviation: f32) -> [f32; TASTES] {
+    std::array::from_fn(|_| {
+        let z: f32 = StandardNormal.sample(rng);
+        z * deviation
+    })
+}
+
+/// The sum of two places.
+pub(super) fn add(a: &[f32; TASTES], b: &[f32; TASTES]) -> [f32; TASTES] {
+    std::array::from_fn(|k| a[k] + b[k])
+}
