@@ -2,8 +2,8 @@
 //!
 //! *Rule* (heuristic: the spectral norm of a random matrix, Davidson and Szarek 2001): component k of the listeners'
 //! second moments stands out of the noise if `lambda_k > nu (sqrt(rows) + sqrt(d))`, where nu is the deviation of the
-//! noise on the mean over devices. Shrinkage by popularity leaves fewer rows in play than the catalogue has, so `rows` is
-//! the participation ratio of the private popularity once it is known. The spectra of a new fleet are not known: the
+//! noise on the mean over devices. Shrinkage by popularity leaves fewer rows in play than the catalogue has: `rows` is a
+//! quarter of them. The spectra of a new fleet are not known: the
 //! plan prints a range over two reference catalogues and decides by their geometric mean.
 
 use serde::{Deserialize, Serialize};
@@ -41,14 +41,27 @@ pub struct Schedule {
     pub subspace_rounds: usize,
     /// Rounds of factors by sufficient statistics.
     pub factor_rounds: usize,
-    /// Shares of rho for popularity, all subspace rounds, all factor rounds; they add up to 1.
-    pub shares: [f64; 3],
+    /// How the budget is shared out.
+    pub shares: Shares,
     /// Deviation of the noise on the mean over devices, were the whole budget one release of unit norm.
     pub noise_floor: f64,
     /// Components expected to stand out, on the least and on the most favourable reference catalogue.
     pub components: (usize, usize),
     /// The same in words.
     pub reasons: Vec<String>,
+}
+
+/// Shares of rho; they add up to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shares {
+    /// The popularity release.
+    pub popularity: f64,
+    /// All rounds of subspace iteration.
+    pub subspace: f64,
+    /// All rounds of factors.
+    pub factors: f64,
+    /// The comparison with popularity at the end.
+    pub comparison: f64,
 }
 
 impl Schedule {
@@ -61,7 +74,7 @@ impl Schedule {
     pub fn new(fleet: &Fleet) -> Self {
         let noise_floor = noise_floor(fleet);
         let asked = fleet.dimensions.unwrap_or(MOST_DIMENSIONS).min(fleet.tracks);
-        // Before the popularity is known, catalogues are long-tailed: a quarter of the rows count.
+        // Catalogues are long-tailed: rows of hardly any plays are shrunk away and carry no noise into the spectrum.
         let rows = fleet.tracks as f64 / 4.0;
         let floor = subspace_floor(noise_floor, rows, asked);
         let components = (learnable(&SPARSE, floor), learnable(&DENSE, floor));
@@ -81,34 +94,27 @@ impl Schedule {
                 dimensions: 0,
                 subspace_rounds: 0,
                 factor_rounds: 0,
-                shares: [1.0, 0.0, 0.0],
+                shares: Shares { popularity: 1.0, subspace: 0.0, factors: 0.0, comparison: 0.0 },
                 noise_floor,
                 components,
                 reasons,
             };
         }
-        let dimensions = fleet.dimensions.unwrap_or(if expected >= 4 { 32 } else { 16 }).min(fleet.tracks);
+        let dimensions = fleet.dimensions.unwrap_or(if expected >= 2 { 32 } else { 16 }).min(fleet.tracks);
         let (subspace_rounds, factor_rounds) = mix(fleet, expected);
-        let shares = match (fleet.rho, factor_rounds) {
-            (None, _) => [1.0 / 3.0; 3],
-            (Some(_), 0) => [POPULARITY_SHARE, 1.0 - POPULARITY_SHARE, 0.0],
-            (Some(_), _) => [POPULARITY_SHARE, SUBSPACE_SHARE, 1.0 - POPULARITY_SHARE - SUBSPACE_SHARE],
+        let learning = 1.0 - POPULARITY_SHARE - COMPARISON_SHARE;
+        let subspace = if factor_rounds == 0 { learning } else { SUBSPACE_SHARE };
+        let shares = Shares {
+            popularity: POPULARITY_SHARE,
+            subspace,
+            factors: learning - subspace,
+            comparison: COMPARISON_SHARE,
         };
         reasons.push(format!(
             "d = {dimensions}, {subspace_rounds} rounds of subspace iteration, then {factor_rounds} of factors"
         ));
         Self { dimensions, subspace_rounds, factor_rounds, shares, noise_floor, components, reasons }
     }
-}
-
-/// Whether the measured spectrum (singular values per device, descending) stands out of the noise of a release that had
-/// this share of the budget. `popularity` gives the rows in play. Free: it looks at released values only.
-pub fn stands_out(schedule: &Schedule, spectrum: &[f64], popularity: &[f64], share: f64) -> bool {
-    if schedule.noise_floor == 0.0 {
-        return true;
-    }
-    let floor = subspace_floor(schedule.noise_floor / share.sqrt(), participation(popularity), schedule.dimensions);
-    spectrum.first().is_some_and(|&first| first > floor * GUARD)
 }
 
 // nu for one release of unit norm with the whole budget.
@@ -128,19 +134,13 @@ fn subspace_floor(noise: f64, rows: f64, dimensions: usize) -> f64 {
     noise / SUBSPACE_SHARE.sqrt() * (rows.sqrt() + (dimensions as f64).sqrt())
 }
 
-fn participation(popularity: &[f64]) -> f64 {
-    let sum: f64 = popularity.iter().sum();
-    let squares: f64 = popularity.iter().map(|p| p * p).sum();
-    if squares > 0.0 { sum * sum / squares } else { popularity.len() as f64 }
-}
-
 fn mix(fleet: &Fleet, expected: usize) -> (usize, usize) {
     match (fleet.rounds, fleet.rho) {
         (Some(rounds), _) if rounds <= 1 => (rounds, 0),
         (Some(rounds), Some(_)) => (1, rounds - 1),
         (Some(rounds), None) => (1 + usize::from(rounds >= 5), rounds - 1 - usize::from(rounds >= 5)),
         (None, None) => (2, 3),
-        (None, Some(_)) if expected >= 4 => (1, 2),
+        (None, Some(_)) if expected >= 2 => (1, 2),
         (None, Some(_)) => (1, 1),
     }
 }
@@ -166,8 +166,8 @@ const LEAST_WITHOUT_CONTENT: usize = 2;
 // Shares: chosen on validation items (docs/decisions.md).
 const POPULARITY_SHARE: f64 = 0.1;
 const SUBSPACE_SHARE: f64 = 0.2;
-// The measured first component already went through shrinkage, which takes most of the noise away.
-const GUARD: f64 = 0.5;
+// One value a device is measured so well that little is enough.
+const COMPARISON_SHARE: f64 = 0.02;
 
 #[cfg(test)]
 mod tests {
@@ -191,7 +191,7 @@ mod tests {
     fn more_devices_learn_more_and_few_learn_nothing() {
         let rho = Some(0.088);
         let few = Schedule::new(&fleet(500, rho));
-        assert_eq!((few.rounds(), few.shares), (0, [1.0, 0.0, 0.0]));
+        assert_eq!((few.rounds(), few.shares.popularity), (0, 1.0));
         let many = Schedule::new(&fleet(1_000_000, rho));
         assert_eq!((many.dimensions, many.rounds()), (32, 3));
         assert!(Schedule::new(&fleet(100_000, rho)).components.0 <= many.components.0);
@@ -203,7 +203,8 @@ mod tests {
             for rho in [None, Some(0.1)] {
                 let schedule = Schedule::new(&Fleet { rounds: Some(rounds), dimensions: Some(8), ..fleet(100, rho) });
                 assert_eq!((schedule.rounds(), schedule.dimensions), (rounds, 8));
-                assert!((schedule.shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+                let Shares { popularity, subspace, factors, comparison } = schedule.shares;
+                assert!((popularity + subspace + factors + comparison - 1.0).abs() < 1e-12);
             }
         }
     }

@@ -1,14 +1,17 @@
-//! A training of track embeddings: popularity, then subspace iteration, then factors.
+//! A training of track embeddings: popularity, then subspace iteration, then factors, then a
+//! private comparison with popularity that decides what is shipped.
 //!
 //! A state machine without I/O: [`Training::round`] says what devices are to do next, [`Training::apply`] takes the
 //! decoded sum, [`Training::finish`] gives the model.
 
-use crate::planner::{Schedule, stands_out};
+use crate::planner::Schedule;
 use ndarray::Array2;
 use rand_core::Rng;
 use sordino_shared::model::{Hyperparameters, Model, Prior};
 use sordino_shared::plan::BlockLayout;
-use sordino_shared::workload::{Device, Factors, Popularity, PopularityEstimate, Statistics, Subspace, Workload};
+use sordino_shared::workload::{
+    Comparison, Device, Factors, Popularity, PopularityEstimate, Statistics, Subspace, Workload,
+};
 
 /// What devices do in a round of a training.
 #[derive(Clone, Debug)]
@@ -19,6 +22,8 @@ pub enum Round {
     Subspace(Subspace),
     /// Stage B.
     Factors(Factors),
+    /// The comparison with popularity.
+    Comparison(Comparison),
 }
 
 /// The training's state.
@@ -31,31 +36,29 @@ pub struct Training {
     round: Round,
     popularity: Option<PopularityEstimate>,
     done: usize,
-    abandoned: bool,
 }
 
 impl Training {
     /// A training over a catalogue with these content features (tracks x features, zero of them where there are none).
     pub fn new(schedule: Schedule, content: Array2<f64>, hyperparameters: Hyperparameters) -> Self {
         let round = Round::Popularity(Popularity::new(content.nrows(), hyperparameters));
-        Self { schedule, hyperparameters, content, round, popularity: None, done: 0, abandoned: false }
+        Self { schedule, hyperparameters, content, round, popularity: None, done: 0 }
     }
 
     /// The next round with its share of rho, or `None` when the training is over.
     pub fn round(&self) -> Option<(&Round, f64)> {
-        let [popularity, subspace, factors] = self.schedule.shares;
-        if self.abandoned {
+        let shares = self.schedule.shares;
+        let last = if self.schedule.rounds() == 0 { 0 } else { self.schedule.rounds() + 1 };
+        if self.done > last {
             return None;
         }
-        let rounds = |count: usize, share: f64| share / count.max(1) as f64;
-        match self.done {
-            0 => Some((&self.round, popularity)),
-            i if i <= self.schedule.subspace_rounds => {
-                Some((&self.round, rounds(self.schedule.subspace_rounds, subspace)))
-            }
-            i if i <= self.schedule.rounds() => Some((&self.round, rounds(self.schedule.factor_rounds, factors))),
-            _ => None,
-        }
+        let share = match self.round {
+            Round::Popularity(_) => shares.popularity,
+            Round::Subspace(_) => shares.subspace / self.schedule.subspace_rounds as f64,
+            Round::Factors(_) => shares.factors / self.schedule.factor_rounds as f64,
+            Round::Comparison(_) => shares.comparison,
+        };
+        Some((&self.round, share))
     }
 
     /// Releases so far, the popularity release among them.
@@ -63,14 +66,8 @@ impl Training {
         self.done
     }
 
-    /// Whether the training stopped early because nothing stood out of the noise.
-    pub fn is_abandoned(&self) -> bool {
-        self.abandoned
-    }
-
     /// Learns from the decoded sum of the round, which `devices` devices are in; `deviations` is the noise by block.
     pub fn apply(&mut self, sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64, rng: &mut impl Rng) {
-        let share = self.round().map_or(0.0, |(_, share)| share);
         self.done += 1;
         match &mut self.round {
             Round::Popularity(workload) => {
@@ -83,31 +80,41 @@ impl Training {
                     self.round = Round::Subspace(Subspace::new(&estimate, &self.content, prior, d, rng));
                 }
             }
-            Round::Subspace(workload) => {
-                workload.apply(sum, deviations, devices);
-                let tracks = self.popularity.as_ref().map_or(&[][..], |p| &p.tracks);
-                self.abandoned = !stands_out(&self.schedule, workload.components(), tracks, share);
-                if self.done > self.schedule.subspace_rounds && !self.abandoned {
-                    self.round = Round::Factors(self.factors());
-                }
-            }
+            Round::Subspace(workload) => workload.apply(sum, deviations, devices),
             Round::Factors(workload) => workload.apply(sum, deviations, devices),
+            Round::Comparison(workload) => workload.apply(sum, deviations, devices),
+        }
+        let embedding_rounds = self.schedule.rounds();
+        if self.done == embedding_rounds + 1 && embedding_rounds > 0 {
+            self.round = Round::Comparison(Comparison::new(self.model(), self.popularity_model()));
+        } else if self.done == self.schedule.subspace_rounds + 1 && embedding_rounds > 0 {
+            self.round = Round::Factors(self.factors());
         }
     }
 
-    /// The model as it stands: popularity before the first embedding round and where the training was abandoned.
+    /// The model as it stands: popularity before the first embedding round, the winner after the comparison.
     pub fn model(&self) -> Model {
-        let popularity = || {
-            let estimate = self.popularity.as_ref().map(|p| p.tracks.as_slice()).unwrap_or_default();
-            Model::Popularity(estimate.iter().map(|&f| f as f32).collect())
-        };
         match &self.round {
-            _ if self.abandoned => popularity(),
-            Round::Popularity(_) => popularity(),
-            Round::Subspace(_) if self.done <= 1 => popularity(),
+            Round::Popularity(_) => self.popularity_model(),
+            Round::Subspace(_) if self.done <= 1 => self.popularity_model(),
             Round::Subspace(_) => Model::Embedding(self.factors().model().clone()),
             Round::Factors(workload) => Model::Embedding(workload.model().clone()),
+            Round::Comparison(workload) if workload.verdict().is_none() => workload.candidate().clone(),
+            Round::Comparison(workload) => workload.winner().clone(),
         }
+    }
+
+    /// How far the embeddings were ahead of popularity, and the deviation of that figure's noise.
+    pub fn verdict(&self) -> Option<(f64, f64)> {
+        match &self.round {
+            Round::Comparison(workload) => workload.verdict(),
+            _ => None,
+        }
+    }
+
+    fn popularity_model(&self) -> Model {
+        let tracks = self.popularity.as_ref().map(|p| p.tracks.as_slice()).unwrap_or_default();
+        Model::Popularity(tracks.iter().map(|&f| f as f32).collect())
     }
 
     // Stage B from where stage A stands.
@@ -126,6 +133,7 @@ impl Workload for Round {
             Self::Popularity(w) => w.layout(),
             Self::Subspace(w) => w.layout(),
             Self::Factors(w) => w.layout(),
+            Self::Comparison(w) => w.layout(),
         }
     }
 
@@ -134,6 +142,7 @@ impl Workload for Round {
             Self::Popularity(w) => w.contribute(device, rng),
             Self::Subspace(w) => w.contribute(device, rng),
             Self::Factors(w) => w.contribute(device, rng),
+            Self::Comparison(w) => w.contribute(device, rng),
         }
     }
 
@@ -142,6 +151,7 @@ impl Workload for Round {
             Self::Popularity(w) => w.apply(sum, deviations, devices),
             Self::Subspace(w) => w.apply(sum, deviations, devices),
             Self::Factors(w) => w.apply(sum, deviations, devices),
+            Self::Comparison(w) => w.apply(sum, deviations, devices),
         }
     }
 }
@@ -153,6 +163,7 @@ impl Round {
             Self::Popularity(_) => "popularity",
             Self::Subspace(_) => "subspace",
             Self::Factors(_) => "factors",
+            Self::Comparison(_) => "comparison",
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::evaluation::{self, Part, evaluate};
 use crate::federation::Federation;
 use crate::loaders;
-use crate::methods::{self, IalsSettings, Method, RoundLog, Scorer, Trained};
+use crate::methods::{self, IalsSettings, Method, Scorer, Trained};
 use crate::output::{CurvePoint, MethodResult, Results, peak_memory, reset_peak_memory};
 use crate::population::Population;
 use crate::scenario::{Auto, Epsilon, Scenario};
@@ -95,14 +95,16 @@ impl<'a> Experiment<'a> {
         let mut order: Vec<Method> = vec![self.scenario.method];
         order.extend(self.scenario.baselines.iter().filter(|&&b| b != self.scenario.method));
         let mut done = BTreeMap::new();
-        let (mut model, mut rho_spent, mut rounds) = (None, None, 0);
+        let (mut model, mut rho_spent, mut rounds, mut fallback) = (None, None, 0, None);
         for &method in &order {
             let (result, trained) = self.method(method, &schedule)?;
             if method == self.scenario.method
                 && let Some(trained) = trained
             {
-                rounds = trained.rounds.iter().filter(|r| r.kind != "popularity").count();
+                rounds =
+                    trained.rounds.iter().filter(|r| !matches!(r.kind.as_str(), "popularity" | "comparison")).count();
                 rho_spent = trained.rho_spent;
+                fallback = trained.fallback;
                 model = Some(trained.model);
             }
             done.insert(method.name().to_owned(), result);
@@ -124,7 +126,7 @@ impl<'a> Experiment<'a> {
         }
         let results = Results {
             scenario: self.scenario.clone(),
-            notes: self.notes(claim.as_ref(), &done),
+            notes: self.notes(claim.as_ref(), fallback),
             devices: self.population.devices(),
             tracks: self.population.tracks,
             examples: self.population.train.total(),
@@ -238,6 +240,7 @@ impl<'a> Experiment<'a> {
             device_updates_per_second: trained.map(|t| t.updates as f64 / seconds.max(1e-9)),
             peak_rss_bytes,
             rounds: trained.map_or(Vec::new(), |t| t.rounds.clone()),
+            dimensions: trained.map_or(0, |t| t.model.dimensions()),
             settings,
         })
     }
@@ -302,10 +305,7 @@ impl<'a> Experiment<'a> {
         let schedule = self.schedule(rho, self.scenario.method == Method::Sordino);
         let known = done.get("sordino").filter(|_| epsilon == self.scenario.epsilon.0);
         let (measured, dimensions) = match known {
-            Some(result) => {
-                let learnt = result.rounds.iter().any(|r| r.kind == "factors") || schedule.factor_rounds == 0;
-                (result.measured.clone(), if learnt { schedule.dimensions } else { 0 })
-            }
+            Some(result) => (result.measured.clone(), result.dimensions),
             None => {
                 let trained = methods::train_sordino(
                     &self.federation,
@@ -325,7 +325,7 @@ impl<'a> Experiment<'a> {
     }
 
     // What has to be said before any figure.
-    fn notes(&self, claim: Option<&Claim>, done: &BTreeMap<String, MethodResult>) -> Vec<String> {
+    fn notes(&self, claim: Option<&Claim>, fallback: Option<String>) -> Vec<String> {
         let mut notes = Vec::new();
         let (n, population) = (self.population.devices(), self.federation.population);
         if population > n {
@@ -372,10 +372,8 @@ impl<'a> Experiment<'a> {
                 }
             });
         }
-        if let Some(result) = done.get("sordino")
-            && !result.rounds.iter().any(|r: &RoundLog| r.kind != "popularity")
-        {
-            notes.push("Too much noise for embeddings: the model is private popularity alone.".to_owned());
+        if let Some(reason) = fallback {
+            notes.push(format!("The model is private popularity alone: {reason}."));
         }
         notes
     }

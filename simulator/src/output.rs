@@ -78,6 +78,8 @@ pub struct MethodResult {
     pub peak_rss_bytes: u64,
     /// Rounds.
     pub rounds: Vec<RoundLog>,
+    /// Dimensions of the model; 0 where it has none.
+    pub dimensions: usize,
     /// Settings in words.
     pub settings: String,
 }

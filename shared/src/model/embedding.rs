@@ -30,7 +30,7 @@ pub struct Hyperparameters {
 
 impl Default for Hyperparameters {
     fn default() -> Self {
-        Self { background: 0.3, listener_ridge: 0.004, track_ridge: 0.04, full_weight_tracks: 16.0 }
+        Self { background: 0.1, listener_ridge: 0.004, track_ridge: 0.04, full_weight_tracks: 16.0 }
     }
 }
 

@@ -231,7 +231,12 @@ mod tests {
             let mut rows = vec![0.0; tracks * 2];
             let mut moments = vec![0.0; 3];
             for listener in &listeners {
-                let device = Device { examples: listener, memory: &mut Vec::new(), solver: &mut Solver::default() };
+                let device = Device {
+                    examples: listener,
+                    held_out: &[],
+                    memory: &mut Vec::new(),
+                    solver: &mut Solver::default(),
+                };
                 let statistics = workload.contribute(device, &mut rng);
                 for (e, v) in listener.iter().zip(statistics.blocks[0].values().chunks_exact(2)) {
                     rows[e.track.row() * 2] += f64::from(v[0]);

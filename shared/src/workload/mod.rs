@@ -3,16 +3,19 @@
 //! A workload is one type with the device's half (examples in, vector out) and the coordinator's half (sum in, next
 //! state out). The rest of the system knows nothing of what a vector means.
 
+mod comparison;
 mod factors;
 mod popularity;
 mod sgd;
 mod subspace;
 
+pub use comparison::Comparison;
 pub use factors::Factors;
 pub use popularity::{Popularity, PopularityEstimate};
 pub use sgd::{GradientDescent, GradientSettings};
 pub use subspace::Subspace;
 
+use crate::ids::TrackId;
 use crate::model::{Example, Solver};
 use crate::plan::BlockLayout;
 use rand_core::Rng;
@@ -67,6 +70,8 @@ pub struct Statistics {
 pub struct Device<'a> {
     /// Its positive examples, each track once, in ascending order of tracks.
     pub examples: &'a [Example],
+    /// Tracks that it holds out to compare models by; never trained on.
+    pub held_out: &'a [TrackId],
     /// What it keeps from one round to the next; empty in the first.
     pub memory: &'a mut Vec<f32>,
     /// Room for its solver.

@@ -158,8 +158,12 @@ mod tests {
         let workload = workload(4);
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         for tracks in [vec![], vec![3], (0..30).collect::<Vec<u32>>()] {
-            let device =
-                Device { examples: &examples(&tracks), memory: &mut Vec::new(), solver: &mut Solver::default() };
+            let device = Device {
+                examples: &examples(&tracks),
+                held_out: &[],
+                memory: &mut Vec::new(),
+                solver: &mut Solver::default(),
+            };
             let statistics = workload.contribute(device, &mut rng);
             let norm: f32 = statistics.blocks[0].values().iter().map(|v| v * v).sum();
             assert!(norm <= 1.0 + 1e-5, "{norm}");
@@ -185,7 +189,12 @@ mod tests {
         for _ in 0..200 {
             let mut sum = vec![0.0; 90];
             for listener in &listeners {
-                let device = Device { examples: listener, memory: &mut Vec::new(), solver: &mut Solver::default() };
+                let device = Device {
+                    examples: listener,
+                    held_out: &[],
+                    memory: &mut Vec::new(),
+                    solver: &mut Solver::default(),
+                };
                 let statistics = workload.contribute(device, &mut rng);
                 for (row, values) in listener.iter().zip(statistics.blocks[0].values().chunks_exact(3)) {
                     let start = row.track.row() * 3;

@@ -111,7 +111,12 @@ impl Federation {
                 for (&device, slot) in devices.iter().zip(slots) {
                     let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, DEVICE_STREAM, device as u64));
                     let memory = slot.get_or_insert_default();
-                    let view = Device { examples: population.train.of(device), memory, solver: &mut solver };
+                    let view = Device {
+                        examples: population.train.of(device),
+                        held_out: population.validation.of(device),
+                        memory,
+                        solver: &mut solver,
+                    };
                     if draws_own {
                         let noised = match self.noise_from {
                             NoiseFrom::Opendp => take_part(workload, &plan, view, &mut rng, &mut ExactNoise)?,

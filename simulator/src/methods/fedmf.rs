@@ -61,7 +61,7 @@ pub fn train(
         });
     }
     let model = Model::Embedding(personal.workload.model(Hyperparameters::default()));
-    let trained = Trained { model, rounds: logs, seconds, updates, rho_spent: rho, fell_back: false };
+    let trained = Trained { model, rounds: logs, seconds, updates, rho_spent: rho, fallback: None };
     Ok((personal, trained))
 }
 

@@ -27,8 +27,8 @@ pub struct Trained {
     pub updates: usize,
     /// rho that a device spent.
     pub rho_spent: Option<f64>,
-    /// Whether nothing stood out of the noise, so that popularity is all there is.
-    pub fell_back: bool,
+    /// Why popularity is all there is, where it is.
+    pub fallback: Option<String>,
 }
 
 /// The content features that the training uses (tracks x features).
@@ -76,7 +76,7 @@ pub fn train(
         seconds: 0.0,
         updates: 0,
         rho_spent: rho.map(|_| 0.0),
-        fell_back: false,
+        fallback: None,
     };
     while let Some((round, share)) = training.round() {
         let start = Instant::now();
@@ -106,7 +106,14 @@ pub fn train(
     let start = Instant::now();
     trained.model = training.model();
     trained.seconds += start.elapsed().as_secs_f64();
-    trained.fell_back = trained.model.dimensions() == 0;
+    if trained.model.dimensions() == 0 {
+        trained.fallback = Some(match training.verdict() {
+            None => "the planner expects nothing to stand out of the noise".to_owned(),
+            Some((ahead, noise)) => format!(
+                "on held-out tracks the embeddings were ahead by {ahead:.4}, less than twice the noise of {noise:.4}"
+            ),
+        });
+    }
     Ok(trained)
 }
 

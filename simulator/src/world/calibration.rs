@@ -51,14 +51,18 @@ impl Profile {
         let mut profile = Self::default();
         for device in 0..dataset.devices() {
             let mut plays = 0u32;
-            for event in dataset.events(device).iter() {
+            let events = dataset.events(device);
+            // Explicit events count where the play is known that they are about: histories have others.
+            let known: std::collections::BTreeSet<_> =
+                events.iter().filter(|e| e.played_fraction().is_some()).map(|e| (e.track, e.time)).collect();
+            for event in events.iter() {
                 let kind = EventKind::ALL.iter().position(|k| *k == event.kind).unwrap_or(0);
                 plays += u32::from(event.kind.is_listening());
                 // Plays without a known length (the histories of KuaiRand) say nothing about ratios.
                 if let (true, Some(fraction)) = (event.kind.is_listening(), event.played_fraction()) {
                     profile.kinds[kind] += 1;
                     profile.ratios.push(f64::from(fraction));
-                } else if !event.kind.is_listening() {
+                } else if !event.kind.is_listening() && known.contains(&(event.track, event.time)) {
                     profile.kinds[kind] += 1;
                 }
             }

@@ -7,7 +7,7 @@ use sordino_shared::model::Content;
 use sordino_shared::random::{below, unit_f64};
 
 /// Dimensions of the space of tastes.
-pub const TASTES: usize = 8;
+pub(super) const TASTES: usize = 8;
 
 /// The catalogue.
 #[derive(Debug)]

@@ -1,0 +1,102 @@
+//! A private comparison of the new model with popularity, on tracks that devices held out themselves.
+//!
+//! One value a device: how much better the model ranks its held-out tracks than popularity does, as the difference of
+//! the mean discounted gain `1/log2(1 + rank)` over the catalogue, which lies in [-1, 1] by itself. With it the
+//! coordinator never ships a model that is worse than popularity for the sake of a formula: it asks.
+
+use super::{Block, Device, Statistics, Workload};
+use crate::evaluate::{Gain, Judged};
+use crate::model::Model;
+use crate::plan::BlockLayout;
+use rand_core::Rng;
+
+/// The comparison workload.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    model: Model,
+    baseline: Model,
+    // Mean difference over devices and the deviation of its noise.
+    verdict: Option<(f64, f64)>,
+}
+
+impl Comparison {
+    /// Compares a model with a baseline over the same tracks.
+    pub fn new(model: Model, baseline: Model) -> Self {
+        assert_eq!(model.tracks(), baseline.tracks(), "both rank the same catalogue");
+        Self { model, baseline, verdict: None }
+    }
+
+    /// The model to ship: the new one if it is ahead by more than two deviations of the noise, else the baseline.
+    pub fn winner(&self) -> &Model {
+        match self.verdict {
+            Some((difference, deviation)) if difference > MARGIN_IN_DEVIATIONS * deviation => &self.model,
+            _ => &self.baseline,
+        }
+    }
+
+    /// The model that was put to the test.
+    pub fn candidate(&self) -> &Model {
+        &self.model
+    }
+
+    /// The mean difference over devices and the deviation of its noise, once the sum is in.
+    pub fn verdict(&self) -> Option<(f64, f64)> {
+        self.verdict
+    }
+}
+
+impl Workload for Comparison {
+    fn layout(&self) -> Vec<BlockLayout> {
+        vec![BlockLayout { name: "advantage", rows: 1, width: 1, clip: 1.0, share: 1.0 }]
+    }
+
+    fn contribute(&self, device: Device<'_>, _rng: &mut impl Rng) -> Statistics {
+        if device.held_out.is_empty() {
+            return Statistics { blocks: vec![Block::Dense(vec![0.0])] };
+        }
+        let mut known = vec![false; self.model.tracks()];
+        device.examples.iter().for_each(|e| known[e.track.row()] = true);
+        device.held_out.iter().for_each(|t| known[t.row()] = true);
+        let mut scores = Vec::new();
+        let mut gain = |model: &Model| {
+            model.score(device.examples, device.solver, &mut scores);
+            let relevant: Vec<f32> = device.held_out.iter().map(|t| scores[t.row()]).collect();
+            let others = scores.iter().zip(&known).filter(|(_, known)| !**known).map(|(&s, _)| s);
+            Judged::from_scores(&relevant, others).ndcg(None, Gain::Binary)
+        };
+        let advantage = gain(&self.model) - gain(&self.baseline);
+        Statistics { blocks: vec![Block::Dense(vec![advantage as f32])] }
+    }
+
+    fn apply(&mut self, sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
+        self.verdict = Some((sum[0][0] / devices.max(1.0), deviations[0] / devices.max(1.0)));
+    }
+}
+
+// A model that wins by less may be worse; popularity is known to be harmless.
+const MARGIN_IN_DEVIATIONS: f64 = 2.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::TrackId;
+    use crate::model::Solver;
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
+    #[test]
+    fn the_better_model_wins_and_noise_is_no_win() {
+        let good = Model::Popularity(vec![0.0, 1.0, 2.0, 9.0]);
+        let bad = Model::Popularity(vec![9.0, 2.0, 1.0, 0.0]);
+        let mut comparison = Comparison::new(good.clone(), bad);
+        let device =
+            Device { examples: &[], held_out: &[TrackId(3)], memory: &mut Vec::new(), solver: &mut Solver::default() };
+        let statistics = comparison.contribute(device, &mut ChaCha8Rng::seed_from_u64(1));
+        let advantage = f64::from(statistics.blocks[0].values()[0]);
+        assert!((advantage - (1.0 - 1.0 / 5f64.log2())).abs() < 1e-6, "{advantage}");
+        comparison.apply(vec![vec![advantage * 10.0]], &[0.0], 10.0);
+        assert_eq!(comparison.winner().to_bytes(), good.to_bytes());
+        comparison.apply(vec![vec![advantage * 10.0]], &[5.0], 10.0);
+        assert_ne!(comparison.winner().to_bytes(), good.to_bytes());
+    }
+}
