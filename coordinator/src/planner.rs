@@ -139,7 +139,7 @@ fn mix(fleet: &Fleet, expected: usize) -> (usize, usize) {
         (Some(rounds), _) if rounds <= 1 => (rounds, 0),
         (Some(rounds), Some(_)) => (1, rounds - 1),
         (Some(rounds), None) => (1 + usize::from(rounds >= 5), rounds - 1 - usize::from(rounds >= 5)),
-        (None, None) => (2, 3),
+        (None, None) => (2, 6),
         (None, Some(_)) if expected >= 2 => (1, 2),
         (None, Some(_)) => (1, 1),
     }

@@ -17,6 +17,8 @@ pub struct Dataset {
     pub content: Content,
     /// Whether times mean anything.
     pub dated: bool,
+    /// Whether times are those of a calendar; sets that count from zero have an order of events and no clocks to check.
+    pub has_clock: bool,
     /// Each device's present: a day after the last event that any source of truth vouches for.
     pub now: Timestamp,
     /// Held-out tracks and candidates that the source itself prescribes, one entry a device.
@@ -169,6 +171,7 @@ impl Builder {
             track_names,
             content: Content { names: feature_names, rows },
             dated,
+            has_clock: dated && self.latest >= Timestamp(FIRST_CLOCK),
             now: Timestamp(self.latest.0.saturating_add(86_400_000)),
             fixed_test,
             passed_over,
@@ -176,6 +179,9 @@ impl Builder {
         }
     }
 }
+
+// 1990: a set whose latest event is before it counts from some other zero.
+const FIRST_CLOCK: i64 = 631_152_000_000;
 
 /// Gives names numbers in the order of their coming.
 #[derive(Default)]

@@ -39,6 +39,7 @@ pub fn dataset(scenario: &Scenario) -> Result<Dataset> {
         track_names: world.catalogue().names(),
         content: world.content(),
         dated: true,
+        has_clock: true,
         now: world.now(),
         fixed_test: None,
         passed_over: Vec::new(),

@@ -213,10 +213,12 @@ impl Population {
             )));
         }
         if self.devices() < 2 {
-            return Err(Error::input(
-                "fewer than two listeners have a positive label to learn from: bring more data or loosen the label \
-                 policy",
-            ));
+            let withheld: u64 = self.summary.flagged.values().sum();
+            return Err(Error::input(format!(
+                "fewer than two listeners have a positive label to learn from ({withheld} are withheld as bots, {} have \
+                 none): bring more data or loosen the label policy",
+                self.summary.silent
+            )));
         }
         if self.test.total() == 0 {
             return Err(Error::input(
@@ -232,7 +234,7 @@ impl Summary {
     // One device through the path; `None` where it keeps its vectors. With the number of plays kept.
     fn observe(&mut self, dataset: &Dataset, device: usize, policy: &LabelPolicy) -> (Option<Vec<Labelled>>, u32) {
         self.devices += 1;
-        let checks = Checks { tracks: dataset.tracks(), now: dataset.now, dated: dataset.dated };
+        let checks = Checks { tracks: dataset.tracks(), now: dataset.now, dated: dataset.has_clock };
         let (valid, tally) = check(dataset.events(device).into_owned(), &checks);
         self.tally.merge(&tally);
         let mut plays = 0;
@@ -242,7 +244,7 @@ impl Summary {
             self.count_ratio(event);
         }
         self.plays_by_listener[(u32::BITS - plays.leading_zeros()).min(11) as usize] += 1;
-        if dataset.dated {
+        if dataset.has_clock {
             for session in sessions(&valid) {
                 self.sessions += 1;
                 self.session_lengths[(session.events.len() - 1).min(11)] += 1;

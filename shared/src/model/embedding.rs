@@ -4,7 +4,7 @@
 //! regularisation of Rendle et al. (2022):
 //!
 //! ```text
-//! sum over own tracks c_i (1 - x.y_i)^2  +  a0 sum over all tracks (x.y_i)^2  +  ridge (sum c_i + a0 m) |x|^2
+//! sum over own tracks c_i (1 - x.y_i)^2  +  a0 sum over all tracks (x.y_i)^2  +  ridge (sum c_i + a0 max(m, 4000)) |x|^2
 //! ```
 //!
 //! It needs the device's own tracks and the shared Gram matrix Y'Y only, and never leaves the device.
@@ -30,7 +30,7 @@ pub struct Hyperparameters {
 
 impl Default for Hyperparameters {
     fn default() -> Self {
-        Self { background: 0.1, listener_ridge: 0.004, track_ridge: 0.04, full_weight_tracks: 16.0 }
+        Self { background: 0.2, listener_ridge: 0.004, track_ridge: 0.04, full_weight_tracks: 16.0 }
     }
 }
 
@@ -51,7 +51,7 @@ pub struct EmbeddingModel {
     table: Array2<f32>,
     popularity: Vec<f32>,
     hyperparameters: Hyperparameters,
-    // a0 Y'Y + ridge a0 m I, the part of every listener's system that is the same for all.
+    // a0 Y'Y + ridge a0 max(m, 4000) I, the part of every listener's system that is the same for all.
     shared_system: Array2<f64>,
 }
 
@@ -60,7 +60,7 @@ impl EmbeddingModel {
     pub fn new(table: Array2<f32>, popularity: Vec<f32>, hyperparameters: Hyperparameters) -> Self {
         assert_eq!(table.nrows(), popularity.len(), "one popularity for each row of the table");
         let mut shared_system = gram(table.mapv(f64::from).view()) * hyperparameters.background;
-        let ridge = hyperparameters.listener_ridge * hyperparameters.background * table.nrows() as f64;
+        let ridge = hyperparameters.listener_ridge * hyperparameters.background * ridge_tracks(table.nrows());
         shared_system.diag_mut().mapv_inplace(|v| v + ridge);
         Self { table, popularity, hyperparameters, shared_system }
     }
@@ -107,6 +107,11 @@ impl EmbeddingModel {
             scores.extend((0..self.tracks()).map(|track| dot_f32(self.row(track), x)));
         }
     }
+}
+
+// A small catalogue is no reason to trust a short history: below this the ridge shrinks no further.
+fn ridge_tracks(tracks: usize) -> f64 {
+    tracks.max(4000) as f64
 }
 
 /// Room for one listener's ridge problem, to be used again and again.
@@ -200,7 +205,7 @@ mod tests {
                 .map(|e| f64::from(e.confidence) * (score(e.track.row()) - 1.0) * y(e.track.row(), k))
                 .sum();
             let all: f64 = (0..60).map(|t| h.background * score(t) * y(t, k)).sum();
-            let ridge = h.listener_ridge * (total + h.background * 60.0) * x[k];
+            let ridge = h.listener_ridge * (total + h.background * 4000.0) * x[k];
             assert!((own + all + ridge).abs() < 1e-4, "{k}: {}", own + all + ridge);
         }
     }

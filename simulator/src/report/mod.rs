@@ -1,39 +1,38 @@
-//! Reports.
-use crate::output::Results;
-/// text
-pub fn text(results: &Results) -> String {
-    let mut out = String::new();
-    for n in &results.notes {
-        out.push_str(n);
-        out.push('\n');
-    }
-    for (name, m) in &results.methods {
-        let g = |k: &str| m.measured.metrics[k].mean;
-        out.push_str(&format!(
-            "{name:12} hr {:.4} ndcg {:.4} full {:.4} r20full {:.4} sec {:.3} ups {:?} rss {}\n",
-            g("hr@10"),
-            g("ndcg@10"),
-            g("ndcg@10_full"),
-            g("recall@20_full"),
-            m.seconds_training,
-            m.device_updates_per_second,
-            m.peak_rss_bytes / 1000000
-        ));
-    }
-    for c in &results.curve {
-        out.push_str(&format!("{:?}\n", c));
-    }
-    out
+//! What a person reads: a table in the terminal, and one HTML page that opens anywhere.
+
+mod charts;
+mod page;
+mod text;
+
+pub use page::{comparison_page, page};
+pub use text::{comparison_text, text};
+
+use crate::output::{MethodResult, Results};
+
+/// Columns of the tables: title, figure.
+const COLUMNS: [(&str, &str); 6] = [
+    ("HR@10", "hr@10"),
+    ("NDCG@10", "ndcg@10"),
+    ("MRR", "mrr"),
+    ("recall@20", "recall@20"),
+    ("NDCG@10 full", "ndcg@10_full"),
+    ("recall@20 full", "recall@20_full"),
+];
+
+/// Methods in the order of their NDCG, best first, the world's truth at the top.
+fn ordered(results: &Results) -> Vec<(&str, &MethodResult)> {
+    let ndcg = |m: &MethodResult| m.measured.metrics.get("ndcg@10").map_or(0.0, |i| i.mean);
+    let mut methods: Vec<(&str, &MethodResult)> = results.methods.iter().map(|(n, m)| (n.as_str(), m)).collect();
+    methods.sort_by(|a, b| ndcg(b.1).total_cmp(&ndcg(a.1)));
+    methods
 }
-/// page
-pub fn page(_r: &Results) -> String {
-    String::new()
-}
-/// cmp
-pub fn comparison_text(_a: &[(String, Results)]) -> String {
-    String::new()
-}
-/// cmp
-pub fn comparison_page(_a: &[(String, Results)]) -> String {
-    String::new()
+
+fn protocol_words(results: &Results) -> &'static str {
+    use crate::population::Protocol;
+    match results.scenario.protocol {
+        Protocol::Loo => "leave one out, ranked over the whole catalogue",
+        Protocol::Loo99 => "leave one out, ranked among 99 tracks drawn at random",
+        Protocol::Time => "a split in time, ranked over the whole catalogue",
+        Protocol::Hash => "a tenth of each listener's tracks, ranked over the whole catalogue",
+    }
 }

@@ -26,6 +26,8 @@ enum Nature {
 /// What a listener did.
 pub(super) struct Life {
     pub(super) events: Vec<PlaybackEvent>,
+    // The fit of each play to its mood.
+    pub(super) fits: Vec<f32>,
     pub(super) left: bool,
 }
 
@@ -79,9 +81,9 @@ impl Listener {
 
     pub(super) fn live(&self, world: &World, rng: &mut impl Rng) -> Life {
         if self.is_bot() {
-            return Life { events: self.run_machine(world, rng), left: false };
+            return Life { events: self.run_machine(world, rng), fits: Vec::new(), left: false };
         }
-        let mut life = Life { events: Vec::new(), left: false };
+        let mut life = Life { events: Vec::new(), fits: Vec::new(), left: false };
         let end = FIRST_DAY.0 + i64::from(world.settings().days) * DAY_MS;
         let mut time = FIRST_DAY.0 + (unit_f64(rng) * 3.0 * DAY_MS as f64) as i64;
         let mut favourites: Vec<usize> = Vec::new();
@@ -96,7 +98,9 @@ impl Listener {
                     true => favourites[below(rng, favourites.len() as u64) as usize],
                     false => self.choose(world, &mood, rng),
                 };
-                let rank = self.enjoy(world, &mood, track, rng);
+                let fit = fit(&mood, world.catalogue().place(track));
+                life.fits.push(fit);
+                let rank = enjoy(world, fit, rng);
                 satisfaction += rank;
                 if rank > 0.8 {
                     favourites.push(track);
@@ -133,14 +137,6 @@ impl Listener {
             }
         }
         best.1
-    }
-
-    // The rank in (0, 1) of how much of the track is played: part fit, part chance.
-    fn enjoy(&self, world: &World, mood: &[f32; TASTES], track: usize, rng: &mut impl Rng) -> f64 {
-        let share = world.settings().fit_share;
-        let from_fit = world.normal_score(fit(mood, world.catalogue().place(track)));
-        let chance: f64 = StandardNormal.sample(rng);
-        normal_cdf(share.sqrt() * from_fit + (1.0 - share).sqrt() * chance)
     }
 
     // Writes the play and what was done about it; returns the seconds listened.
@@ -205,6 +201,13 @@ impl Listener {
             })
             .collect()
     }
+}
+
+// The rank in (0, 1) of how much of the track is played: part fit, part chance.
+fn enjoy(world: &World, fit: f32, rng: &mut impl Rng) -> f64 {
+    let share = world.settings().fit_share;
+    let chance: f64 = StandardNormal.sample(rng);
+    normal_cdf(share.sqrt() * world.normal_score(fit) + (1.0 - share).sqrt() * chance)
 }
 
 // How well a track suits a mood: the cosine, scaled so that it has a spread of about one.

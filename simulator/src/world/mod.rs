@@ -52,14 +52,14 @@ pub struct WorldSettings {
 impl Default for WorldSettings {
     fn default() -> Self {
         Self {
-            listeners: 4000,
+            listeners: 20_000,
             tracks: 2000,
             artists: 400,
             genres: 12,
             days: 28,
             median_plays: 45.0,
             plays_spread: 0.7,
-            choosiness: 1.5,
+            choosiness: 2.5,
             fit_share: 0.4,
             bots: 0.005,
             broken_clocks: 0.005,
@@ -112,16 +112,22 @@ impl World {
         let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, CATALOGUE_STREAM, 0));
         let catalogue = Catalogue::new(&settings, &mut rng);
         let mut world = Self { settings, seed, catalogue, fits: Vec::new() };
-        let mut fits: Vec<f32> = (0..FIT_SAMPLE)
-            .flat_map(|i| {
+        // First the fits of single choices, then, with those, the fits of whole lives: people go back to what they like.
+        for whole_lives in [false, true] {
+            let sample = (0..FIT_SAMPLE).flat_map(|i| {
                 let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, FIT_STREAM, i));
-                Listener::new(&world.settings, &world.catalogue, &mut rng).sample_fits(&world, &mut rng)
-            })
-            .collect();
-        fits.sort_by(f32::total_cmp);
-        let count = fits.len() as f64;
-        world.fits =
-            fits.into_iter().enumerate().map(|(i, fit)| (fit, normal_quantile((i as f64 + 0.5) / count))).collect();
+                let listener = Listener::new(&world.settings, &world.catalogue, &mut rng);
+                match whole_lives {
+                    false => listener.sample_fits(&world, &mut rng),
+                    true => listener.live(&world, &mut rng).fits,
+                }
+            });
+            let mut fits: Vec<f32> = sample.collect();
+            fits.sort_by(f32::total_cmp);
+            let count = fits.len() as f64;
+            let score = |(i, fit)| (fit, normal_quantile((i as f64 + 0.5) / count));
+            world.fits = fits.into_iter().enumerate().map(score).collect();
+        }
         world
     }
 

@@ -1,0 +1,149 @@
+//! Bad input: one sentence that says what to do, exit code 2, nothing left behind; and odd files that are fine.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn simulator(folder: &Path, arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_simulator-under-test");
+    Command::new(program).args(arguments).current_dir(folder).output().expect("the program starts")
+}
+
+fn refused(folder: &Path, arguments: &[&str], needle: &str) {
+    let mut all = vec!["run", "--out", "out", "--json", "figures.json"];
+    all.extend(arguments);
+    let output = simulator(folder, &all);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {words}");
+    assert!(words.contains(needle), "{arguments:?}: '{words}' does not say '{needle}'");
+    assert!(!words.contains("panicked"), "{words}");
+    let left: Vec<_> = std::fs::read_dir(folder)
+        .expect("the folder")
+        .filter_map(|e| e.ok().map(|e| e.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name.contains("out") || name.contains("figures"))
+        .collect();
+    assert!(left.is_empty(), "{arguments:?} left {left:?}");
+}
+
+fn csv(folder: &Path, name: &str, text: &str) -> String {
+    std::fs::write(folder.join(name), text).expect("a file");
+    format!("csv:{name}")
+}
+
+// Listeners with 8 tracks each out of `tracks`.
+fn listening(listeners: usize, tracks: usize) -> String {
+    let mut text = String::from("user,item,timestamp\n");
+    for user in 0..listeners {
+        for k in 0..8 {
+            let _ = writeln!(text, "u{user},i{},{}", (user * 3 + k * k) % tracks, 1_600_000_000 + k * 4000);
+        }
+    }
+    text
+}
+
+#[test]
+fn each_gets_its_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    refused(f, &["--data", "csv:nowhere.csv"], "no such file");
+    refused(f, &["--data", "vinyl:x"], "choose one of");
+    refused(f, &["--data", "movielens"], "KIND:PATH");
+    let good = csv(f, "good.csv", &listening(40, 60));
+    refused(f, &["--data", &good, "--epsilon", "0"], "epsilon");
+    refused(f, &["--data", &good, "--epsilon", "-1"], "epsilon");
+    refused(f, &["--data", &good, "--epsilon", "nan"], "epsilon");
+    refused(f, &["--data", &good, "--delta", "1"], "delta");
+    refused(f, &["--data", &good, "--rounds", "0"], "--rounds");
+    refused(f, &["--data", &good, "--dim", "0"], "--dim");
+    refused(f, &["--data", &good, "--dim", "61"], "61");
+    refused(f, &["--data", &good, "--cohort", "0"], "--cohort");
+    refused(f, &["--data", &good, "--population", "3"], "--population");
+    refused(f, &["--data", &good, "--protocol", "loo99"], "--protocol loo");
+    refused(f, &["--data", &good, "--baselines", "magic"], "magic");
+    refused(f, &["--scenario", "none.toml"], "none.toml");
+    std::fs::write(f.join("bad.toml"), "epsilom = 2").expect("a file");
+    refused(f, &["--scenario", "bad.toml"], "epsilom");
+    for (name, text, needle) in [
+        ("empty.csv", String::new(), "empty"),
+        ("head.csv", "user,item,timestamp\n".into(), "no events"),
+        ("one.csv", listening(1, 60), "one listener"),
+        ("few.csv", listening(40, 12), "too few"),
+        ("nan.csv", listening(3, 60) + "u1,i1,NaN\n", "line 26"),
+        ("negative.csv", listening(3, 60) + "u1,i1,-5\n", "negative"),
+        ("cut.csv", listening(3, 60) + "u1,i", "line 26"),
+        ("column.csv", "user,song,timestamp\na,b,1\n".into(), "song"),
+        ("kind.csv", "user,item,timestamp,kind\na,b,1,hum\n".into(), "hum"),
+    ] {
+        refused(f, &["--data", &csv(f, name, &text)], needle);
+    }
+    std::fs::create_dir(f.join("ml")).expect("a folder");
+    std::fs::write(f.join("ml/ratings.csv"), "userId,movieId,rating\n1,2,3\n").expect("a file");
+    refused(f, &["--data", "movielens:ml"], "header");
+    std::fs::create_dir(f.join("kr")).expect("a folder");
+    std::fs::write(f.join("kr/events.parquet"), b"PAR1 cut off").expect("a file");
+    refused(f, &["--data", "kuairand:kr"], "Parquet");
+}
+
+#[test]
+fn odd_but_good_files_run_and_foreign_folders_are_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    let plain = listening(40, 60).replacen("user,item,timestamp\n", "", 1);
+    let data = csv(f, "plain.csv", &plain);
+    let arguments =
+        ["run", "--data", &data, "--epsilon", "inf", "--baselines", "none", "--curve", "none", "--json", "f.json"];
+    let output = simulator(f, &arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for file in ["config.toml", "metrics.jsonl", "results.json", "report.html", "model.bin"] {
+        assert!(f.join("sordino-out").join(file).is_file(), "{file}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(f.join("f.json")).expect("figures")).expect("JSON");
+    for key in ["seed", "epsilon", "delta", "rounds", "devices", "population", "mode", "fidelity", "threads", "model_sha256"] {
+        assert!(json["run"].get(key).is_some(), "run.{key}");
+    }
+    for key in [
+        "hr@10", "ndcg@10", "map@10", "mrr", "recall@20", "ndcg@10_full", "recall@20_full", "coverage@10", "gini@10",
+        "seconds_training", "device_updates_per_second", "peak_rss_bytes",
+    ] {
+        assert!(json["methods"]["sordino"].get(key).is_some(), "methods.sordino.{key}");
+    }
+    // The same again replaces an own folder; a stranger's is left alone.
+    assert!(simulator(f, &arguments).status.success());
+    std::fs::create_dir(f.join("mine")).expect("a folder");
+    std::fs::write(f.join("mine/letter.txt"), "dear").expect("a file");
+    let mut elsewhere = arguments.to_vec();
+    elsewhere.extend(["--out", "mine"]);
+    assert_eq!(simulator(f, &elsewhere).status.code(), Some(2));
+    assert!(f.join("mine/letter.txt").is_file());
+    assert!(simulator(f, &["report", "sordino-out"]).status.success());
+}
+
+#[test]
+fn the_ncf_files_bring_their_own_test() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    let (mut train, mut test, mut negative) = (String::new(), String::new(), String::new());
+    for user in 0..30 {
+        for k in 0..6 {
+            let _ = writeln!(train, "{user}\t{}\t1\t{}", (user + k * 7) % 150, 1000 + k);
+        }
+        let item = (user + 3) % 150;
+        let _ = writeln!(test, "{user}\t{item}\t1\t5000");
+        let others: Vec<String> = (0..99).map(|k| ((user + 50 + k) % 150).to_string()).collect();
+        let _ = writeln!(negative, "({user},{item})\t{}", others.join("\t"));
+    }
+    std::fs::create_dir(f.join("set")).expect("a folder");
+    for (name, text) in [("x.train.rating", &train), ("x.test.rating", &test), ("x.test.negative", &negative)] {
+        std::fs::write(f.join("set").join(name), text).expect("a file");
+    }
+    let arguments = [
+        "run", "--data", "ncf:set", "--protocol", "loo99", "--epsilon", "inf", "--baselines", "popularity", "--curve", "none",
+    ];
+    let output = simulator(f, &arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::write(f.join("set/x.test.negative"), negative.replacen("(3,", "(4,", 1)).expect("a file");
+    let output = simulator(f, &arguments);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("row 4"), "{}", String::from_utf8_lossy(&output.stderr));
+}

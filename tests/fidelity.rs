@@ -1,0 +1,133 @@
+//! One draw for the sum and one for each device: the same distribution, and the variance that the plan promises.
+
+use sordino_client::label::LabelPolicy;
+use sordino_shared::model::{Example, Hyperparameters, Solver};
+use sordino_shared::plan::BlockLayout;
+use sordino_shared::privacy::Mode;
+use sordino_shared::workload::{Block, Device, Popularity, Statistics, Workload};
+use sordino_simulator::experiment::dataset;
+use sordino_simulator::federation::{Federation, Fidelity, NoiseFrom};
+use sordino_simulator::population::{Population, Protocol};
+use sordino_tests::small;
+
+// Sends nothing: what comes out of the sum is its noise.
+struct Silence;
+
+impl Workload for Silence {
+    fn layout(&self) -> Vec<BlockLayout> {
+        vec![BlockLayout { name: "silence", rows: 4000, width: 1, clip: 1.0, share: 1.0 }]
+    }
+
+    fn contribute(&self, _: Device<'_>, _: &mut impl rand_core::Rng) -> Statistics {
+        Statistics { blocks: vec![Block::Dense(vec![0.0; 4000])] }
+    }
+
+    fn apply(&mut self, _: Vec<Vec<f64>>, _: &[f64], _: f64) {}
+}
+
+fn population() -> Population {
+    let mut scenario = small();
+    scenario.world.listeners = 40;
+    let dataset = dataset(&scenario).expect("a world");
+    Population::build(&dataset, &LabelPolicy::default(), Protocol::Loo, 1).expect("a population")
+}
+
+fn federation(fidelity: Fidelity, mode: Mode, noise_from: NoiseFrom) -> Federation {
+    Federation {
+        mode,
+        fidelity,
+        noise_from,
+        population: 40_000,
+        cohort: 10_000,
+        honest_fraction: 1.0,
+        devices_per_round: None,
+        seed: 5,
+    }
+}
+
+fn noise(fidelity: Fidelity, mode: Mode, from: NoiseFrom, population: &Population) -> (Vec<f64>, f64) {
+    let mut memories = vec![Vec::new(); population.devices()];
+    let outcome =
+        federation(fidelity, mode, from).run(&Silence, Some(0.1), population, &mut memories, 0).expect("a round");
+    (outcome.sum.into_iter().flatten().collect(), outcome.deviations[0])
+}
+
+fn deviation(values: &[f64]) -> f64 {
+    (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt()
+}
+
+// The largest distance between two empirical distributions.
+fn kolmogorov_smirnov(a: &mut [f64], b: &mut [f64]) -> f64 {
+    a.sort_by(f64::total_cmp);
+    b.sort_by(f64::total_cmp);
+    let share = |sorted: &[f64], v: f64| sorted.partition_point(|&x| x <= v) as f64 / sorted.len() as f64;
+    a.iter().chain(b.iter()).map(|&v| (share(a, v) - share(b, v)).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn both_fidelities_have_the_same_distribution_and_the_promised_variance() {
+    let population = population();
+    for mode in [Mode::Secure, Mode::Local] {
+        let (mut sum, promised) = noise(Fidelity::Learning, mode, NoiseFrom::Seed, &population);
+        let (mut shares, same) = noise(Fidelity::Device, mode, NoiseFrom::Seed, &population);
+        assert_eq!(promised, same);
+        // A standard error of a deviation from 4,000 draws is 1.1 %.
+        for values in [&sum, &shares] {
+            assert!((deviation(values) / promised - 1.0).abs() < 0.06, "{mode:?}: {} {promised}", deviation(values));
+        }
+        // c(1e-6) sqrt(2 / 4000) = 2.7 * .0224
+        let distance = kolmogorov_smirnov(&mut sum, &mut shares);
+        assert!(distance < 0.06, "{mode:?}: {distance}");
+    }
+}
+
+#[test]
+fn devices_that_draw_from_opendp_agree() {
+    let population = population();
+    let (mut ours, promised) = noise(Fidelity::Device, Mode::Secure, NoiseFrom::Seed, &population);
+    let (mut theirs, _) = noise(Fidelity::Device, Mode::Secure, NoiseFrom::Opendp, &population);
+    assert!((deviation(&theirs) / promised - 1.0).abs() < 0.06);
+    assert!(kolmogorov_smirnov(&mut ours, &mut theirs) < 0.06);
+}
+
+#[test]
+fn the_noise_on_the_average_follows_cohorts_and_population() {
+    let population = population();
+    let n = population.devices() as f64;
+    let deviation = |devices: usize, cohort: usize| {
+        let federation = Federation {
+            population: devices,
+            cohort,
+            ..federation(Fidelity::Learning, Mode::Secure, NoiseFrom::Seed)
+        };
+        let plan = federation.plan(&Silence, Some(0.1), population.devices()).expect("a plan");
+        plan.blocks()[0].sum_deviation(population.devices())
+    };
+    let full = (1.0f64 / 0.2).sqrt();
+    for (devices, cohort, cohorts) in [(40_000, 40_000, 1.0f64), (40_000, 10_000, 4.0), (45_000, 10_000, 5.0)] {
+        let expected = full * cohorts.sqrt() * n / devices as f64;
+        let got = deviation(devices, cohort);
+        assert!(got >= expected && got < expected * 1.02, "{devices} {cohort}: {got} {expected}");
+    }
+}
+
+#[test]
+fn a_track_that_nobody_played_gets_noise_too() {
+    let workload = Popularity::new(200, Hyperparameters::default());
+    let statistics = workload.contribute(
+        Device {
+            examples: &[Example { track: sordino_shared::ids::TrackId(3), confidence: 1.0 }],
+            held_out: &[],
+            memory: &mut Vec::new(),
+            solver: &mut Solver::default(),
+        },
+        &mut sordino_tests::rng(1),
+    );
+    let plan = federation(Fidelity::Device, Mode::Secure, NoiseFrom::Seed).plan(&workload, Some(0.1), 40).expect("a plan");
+    let clipped = sordino_shared::privacy::Clipped::new(statistics, &plan);
+    let rounded = sordino_shared::privacy::Rounded::new(&clipped, &plan, &mut sordino_tests::rng(2));
+    let mut source = sordino_simulator::federation::SeededNoise::new(3);
+    let noised = sordino_shared::privacy::Noised::new(&rounded, &plan, &mut source).expect("noise");
+    let touched = noised.blocks()[0].iter().filter(|&&v| v != 0).count();
+    assert!(touched > 180, "dense noise leaves hardly a value at zero: {touched} of 200");
+}
