@@ -6,7 +6,7 @@
 //! what stands out of the noise, and gives a track that few listeners played the place that its features suggest.
 //! It sees released values only, so it costs no privacy.
 
-use crate::linalg::{cholesky_solve, cross, gram, matmul};
+use crate::linalg::{cholesky_solve, cross};
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
@@ -46,42 +46,57 @@ pub fn shrink_rows(rows: &mut Array2<f64>, variance: &Array2<f64>, prior: &Prior
     if tracks == 0 || d == 0 {
         return;
     }
+    let noise = noise_by_bin(variance, prior);
+    let row_noise: Vec<f64> = variance.outer_iter().map(|row| row.sum()).collect();
     // Residual variance by (bin, column); it starts at what the rows show beyond their noise.
-    let mut residual = bin_excess(rows, variance, prior);
+    let mut coefficients = Array2::zeros((prior.features.ncols(), d));
+    let mut residual = excess(rows, &coefficients, &noise, prior);
     for _ in 0..ROUNDS {
-        let mean = regress(rows, variance, &residual, prior);
-        residual = bin_excess(&(&*rows - &mean), variance, prior);
+        coefficients = regress(rows, &row_noise, &residual, prior);
+        residual = excess(rows, &coefficients, &noise, prior);
     }
-    let mean = regress(rows, variance, &residual, prior);
-    rows.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(i, mut row)| {
-        let bin = prior.bin[i] as usize;
-        for k in 0..d {
-            let (signal, noise) = (residual[(bin, k)], variance[(i, k)]);
-            let weight = if signal + noise > 0.0 { signal / (signal + noise) } else { 1.0 };
-            row[k] = mean[(i, k)] + (row[k] - mean[(i, k)]) * weight;
-        }
-    });
+    let coefficients = regress(rows, &row_noise, &residual, prior);
+    rows.axis_iter_mut(Axis(0)).into_par_iter().with_min_len(BLOCK).enumerate().for_each_init(
+        || vec![0.0; d],
+        |mean, (i, mut row)| {
+            prior.mean(i, &coefficients, mean);
+            let signal = residual.row(prior.bin[i] as usize);
+            for (((value, &mean), &signal), &noise) in
+                row.iter_mut().zip(mean.iter()).zip(signal).zip(variance.row(i))
+            {
+                let weight = if signal + noise > 0.0 { signal / (signal + noise) } else { 1.0 };
+                *value = mean + (*value - mean) * weight;
+            }
+        },
+    );
 }
 
-// The prior means: a ridge regression of the rows on the features, rows weighted by their mean precision.
-fn regress(rows: &Array2<f64>, variance: &Array2<f64>, residual: &Array2<f64>, prior: &Prior) -> Array2<f64> {
+impl Prior {
+    // The prior mean of one row.
+    fn mean(&self, track: usize, coefficients: &Array2<f64>, mean: &mut [f64]) {
+        mean.fill(0.0);
+        for (&feature, row) in self.features.row(track).iter().zip(coefficients.outer_iter()) {
+            if feature != 0.0 {
+                mean.iter_mut().zip(row).for_each(|(m, &c)| *m += feature * c);
+            }
+        }
+    }
+}
+
+// A ridge regression of the rows on the features, rows weighted by their mean precision: features x d.
+fn regress(rows: &Array2<f64>, row_noise: &[f64], residual: &Array2<f64>, prior: &Prior) -> Array2<f64> {
     let (tracks, d) = rows.dim();
-    let columns = prior.features.ncols();
-    let weights: Array1<f64> = (0..tracks)
-        .map(|i| {
-            let total = variance.row(i).sum() + residual.row(prior.bin[i] as usize).sum();
-            d as f64 / total.max(f64::MIN_POSITIVE)
-        })
-        .collect();
+    let signal: Vec<f64> = residual.outer_iter().map(|row| row.sum()).collect();
+    let mut weights: Array1<f64> =
+        (0..tracks).map(|i| (row_noise[i] + signal[prior.bin[i] as usize]).max(f64::MIN_POSITIVE).recip()).collect();
     let scale = weights.mean().unwrap_or(1.0).recip();
-    let roots = weights.mapv(|w| (w * scale).sqrt()).insert_axis(Axis(1));
-    let features = &prior.features * &roots;
-    let targets = rows * &roots;
-    let mut system = gram(features.view());
+    weights.mapv_inplace(|w| w * scale);
+    let weighted = &prior.features * &weights.insert_axis(Axis(1));
+    let mut system = cross(weighted.view(), prior.features.view());
     let ridge = RIDGE * tracks as f64;
     system.diag_mut().mapv_inplace(|v| v + ridge);
-    let right = cross(features.view(), targets.view());
-    let mut coefficients = Array2::zeros((columns, d));
+    let right = cross(weighted.view(), rows.view());
+    let mut coefficients = Array2::zeros(right.dim());
     for k in 0..d {
         let mut a: Vec<f64> = system.iter().copied().collect();
         let mut b: Vec<f64> = right.column(k).iter().copied().collect();
@@ -89,29 +104,62 @@ fn regress(rows: &Array2<f64>, variance: &Array2<f64>, residual: &Array2<f64>, p
             coefficients.column_mut(k).assign(&Array1::from(b));
         }
     }
-    matmul(prior.features.view(), coefficients.view())
+    coefficients
 }
 
-// Mean square minus mean noise variance, by (bin, column), never below a sliver of the noise.
-fn bin_excess(values: &Array2<f64>, variance: &Array2<f64>, prior: &Prior) -> Array2<f64> {
-    let d = values.ncols();
-    let mut square = Array2::<f64>::zeros((BINS, d));
-    let mut noise = Array2::<f64>::zeros((BINS, d));
-    let mut count = [0usize; BINS];
-    for (i, (row, noise_row)) in values.outer_iter().zip(variance.outer_iter()).enumerate() {
-        let bin = prior.bin[i] as usize;
-        count[bin] += 1;
-        for k in 0..d {
-            square[(bin, k)] += row[k] * row[k];
-            noise[(bin, k)] += noise_row[k];
-        }
-    }
-    Array2::from_shape_fn((BINS, d), |(bin, k)| {
-        let n = count[bin].max(1) as f64;
-        ((square[(bin, k)] - noise[(bin, k)]) / n).max(1e-4 * noise[(bin, k)] / n)
+// Mean noise variance by (bin, column).
+fn noise_by_bin(variance: &Array2<f64>, prior: &Prior) -> Array2<f64> {
+    by_bin(variance.nrows(), variance.ncols(), prior, |i, sums| {
+        sums.iter_mut().zip(variance.row(i)).for_each(|(s, &v)| *s += v);
     })
 }
 
+// Mean square of what the features do not explain minus mean noise variance, never below a sliver of the noise.
+fn excess(rows: &Array2<f64>, coefficients: &Array2<f64>, noise: &Array2<f64>, prior: &Prior) -> Array2<f64> {
+    let d = rows.ncols();
+    let mut square = by_bin(rows.nrows(), d, prior, |i, sums| {
+        let mut mean = [0.0; MOST_ON_STACK];
+        let mut large = Vec::new();
+        let mean = if d <= MOST_ON_STACK {
+            &mut mean[..d]
+        } else {
+            large.resize(d, 0.0);
+            &mut large[..]
+        };
+        prior.mean(i, coefficients, mean);
+        sums.iter_mut().zip(rows.row(i)).zip(mean).for_each(|((s, &v), m)| *s += (v - *m) * (v - *m));
+    });
+    square.zip_mut_with(noise, |s, &n| *s = (*s - n).max(1e-4 * n));
+    square
+}
+
+// Means over the tracks of each bin: blocks of tracks in parallel, their sums added in order.
+fn by_bin(tracks: usize, d: usize, prior: &Prior, add: impl Fn(usize, &mut [f64]) + Sync) -> Array2<f64> {
+    let parts: Vec<Vec<f64>> = (0..tracks.div_ceil(BLOCK))
+        .into_par_iter()
+        .map(|block| {
+            let mut sums = vec![0.0; BINS * d];
+            for i in block * BLOCK..((block + 1) * BLOCK).min(tracks) {
+                let start = prior.bin[i] as usize * d;
+                add(i, &mut sums[start..start + d]);
+            }
+            sums
+        })
+        .collect();
+    let mut total = Array2::zeros((BINS, d));
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
+    }
+    let mut counts = [0usize; BINS];
+    prior.bin.iter().for_each(|&bin| counts[bin as usize] += 1);
+    for (mut row, count) in total.outer_iter_mut().zip(counts) {
+        row.mapv_inplace(|v| v / count.max(1) as f64);
+    }
+    total
+}
+
+const BLOCK: usize = 512;
+const MOST_ON_STACK: usize = 64;
 // Cubic in log popularity: enough to bend, too little to chase noise.
 const POWERS: usize = 4;
 const BINS: usize = 20;

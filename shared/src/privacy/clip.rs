@@ -19,7 +19,7 @@ impl Clipped {
         let mut blocks = statistics.blocks;
         let mut shortened = Vec::with_capacity(blocks.len());
         for (block, block_plan) in blocks.iter_mut().zip(plan.blocks()) {
-            let norm = block.values().iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+            let norm = square_sum(block.values()).sqrt();
             let clip = block_plan.layout.clip;
             if !norm.is_finite() {
                 block.values_mut().fill(0.0);
@@ -41,4 +41,17 @@ impl Clipped {
     pub fn shortened(&self) -> &[bool] {
         &self.shortened
     }
+}
+
+// In eight running sums: a single one would wait for each addition in turn.
+fn square_sum(values: &[f32]) -> f64 {
+    let chunks = values.chunks_exact(8);
+    let tail: f64 = chunks.remainder().iter().map(|&v| f64::from(v).powi(2)).sum();
+    let mut sums = [0.0f64; 8];
+    for chunk in chunks {
+        for (sum, &value) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    sums.iter().sum::<f64>() + tail
 }

@@ -65,11 +65,9 @@ impl Sum {
         &mut self.blocks
     }
 
-    /// The blocks' residues in [0, 2^b).
-    pub fn residues(&self, plan: &RoundPlan) -> Vec<Vec<i64>> {
-        let mask = (1i64 << plan.bits()) - 1;
-        // In two's complement the low b bits of a wrapped sum are the sum modulo 2^b.
-        self.blocks.iter().map(|block| block.iter().map(|v| v & mask).collect()).collect()
+    /// The blocks as they stand, whose low b bits are the sum.
+    pub fn blocks(&self) -> &[Vec<i64>] {
+        &self.blocks
     }
 }
 

@@ -21,6 +21,7 @@ use crate::model::{EmbeddingModel, Hyperparameters, Prior, shrink_rows};
 use crate::plan::BlockLayout;
 use ndarray::{Array1, Array2, Axis};
 use rand_core::Rng;
+use rayon::prelude::*;
 
 /// The factors workload.
 #[derive(Clone, Debug)]
@@ -120,18 +121,23 @@ impl Factors {
         let h = self.model.hyperparameters();
         let total = self.popularity.total_weight;
         let mut variance = Array2::zeros(table.dim());
-        for (i, ((mut y, r), mut v)) in
-            table.outer_iter_mut().zip(rows.outer_iter()).zip(variance.outer_iter_mut()).enumerate()
-        {
-            let f = self.popularity.tracks[i];
-            let ridge = h.track_ridge * (f + h.background * total) * energy;
-            for k in 0..eigenvalues.len() {
-                let background = h.background * eigenvalues[k];
-                let curvature = background + f / total * eigenvalues[k] + ridge;
-                y[k] -= (r[k] + (background + ridge) * y[k]) / curvature;
-                v[k] = (deviation / curvature).powi(2);
-            }
-        }
+        table
+            .axis_iter_mut(Axis(0))
+            .into_par_iter()
+            .zip(rows.axis_iter(Axis(0)).into_par_iter())
+            .zip(variance.axis_iter_mut(Axis(0)).into_par_iter())
+            .with_min_len(512)
+            .enumerate()
+            .for_each(|(i, ((mut y, r), mut v))| {
+                let f = self.popularity.tracks[i];
+                let ridge = h.track_ridge * (f + h.background * total) * energy;
+                for (((y, &r), v), &eigenvalue) in y.iter_mut().zip(r).zip(v.iter_mut()).zip(eigenvalues) {
+                    let background = h.background * eigenvalue;
+                    let curvature = background + f / total * eigenvalue + ridge;
+                    *y -= (r + (background + ridge) * *y) / curvature;
+                    *v = (deviation / curvature).powi(2);
+                }
+            });
         (table, variance)
     }
 }

@@ -123,13 +123,15 @@ pub(super) fn add_to_sum(sum: &mut Sum, plan: &RoundPlan, seed: u64) {
             let mut rng = ChaCha8Rng::seed_from_u64(mix(stream, 1, chunk as u64));
             for value in values {
                 let z: f64 = StandardNormal.sample(&mut rng);
-                *value = value.wrapping_add((z * deviation).round_ties_even() as i64);
+                // Adding and taking away 1.5 x 2^52 rounds to the nearest whole number, ties to even.
+                *value = value.wrapping_add(((z * deviation + ROUNDER) - ROUNDER) as i64);
             }
         });
     }
 }
 
 const CHUNK: usize = 4096;
+const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
 #[cfg(test)]
 mod tests {
