@@ -99,12 +99,24 @@ fn odd_but_good_files_run_and_foreign_folders_are_kept() {
     }
     let json: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(f.join("f.json")).expect("figures")).expect("JSON");
-    for key in ["seed", "epsilon", "delta", "rounds", "devices", "population", "mode", "fidelity", "threads", "model_sha256"] {
+    for key in
+        ["seed", "epsilon", "delta", "rounds", "devices", "population", "mode", "fidelity", "threads", "model_sha256"]
+    {
         assert!(json["run"].get(key).is_some(), "run.{key}");
     }
     for key in [
-        "hr@10", "ndcg@10", "map@10", "mrr", "recall@20", "ndcg@10_full", "recall@20_full", "coverage@10", "gini@10",
-        "seconds_training", "device_updates_per_second", "peak_rss_bytes",
+        "hr@10",
+        "ndcg@10",
+        "map@10",
+        "mrr",
+        "recall@20",
+        "ndcg@10_full",
+        "recall@20_full",
+        "coverage@10",
+        "gini@10",
+        "seconds_training",
+        "device_updates_per_second",
+        "peak_rss_bytes",
     ] {
         assert!(json["methods"]["sordino"].get(key).is_some(), "methods.sordino.{key}");
     }
@@ -138,7 +150,17 @@ fn the_ncf_files_bring_their_own_test() {
         std::fs::write(f.join("set").join(name), text).expect("a file");
     }
     let arguments = [
-        "run", "--data", "ncf:set", "--protocol", "loo99", "--epsilon", "inf", "--baselines", "popularity", "--curve", "none",
+        "run",
+        "--data",
+        "ncf:set",
+        "--protocol",
+        "loo99",
+        "--epsilon",
+        "inf",
+        "--baselines",
+        "popularity",
+        "--curve",
+        "none",
     ];
     let output = simulator(f, &arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

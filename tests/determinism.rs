@@ -14,9 +14,11 @@ fn hash(scenario: &Scenario) -> (String, String) {
 
 #[test]
 fn one_two_and_seven_threads_give_the_same_model() {
-    for (method, fidelity) in
-        [(Method::Sordino, Fidelity::Learning), (Method::Fedmf, Fidelity::Learning), (Method::Sordino, Fidelity::Device)]
-    {
+    for (method, fidelity) in [
+        (Method::Sordino, Fidelity::Learning),
+        (Method::Fedmf, Fidelity::Learning),
+        (Method::Sordino, Fidelity::Device),
+    ] {
         let scenario = Scenario { method, fidelity, threads: 1, ..small() };
         let alone = hash(&scenario);
         for threads in [2, 7] {

@@ -95,11 +95,8 @@ fn the_noise_on_the_average_follows_cohorts_and_population() {
     let population = population();
     let n = population.devices() as f64;
     let deviation = |devices: usize, cohort: usize| {
-        let federation = Federation {
-            population: devices,
-            cohort,
-            ..federation(Fidelity::Learning, Mode::Secure, NoiseFrom::Seed)
-        };
+        let federation =
+            Federation { population: devices, cohort, ..federation(Fidelity::Learning, Mode::Secure, NoiseFrom::Seed) };
         let plan = federation.plan(&Silence, Some(0.1), population.devices()).expect("a plan");
         plan.blocks()[0].sum_deviation(population.devices())
     };
@@ -123,7 +120,8 @@ fn a_track_that_nobody_played_gets_noise_too() {
         },
         &mut sordino_tests::rng(1),
     );
-    let plan = federation(Fidelity::Device, Mode::Secure, NoiseFrom::Seed).plan(&workload, Some(0.1), 40).expect("a plan");
+    let plan =
+        federation(Fidelity::Device, Mode::Secure, NoiseFrom::Seed).plan(&workload, Some(0.1), 40).expect("a plan");
     let clipped = sordino_shared::privacy::Clipped::new(statistics, &plan);
     let rounded = sordino_shared::privacy::Rounded::new(&clipped, &plan, &mut sordino_tests::rng(2));
     let mut source = sordino_simulator::federation::SeededNoise::new(3);

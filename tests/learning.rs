@@ -11,7 +11,8 @@ fn ndcg(scenario: &Scenario, method: &str) -> f64 {
 }
 
 fn world() -> Scenario {
-    let world = WorldSettings { listeners: 1500, tracks: 400, artists: 80, choosiness: 3.0, ..WorldSettings::default() };
+    let world =
+        WorldSettings { listeners: 1500, tracks: 400, artists: 80, choosiness: 3.0, ..WorldSettings::default() };
     Scenario { world, dim: Auto::Auto, rounds: Auto::Auto, baselines: vec![Method::Popularity], ..small() }
 }
 
@@ -34,8 +35,7 @@ fn it_beats_popularity_with_noise_when_enough_take_part() {
 #[test]
 fn under_too_much_noise_popularity_is_shipped() {
     // Forced through the planner's refusal by given dimensions and rounds; the comparison has the last word.
-    let scenario =
-        Scenario { epsilon: Epsilon(Some(0.3)), dim: Auto::Given(8), rounds: Auto::Given(2), ..world() };
+    let scenario = Scenario { epsilon: Epsilon(Some(0.3)), dim: Auto::Given(8), rounds: Auto::Given(2), ..world() };
     let (results, model) = run(&scenario).expect("a run");
     assert_eq!(model.expect("a model").dimensions(), 0);
     assert!(results.notes.iter().any(|n| n.contains("popularity alone")), "{:?}", results.notes);

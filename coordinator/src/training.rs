@@ -2,7 +2,7 @@
 //! private comparison with popularity that decides what is shipped.
 //!
 //! A state machine without I/O: [`Training::round`] says what devices are to do next, [`Training::apply`] takes the
-//! decoded sum, [`Training::finish`] gives the model.
+//! decoded sum, [`Training::model`] gives the model.
 
 use crate::planner::Schedule;
 use ndarray::Array2;

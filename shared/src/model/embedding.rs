@@ -199,13 +199,13 @@ mod tests {
         let score = |t: usize| (0..5).map(|k| x[k] * y(t, k)).sum::<f64>();
         let h = Hyperparameters::default();
         let total: f64 = examples.iter().map(|e| f64::from(e.confidence)).sum();
-        for k in 0..5 {
+        for (k, &xk) in x.iter().enumerate() {
             let own: f64 = examples
                 .iter()
                 .map(|e| f64::from(e.confidence) * (score(e.track.row()) - 1.0) * y(e.track.row(), k))
                 .sum();
             let all: f64 = (0..60).map(|t| h.background * score(t) * y(t, k)).sum();
-            let ridge = h.listener_ridge * (total + h.background * 4000.0) * x[k];
+            let ridge = h.listener_ridge * (total + h.background * 4000.0) * xk;
             assert!((own + all + ridge).abs() < 1e-4, "{k}: {}", own + all + ridge);
         }
     }

@@ -61,8 +61,7 @@ pub fn shrink_rows(rows: &mut Array2<f64>, variance: &Array2<f64>, prior: &Prior
         |mean, (i, mut row)| {
             prior.mean(i, &coefficients, mean);
             let signal = residual.row(prior.bin[i] as usize);
-            for (((value, &mean), &signal), &noise) in
-                row.iter_mut().zip(mean.iter()).zip(signal).zip(variance.row(i))
+            for (((value, &mean), &signal), &noise) in row.iter_mut().zip(mean.iter()).zip(signal).zip(variance.row(i))
             {
                 let weight = if signal + noise > 0.0 { signal / (signal + noise) } else { 1.0 };
                 *value = mean + (*value - mean) * weight;

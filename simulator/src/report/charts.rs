@@ -92,7 +92,10 @@ fn draw(paint: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Outcome) -> S
     let mut svg = String::new();
     let outcome = {
         let root = SVGBackend::with_string(&mut svg, (640, 340)).into_drawing_area();
-        root.fill(&WHITE).map_err(Into::into).and_then(|()| paint(&root)).and_then(|()| root.present().map_err(Into::into))
+        root.fill(&WHITE)
+            .map_err(Into::into)
+            .and_then(|()| paint(&root))
+            .and_then(|()| root.present().map_err(Into::into))
     };
     match outcome {
         Ok(()) => svg,

@@ -24,7 +24,8 @@ pub fn page(results: &Results) -> String {
 /// One page for several runs.
 pub fn comparison_page(all: &[(String, Results)]) -> String {
     let mut body = String::from("<h1>Sordino: scenarios side by side</h1>");
-    let ndcg = |r: &Results| r.methods.get(r.scenario.method.name()).map_or(0.0, |m| mean(&m.measured.metrics, "ndcg@10"));
+    let ndcg =
+        |r: &Results| r.methods.get(r.scenario.method.name()).map_or(0.0, |m| mean(&m.measured.metrics, "ndcg@10"));
     let heights: Vec<(String, f64)> = all.iter().map(|(name, r)| (name.clone(), ndcg(r))).collect();
     section(&mut body, "NDCG@10 of each scenario's own method", &bars(("scenario", "NDCG@10"), &heights));
     for (name, results) in all {
@@ -84,11 +85,7 @@ fn rounds(results: &Results) -> String {
         .iter()
         .map(|(name, method)| Series {
             name: name.clone(),
-            points: method
-                .rounds
-                .iter()
-                .filter_map(|r| r.validation_ndcg.map(|ndcg| (r.round as f64, ndcg)))
-                .collect(),
+            points: method.rounds.iter().filter_map(|r| r.validation_ndcg.map(|ndcg| (r.round as f64, ndcg))).collect(),
         })
         .filter(|series| !series.points.is_empty())
         .collect();
@@ -136,7 +133,8 @@ fn curve(results: &Results) -> String {
         }
     }
     let mut out = lines(("epsilon of one device", "NDCG@10"), &series, Some(&labels));
-    let alone: Vec<&String> = results.curve.iter().zip(&labels).filter(|(p, _)| p.dimensions == 0).map(|p| p.1).collect();
+    let alone: Vec<&String> =
+        results.curve.iter().zip(&labels).filter(|(p, _)| p.dimensions == 0).map(|p| p.1).collect();
     if !alone.is_empty() {
         let names: Vec<&str> = alone.iter().map(|s| s.as_str()).collect();
         let _ = write!(out, "<p>At epsilon {} the model is private popularity alone.</p>", names.join(", "));
@@ -170,28 +168,26 @@ fn privacy(results: &Results) -> String {
 }
 
 fn bias(results: &Results) -> String {
-    let bins = 10;
-    let total: f64 = results.popularity.iter().sum();
-    let tracks = results.popularity.len();
-    let labels: Vec<String> = (0..bins).map(|b| format!("{}", (b + 1) * 10)).collect();
-    // Exposure is by track number and popularity is sorted, so bias is shown by the figures that the lists gave.
-    let points = (0..bins)
-        .map(|b| {
-            let end = tracks * (b + 1) / bins;
-            (b as f64, results.popularity[..end].iter().sum::<f64>() / total.max(1.0))
-        })
-        .collect();
-    let mut series = vec![Series { name: "plays in the training data".into(), points }];
+    // Most of what is listed comes from a sliver of the catalogue: cuts that grow show the head.
+    let cuts = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
+    let labels: Vec<String> = cuts.iter().map(|cut| format!("{}", cut * 100.0)).collect();
+    let concentration = |name: String, descending: &[f64]| {
+        let total: f64 = descending.iter().sum();
+        let share = |cut: f64| descending.iter().take((descending.len() as f64 * cut).ceil() as usize).sum::<f64>();
+        let points = cuts.iter().enumerate().map(|(i, &cut)| (i as f64, share(cut) / total.max(1.0))).collect();
+        Series { name, points }
+    };
+    let mut series = vec![concentration("training data".into(), &results.popularity)];
     for (name, method) in &results.methods {
-        let mut exposure = method.measured.exposure.clone();
-        exposure.sort_unstable_by(|a, b| b.cmp(a));
-        let listed: f64 = exposure.iter().map(|&c| f64::from(c)).sum();
-        let share = |end: usize| exposure[..end].iter().map(|&c| f64::from(c)).sum::<f64>() / listed.max(1.0);
-        let points = (0..bins).map(|b| (b as f64, share(exposure.len() * (b + 1) / bins))).collect();
-        series.push(Series { name: format!("lists of {name}"), points });
+        let mut exposure: Vec<f64> = method.measured.exposure.iter().map(|&count| f64::from(count)).collect();
+        exposure.sort_by(|a, b| b.total_cmp(a));
+        series.push(concentration(format!("lists of {name}"), &exposure));
     }
-    let mut out = lines(("most exposed tracks, % of the catalogue", "share of plays or of list places"), &series, Some(&labels));
-    out.push_str("<table><tr><th>method</th><th>coverage@10</th><th>Gini@10</th><th>mean popularity of what is listed</th>");
+    let mut out =
+        lines(("most frequent tracks, % of the catalogue", "share of plays or of list places"), &series, Some(&labels));
+    out.push_str(
+        "<table><tr><th>method</th><th>coverage@10</th><th>Gini@10</th><th>mean popularity of what is listed</th>",
+    );
     out.push_str("<th>places outside the top fifth</th></tr>");
     for (name, method) in ordered(results) {
         let list = |figure: &str| method.measured.lists.get(figure).copied().unwrap_or(0.0);
@@ -209,9 +205,12 @@ fn bias(results: &Results) -> String {
 }
 
 fn groups(results: &Results) -> String {
-    let mut out = String::from("<table><tr><th>NDCG@10 full</th><th>least active third</th><th>middle</th><th>most active</th></tr>");
+    let mut out = String::from(
+        "<table><tr><th>NDCG@10 full</th><th>least active third</th><th>middle</th><th>most active</th></tr>",
+    );
     for (name, method) in ordered(results) {
-        let cells: String = method.measured.by_activity.iter().map(|i| format!("<td>{}</td>", figure_cell(i))).collect();
+        let cells: String =
+            method.measured.by_activity.iter().map(|i| format!("<td>{}</td>", figure_cell(i))).collect();
         let _ = write!(out, "<tr><td>{name}</td>{cells}</tr>");
     }
     out.push_str("</table><p>Activity: the number of training tracks.</p>");
@@ -251,7 +250,10 @@ fn data(results: &Results) -> String {
         out.push_str(&bars(("played ratio, from", "plays"), &named(&s.ratios, &tenths)));
     }
     out.push_str(&bars(("plays of a listener, from", "listeners"), &named(&s.plays_by_listener, &doubling)));
-    out.push_str(&bars(("training tracks of a listener, from", "listeners"), &named(&results.history_classes, &doubling)));
+    out.push_str(&bars(
+        ("training tracks of a listener, from", "listeners"),
+        &named(&results.history_classes, &doubling),
+    ));
     if s.sessions > 0 {
         let length = |i: usize| if i == 11 { "12+".to_owned() } else { (i + 1).to_string() };
         out.push_str(&bars(("events in a session", "sessions"), &named(&s.session_lengths, &length)));

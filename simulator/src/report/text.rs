@@ -73,9 +73,7 @@ fn table(results: &Results) -> String {
         let _ = write!(out, "{name:12}");
         for (_, figure) in COLUMNS {
             let interval = method.measured.metrics.get(figure);
-            let cell = interval.map_or("-".to_owned(), |i| {
-                format!("{:.4} ±{:.4}", i.mean, (i.high - i.low) / 2.0)
-            });
+            let cell = interval.map_or("-".to_owned(), |i| format!("{:.4} ±{:.4}", i.mean, (i.high - i.low) / 2.0));
             let _ = write!(out, " {cell:>15}");
         }
         let updates = method.device_updates_per_second.map_or("-".to_owned(), |u| format!("{u:.0}"));

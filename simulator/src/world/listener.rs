@@ -152,7 +152,9 @@ impl Listener {
         rng: &mut impl Rng,
     ) -> f32 {
         let length = world.catalogue().seconds(track);
-        let listened = calibration::ratio(rank) as f32 * length;
+        // A pass that is no replay ends with the track, give or take what a player reports beyond it.
+        let most = if rank > 1.0 - calibration::REPLAYS { f32::INFINITY } else { 1.09 };
+        let listened = (calibration::ratio(rank) as f32).min(most) * length;
         let (kind, reason_end) = if rank < calibration::SKIPS {
             (EventKind::Skip, Reason::Listener)
         } else if rank > 1.0 - calibration::REPLAYS {

@@ -1,0 +1,64 @@
+//! One device's update in the factors round, by part: 100 tracks out of 3,706, 32 dimensions, one core.
+//!
+//! `cargo run --release -p sordino-simulator --example device_update`
+
+use ndarray::Array2;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use sordino_shared::ids::TrackId;
+use sordino_shared::model::{Example, Hyperparameters, Prior, Solver};
+use sordino_shared::plan::{PlanRequest, RoundPlan};
+use sordino_shared::privacy::{Clipped, ExactNoise, Mode, NoiseSource, Noised, Rounded};
+use sordino_shared::random::{distinct_below, unit_f64};
+use sordino_shared::workload::{Device, Factors, PopularityEstimate, Workload};
+use sordino_simulator::federation::SeededNoise;
+use std::time::Instant;
+
+const TRACKS: usize = 3706;
+const DIMENSIONS: usize = 32;
+
+fn main() {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let table = Array2::from_shape_fn((TRACKS, DIMENSIONS), |_| unit_f64(&mut rng) - 0.4);
+    let popularity = PopularityEstimate { tracks: vec![10.0; TRACKS], total_weight: 100.0, devices: 1000.0 };
+    let prior = Prior::new(&popularity.tracks, &Array2::zeros((TRACKS, 0)));
+    let workload = Factors::new(table, popularity, prior, Hyperparameters::default());
+    let mut tracks = distinct_below(&mut rng, TRACKS, 100);
+    tracks.sort_unstable();
+    let examples: Vec<Example> =
+        tracks.into_iter().map(|t| Example { track: TrackId(t as u32), confidence: 1.0 }).collect();
+    let plan = RoundPlan::new(PlanRequest {
+        mode: Mode::Secure,
+        cohort: 10_000,
+        honest_fraction: 1.0,
+        rho: Some(0.1),
+        blocks: workload.layout(),
+        simulated_noise_scale: 1.0,
+    })
+    .expect("a valid plan");
+    let mut solver = Solver::default();
+    let statistics = |solver: &mut Solver, rng: &mut ChaCha8Rng| {
+        workload.contribute(Device { examples: &examples, held_out: &[], memory: &mut Vec::new(), solver }, rng)
+    };
+    println!("values: {}, bits: {}", plan.values(), plan.bits());
+    time("solve and statistics", 2000, || statistics(&mut solver, &mut rng));
+    let raw = statistics(&mut solver, &mut rng);
+    time("clip", 2000, || Clipped::new(raw.clone(), &plan));
+    let clipped = Clipped::new(raw, &plan);
+    time("round", 2000, || Rounded::new(&clipped, &plan, &mut rng));
+    let rounded = Rounded::new(&clipped, &plan, &mut rng);
+    time("noise, seeded exact sampler of the simulator", 5, || noised(&rounded, &plan, &mut SeededNoise::new(1)));
+    time("noise, OpenDP's exact sampler", 1, || noised(&rounded, &plan, &mut ExactNoise));
+}
+
+fn noised(rounded: &Rounded, plan: &RoundPlan, source: &mut impl NoiseSource) -> Noised {
+    Noised::new(rounded, plan, source).expect("noise")
+}
+
+fn time<T>(what: &str, runs: u32, mut run: impl FnMut() -> T) {
+    let start = Instant::now();
+    for _ in 0..runs {
+        std::hint::black_box(run());
+    }
+    println!("{what}: {:.4} ms", start.elapsed().as_secs_f64() * 1000.0 / f64::from(runs));
+}
