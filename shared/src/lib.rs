@@ -8,10 +8,10 @@
 //! | stage | in | out | where |
 //! |---|---|---|---|
 //! | statistics | [`model::Example`] | [`workload::Statistics`] | [`workload`] |
-//! | clip | [`workload::Statistics`] | [`privacy::Clipped`] | [`privacy::clip`] |
-//! | round | [`privacy::Clipped`] | [`privacy::Rounded`] | [`privacy::encode`] |
-//! | noise | [`privacy::Rounded`] | [`privacy::Noised`] | [`privacy::noise`] |
-//! | add | [`privacy::Noised`] | [`privacy::Sum`] | [`privacy::sum`] |
+//! | clip | [`workload::Statistics`] | [`privacy::Clipped`] | `privacy/clip.rs` |
+//! | round | [`privacy::Clipped`] | [`privacy::Rounded`] | `privacy/encode.rs` |
+//! | noise | [`privacy::Rounded`] | [`privacy::Noised`] | `privacy/noise.rs` |
+//! | add | [`privacy::Noised`] | [`privacy::Sum`] | `privacy/sum.rs` |
 //! | learn | [`privacy::Sum`] | [`model::Model`] | [`workload`] |
 
 pub mod evaluate;

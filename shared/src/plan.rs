@@ -104,6 +104,9 @@ pub enum Error {
         /// What was given.
         value: f64,
     },
+    /// There is so little noise that the grid would be finer than a device's integers.
+    #[error("block '{0}' has too little noise for whole numbers: lower epsilon or the population, or use no noise at all")]
+    Grid(&'static str),
     /// The sum would not fit the integers used.
     #[error("the sum of block '{block}' needs {bits} bits, more than {MAX_BITS}: use a smaller cohort")]
     Range {
@@ -115,7 +118,7 @@ pub enum Error {
 }
 
 impl RoundPlan {
-    /// Checks the request and computes grid, bound, noise and modulus of each block (docs/privacy.md, section 2).
+    /// Checks the request and computes grid, bound, noise and modulus of each block (docs/privacy.md, section 1).
     pub fn new(request: PlanRequest) -> Result<Self, Error> {
         if request.cohort == 0 {
             return Err(Error::EmptyCohort);
@@ -138,7 +141,11 @@ impl RoundPlan {
             if !valid {
                 return Err(Error::Block(layout.name));
             }
-            blocks.push(plan_block(layout.clone(), layout.share / shares, &request));
+            let block = plan_block(layout.clone(), layout.share / shares, &request);
+            if layout.clip / block.grid > FINEST_GRID {
+                return Err(Error::Grid(layout.name));
+            }
+            blocks.push(block);
         }
         let bits = blocks.iter().map(|block| (bits_needed(block, request.cohort), block.layout.name)).max();
         let (bits, block) = bits.unwrap_or((1, "none"));
@@ -226,12 +233,14 @@ fn bits_needed(block: &BlockPlan, cohort: usize) -> u32 {
     range.log2().ceil() as u32
 }
 
-// 2 sqrt(0.01 / length): rounding then lengthens the clip by half a percent (PRIVACY: section 2 of docs/privacy.md).
+// 2 sqrt(0.01 / length): rounding then lengthens the clip by half a percent (docs/privacy.md, section 1).
 const GRID_INFLATION: f64 = 0.01;
 const NOISELESS_REFINEMENT: f64 = 64.0;
 // At 16 grid units and more the sum of discrete Gaussians cannot be told from one (tau < 1e-1000), and rounding the
 // variance up to a whole number adds less than 0.4 %.
 const LEAST_DEVIATION: f64 = 16.0;
+// Values in grid units must fit 32 bits with room for rounding.
+const FINEST_GRID: f64 = (1u64 << 30) as f64;
 /// The widest sums that the accumulators hold with room to spare.
 pub const MAX_BITS: u32 = 62;
 
@@ -280,6 +289,7 @@ mod tests {
         assert_eq!(RoundPlan::new(PlanRequest { rho: Some(0.0), ..request() }).err(), Some(Error::Budget(0.0)));
         assert!(RoundPlan::new(PlanRequest { honest_fraction: 0.0, ..request() }).is_err());
         let mut empty = request();
+        assert_eq!(RoundPlan::new(PlanRequest { rho: Some(1e18), ..request() }).err(), Some(Error::Grid("rows")));
         empty.blocks[0].clip = f64::NAN;
         assert_eq!(RoundPlan::new(empty).err(), Some(Error::Block("rows")));
     }
