@@ -105,7 +105,9 @@ pub enum Error {
         value: f64,
     },
     /// There is so little noise that the grid would be finer than a device's integers.
-    #[error("block '{0}' has too little noise for whole numbers: lower epsilon or the population, or use no noise at all")]
+    #[error(
+        "block '{0}' has too little noise for whole numbers: lower epsilon or the population, or use no noise at all"
+    )]
     Grid(&'static str),
     /// The sum would not fit the integers used.
     #[error("the sum of block '{block}' needs {bits} bits, more than {MAX_BITS}: use a smaller cohort")]

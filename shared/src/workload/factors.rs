@@ -87,7 +87,9 @@ impl Workload for Factors {
         let (tracks, d) = (self.model.tracks(), self.model.dimensions());
         // A round of some of the devices is scaled to all that the popularity speaks of.
         let scale = self.popularity.devices / devices.max(1.0);
-        sum.iter_mut().flatten().for_each(|v| *v *= scale);
+        if scale != 1.0 {
+            sum.iter_mut().for_each(|block| block.par_iter_mut().with_min_len(4096).for_each(|v| *v *= scale));
+        }
         let deviations = [deviations[0] * scale, deviations[1] * scale];
         let moments = unpack(&sum.swap_remove(1), d);
         let rows = Array2::from_shape_vec((tracks, d), sum.swap_remove(0)).expect("the layout's shape");

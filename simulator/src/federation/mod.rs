@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::population::Population;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::train::{prepare, take_part};
@@ -109,7 +110,8 @@ impl Federation {
                 let mut clipped = vec![0usize; plan.blocks().len()];
                 let mut solver = Solver::default();
                 for (&device, slot) in devices.iter().zip(slots) {
-                    let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, DEVICE_STREAM, device as u64));
+                    // A statistical generator is enough to simulate with, and five times as fast as a device's.
+                    let mut rng = Xoshiro256PlusPlus::seed_from_u64(mix(seed, DEVICE_STREAM, device as u64));
                     let memory = slot.get_or_insert_default();
                     let view = Device {
                         examples: population.train.of(device),

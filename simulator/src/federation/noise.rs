@@ -3,6 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use sordino_shared::plan::RoundPlan;
 use sordino_shared::privacy::{NoiseError, NoiseSource, Sum};
@@ -120,7 +121,7 @@ pub(super) fn add_to_sum(sum: &mut Sum, plan: &RoundPlan, seed: u64) {
         let deviation = (block_plan.local_variance as f64 * devices as f64).sqrt();
         let stream = mix(seed, number as u64, 0);
         block.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, values)| {
-            let mut rng = ChaCha8Rng::seed_from_u64(mix(stream, 1, chunk as u64));
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(mix(stream, 1, chunk as u64));
             for value in values {
                 let z: f64 = StandardNormal.sample(&mut rng);
                 // Adding and taking away 1.5 x 2^52 rounds to the nearest whole number, ties to even.
