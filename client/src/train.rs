@@ -23,7 +23,7 @@ pub fn prepare(workload: &impl Workload, plan: &RoundPlan, device: Device<'_>, r
     Contribution { rounded: Rounded::new(&clipped, plan, rng), shortened }
 }
 
-/// The device's whole half: what it returns may be masked and sent.
+/// The device's whole half: the vector may be masked and sent. With it, for each block, whether it was clipped.
 ///
 /// Fails only where no noise can be drawn; then nothing must be sent.
 pub fn take_part(
@@ -32,6 +32,7 @@ pub fn take_part(
     device: Device<'_>,
     rng: &mut impl Rng,
     noise: &mut impl NoiseSource,
-) -> Result<Noised, NoiseError> {
-    Noised::new(&prepare(workload, plan, device, rng).rounded, plan, noise)
+) -> Result<(Noised, Vec<bool>), NoiseError> {
+    let contribution = prepare(workload, plan, device, rng);
+    Ok((Noised::new(&contribution.rounded, plan, noise)?, contribution.shortened))
 }

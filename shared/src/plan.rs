@@ -2,7 +2,7 @@
 //!
 //! An invalid plan cannot be built. A device checks nothing twice: what it holds is valid.
 
-use crate::privacy::{Adjacency, Mode};
+use crate::privacy::Mode;
 use thiserror::Error;
 
 /// Names one block of the flat vector that a device sends, and how the round's privacy is shared out to it.
@@ -245,11 +245,6 @@ const LEAST_DEVIATION: f64 = 16.0;
 const FINEST_GRID: f64 = (1u64 << 30) as f64;
 /// The widest sums that the accumulators hold with room to spare.
 pub const MAX_BITS: u32 = 62;
-
-/// The adjacency of the claim that a plan in this mode makes.
-pub fn adjacency(plan: &RoundPlan) -> Adjacency {
-    plan.mode.adjacency()
-}
 
 #[cfg(test)]
 mod tests {

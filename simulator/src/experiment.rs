@@ -3,7 +3,7 @@
 use crate::dataset::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::evaluation::{self, Part, evaluate};
-use crate::federation::Federation;
+use crate::federation::{Federation, Fidelity};
 use crate::loaders;
 use crate::methods::{self, IalsSettings, Method, Scorer, Trained};
 use crate::output::{CurvePoint, MethodResult, Results, peak_memory, reset_peak_memory};
@@ -342,8 +342,8 @@ impl<'a> Experiment<'a> {
             (None, _) => "No noise was added: this run promises no privacy.".to_owned(),
             (Some(c), Mode::Secure) => format!(
                 "Each device spends epsilon {:.3} at delta {:.1e} (user level, zero-out), against the coordinator and \
-                 whoever reads the model, in {cohorts} secure cohort{} of {}; this assumes that {:.0} % of each cohort \
-                 is honest and survives.",
+                 whoever reads the model, in {cohorts} secure cohort{} of {}; this assumes that masks hide all but \
+                 each cohort's sum and that {:.0} % of it is honest and survives.",
                 c.epsilon,
                 c.delta,
                 if cohorts == 1 { "" } else { "s" },
@@ -362,21 +362,23 @@ impl<'a> Experiment<'a> {
             ),
         });
         if claim.is_some() {
-            notes.push(match self.scenario.fidelity {
-                crate::federation::Fidelity::Learning => {
-                    "Noise: one draw for each simulated sum (learning fidelity); the claim is that of devices which draw \
-                     exact discrete noise of the same variance."
-                        .to_owned()
-                }
-                crate::federation::Fidelity::Device => {
-                    "Noise: every device drew its own exact discrete share (device fidelity).".to_owned()
-                }
-            });
+            notes.push(self.noise_note().to_owned());
         }
         if let Some(reason) = fallback {
             notes.push(format!("The model is private popularity alone: {reason}."));
         }
         notes
+    }
+
+    fn noise_note(&self) -> &'static str {
+        match (self.scenario.mode, self.scenario.fidelity) {
+            (Mode::Central, _) => "Noise: one draw for each sum, as a trusted coordinator would add it.",
+            (_, Fidelity::Learning) => {
+                "Noise: one draw for each simulated sum (learning fidelity); the claim is that of devices which draw \
+                 exact discrete noise of the same variance."
+            }
+            (_, Fidelity::Device) => "Noise: every device drew its own exact discrete share (device fidelity).",
+        }
     }
 }
 

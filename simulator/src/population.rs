@@ -2,6 +2,7 @@
 
 use crate::dataset::{Dataset, FixedTest};
 use crate::error::{Error, Result};
+use crate::progress;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
@@ -117,6 +118,7 @@ impl Population {
         let holdout = holdout(dataset, policy, protocol)?;
         let fixed = dataset.fixed_test.as_ref();
         let chunks: Vec<usize> = (0..dataset.devices()).step_by(CHUNK).collect();
+        let bar = progress::steps(dataset.devices() as u64, "devices");
         let parts: Vec<Self> = chunks
             .into_par_iter()
             .map(|start| {
@@ -125,9 +127,11 @@ impl Population {
                     let test = fixed.map(|tests| &tests[device]);
                     part.take_in(dataset, device, policy, &holdout, test, seed);
                 }
+                bar.inc(CHUNK as u64);
                 part
             })
             .collect();
+        bar.finish_and_clear();
         let mut all = Self::empty(dataset, protocol);
         parts.into_iter().for_each(|part| all.append(part));
         all.check(dataset)?;

@@ -119,8 +119,8 @@ impl Federation {
                         memory,
                         solver: &mut solver,
                     };
-                    if draws_own {
-                        let noised = match self.noise_from {
+                    let shortened = if draws_own {
+                        let (noised, shortened) = match self.noise_from {
                             NoiseFrom::Opendp => take_part(workload, &plan, view, &mut rng, &mut ExactNoise)?,
                             NoiseFrom::Seed => {
                                 let mut source = SeededNoise::new(mix(seed, NOISE_STREAM, device as u64));
@@ -128,15 +128,13 @@ impl Federation {
                             }
                         };
                         sum.add(&noised);
+                        shortened
                     } else {
                         let contribution = prepare(workload, &plan, view, &mut rng);
-                        contribution
-                            .shortened
-                            .iter()
-                            .zip(&mut clipped)
-                            .for_each(|(&short, count)| *count += usize::from(short));
                         sum.add_rounded(&contribution.rounded);
-                    }
+                        contribution.shortened
+                    };
+                    clipped.iter_mut().zip(shortened).for_each(|(count, short)| *count += usize::from(short));
                 }
                 Ok((sum, clipped))
             })
