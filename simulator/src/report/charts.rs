@@ -48,7 +48,7 @@ pub(super) fn lines(title: (&str, &str), series: &[Series], x_labels: Option<&[S
         if series.len() > 1 {
             chart
                 .configure_series_labels()
-                .position(SeriesLabelPosition::LowerRight)
+                .position(SeriesLabelPosition::MiddleRight)
                 .background_style(WHITE.mix(0.85))
                 .border_style(RGBColor(210, 210, 210))
                 .label_font(("sans-serif", 13))
