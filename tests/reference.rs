@@ -26,6 +26,9 @@ fn judged(row: &Value, ties: Ties) -> (Judged, bool) {
 
 // A metric's name in each library and what it is in ours. `None` for what we do not claim.
 fn ours(library: &str, name: &str, j: &Judged) -> Option<f64> {
+    if let ("sklearn", Some(k)) = (library, name.strip_prefix("ndcg@").and_then(|n| n.strip_suffix("_exp"))) {
+        return Some(j.ndcg(k.parse().ok(), Gain::Exponential));
+    }
     let (base, k) = match name.rsplit_once(['_', '@']) {
         Some((base, k)) if k.parse::<usize>().is_ok() => (base, k.parse().ok()),
         _ => (name, None),
@@ -44,7 +47,6 @@ fn ours(library: &str, name: &str, j: &Judged) -> Option<f64> {
         (_, "success" | "hit_rate") => j.hit(cut),
         (_, "Rprec" | "r-precision") => j.r_precision(),
         (_, "f1") => j.f1(cut),
-        ("sklearn", "ndcg@10_exp") => j.ndcg(Some(10), Gain::Exponential),
         _ => return None,
     })
 }
