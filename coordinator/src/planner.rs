@@ -163,7 +163,7 @@ const SPARSE: [(usize, f64); 7] =
 
 const MOST_DIMENSIONS: usize = 32;
 const LEAST_WITHOUT_CONTENT: usize = 2;
-// Shares: chosen on validation items (docs/decisions.md).
+// How the shares were chosen: docs/decisions.md.
 const POPULARITY_SHARE: f64 = 0.1;
 const SUBSPACE_SHARE: f64 = 0.2;
 // One value a device is measured so well that little is enough.

@@ -14,7 +14,7 @@ use crate::linalg::{cholesky_solve, dot_f32, gram};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
 use serde::{Deserialize, Serialize};
 
-/// The weights of the factorisation's terms. The defaults were chosen on validation items; docs/benchmarks.md says how.
+/// The weights of the factorisation's terms. docs/decisions.md says how the defaults were chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hyperparameters {
