@@ -37,6 +37,7 @@ fn federation(fidelity: Fidelity, mode: Mode, noise_from: NoiseFrom) -> Federati
         mode,
         fidelity,
         noise_from,
+        simulated: 40,
         population: 40_000,
         cohort: 10_000,
         honest_fraction: 1.0,
@@ -106,6 +107,21 @@ fn the_noise_on_the_average_follows_cohorts_and_population() {
         let got = deviation(devices, cohort);
         assert!(got >= expected && got < expected * 1.02, "{devices} {cohort}: {got} {expected}");
     }
+}
+
+// A round of some devices stands for as many of the population, and its sum carries the whole noise of a cohort.
+#[test]
+fn a_round_of_some_devices_has_no_less_noise() {
+    let secure = federation(Fidelity::Learning, Mode::Secure, NoiseFrom::Seed);
+    let whole = Federation { population: 40, cohort: 40, ..secure };
+    let some = Federation { devices_per_round: Some(10), ..whole.clone() };
+    let deviation = |federation: &Federation, devices: usize| {
+        let plan = federation.plan(&Silence, Some(0.1), devices).expect("a plan");
+        plan.blocks()[0].sum_deviation(devices)
+    };
+    let full = (1.0f64 / 0.2).sqrt();
+    assert_eq!((whole.participants(), some.participants()), (40, 10));
+    assert!(deviation(&whole, 40) >= full && deviation(&some, 10) >= full, "{}", deviation(&some, 10));
 }
 
 #[test]

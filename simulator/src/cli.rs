@@ -240,6 +240,7 @@ fn plan(args: &PlanArgs) -> Result<()> {
             mode: scenario.mode,
             fidelity: scenario.fidelity,
             noise_from: scenario.noise_from,
+            simulated: args.population,
             population: args.population,
             cohort: args.cohort.min(args.population),
             honest_fraction: scenario.honest_fraction,

@@ -80,6 +80,7 @@ impl<'a> Experiment<'a> {
             mode: scenario.mode,
             fidelity: scenario.fidelity,
             noise_from: scenario.noise_from,
+            simulated: population.devices(),
             population: devices,
             cohort: scenario.cohort.min(devices),
             honest_fraction: scenario.honest_fraction,
@@ -334,7 +335,7 @@ impl<'a> Experiment<'a> {
                 "What if {population} devices took part: {n} are simulated, and the noise of the sum is scaled to them."
             ));
         }
-        let cohorts = population.div_ceil(self.federation.cohort);
+        let cohorts = self.federation.participants().div_ceil(self.federation.cohort);
         notes.push(match (claim, self.scenario.mode) {
             (None, _) if matches!(self.scenario.method, Method::Ials | Method::Popularity) => {
                 "A central method: it sees everybody's data and promises no privacy.".to_owned()

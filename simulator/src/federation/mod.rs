@@ -48,6 +48,8 @@ pub struct Federation {
     pub fidelity: Fidelity,
     /// Where single devices draw from.
     pub noise_from: NoiseFrom,
+    /// Devices simulated.
+    pub simulated: usize,
     /// N: devices that the simulated ones stand for.
     pub population: usize,
     /// C: devices in one secure cohort.
@@ -163,12 +165,18 @@ impl Federation {
         })
     }
 
-    /// The plan of a simulated round.
+    /// Devices that the members of one round stand for: all N, or their share where a round draws some.
+    pub fn participants(&self) -> usize {
+        let drawn = self.devices_per_round.unwrap_or(self.simulated).min(self.simulated);
+        (self.population as u128 * drawn as u128 / self.simulated.max(1) as u128).max(1) as usize
+    }
+
+    /// The plan of a simulated round of `simulated` devices.
     ///
-    /// N devices in cohorts of C give ceil(N/C) sums, each with its own noise. On the average over the simulated devices
-    /// that is the noise of one sum times sqrt(ceil(N/C)) n/N, n being the devices simulated.
+    /// P participants in cohorts of C give ceil(P/C) sums, each with its own noise. On the average over the simulated
+    /// devices that is the noise of one sum times sqrt(ceil(P/C)) n/P, n being the devices simulated in the round.
     pub fn plan(&self, workload: &impl Workload, rho: Option<f64>, simulated: usize) -> Result<RoundPlan> {
-        let (n, population) = (simulated as f64, self.population as f64);
+        let (n, population) = (simulated as f64, self.participants() as f64);
         let scale = match self.mode {
             Mode::Secure => (population / self.cohort as f64).ceil().sqrt() * n / population,
             Mode::Central => n / population,

@@ -46,7 +46,7 @@ pub fn schedule(
     rounds: Option<usize>,
 ) -> Schedule {
     Schedule::new(&Fleet {
-        devices: federation.population,
+        devices: federation.participants(),
         cohort: federation.cohort,
         honest_fraction: federation.honest_fraction,
         tracks,
