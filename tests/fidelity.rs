@@ -2,8 +2,8 @@
 
 use sordino_client::label::LabelPolicy;
 use sordino_shared::model::{Example, Hyperparameters, Solver};
-use sordino_shared::plan::BlockLayout;
-use sordino_shared::privacy::Mode;
+use sordino_shared::plan::{BlockLayout, Rotation};
+use sordino_shared::privacy::{Mechanism, Mode, Samplers};
 use sordino_shared::workload::{Block, Device, Popularity, Statistics, Workload};
 use sordino_simulator::experiment::dataset;
 use sordino_simulator::federation::{Federation, Fidelity, NoiseFrom};
@@ -15,7 +15,7 @@ struct Silence;
 
 impl Workload for Silence {
     fn layout(&self) -> Vec<BlockLayout> {
-        vec![BlockLayout { name: "silence", rows: 4000, width: 1, clip: 1.0, share: 1.0 }]
+        vec![BlockLayout { name: "silence", rows: 4000, width: 1, clip: 1.0, share: 1.0, rotation: Rotation::None }]
     }
 
     fn contribute(&self, _: Device<'_>, _: &mut impl rand_core::Rng) -> Statistics {
@@ -35,6 +35,7 @@ fn population() -> Population {
 fn federation(fidelity: Fidelity, mode: Mode, noise_from: NoiseFrom) -> Federation {
     Federation {
         mode,
+        mechanism: Mechanism::DiscreteGaussian,
         fidelity,
         noise_from,
         simulated: 40,
@@ -83,10 +84,10 @@ fn both_fidelities_have_the_same_distribution_and_the_promised_variance() {
 }
 
 #[test]
-fn devices_that_draw_from_opendp_agree() {
+fn devices_with_randomness_of_their_own_agree() {
     let population = population();
     let (mut ours, promised) = noise(Fidelity::Device, Mode::Secure, NoiseFrom::Seed, &population);
-    let (mut theirs, _) = noise(Fidelity::Device, Mode::Secure, NoiseFrom::Opendp, &population);
+    let (mut theirs, _) = noise(Fidelity::Device, Mode::Secure, NoiseFrom::Device, &population);
     assert!((deviation(&theirs) / promised - 1.0).abs() < 0.06);
     assert!(kolmogorov_smirnov(&mut ours, &mut theirs) < 0.06);
 }
@@ -98,7 +99,7 @@ fn the_noise_on_the_average_follows_cohorts_and_population() {
     let deviation = |devices: usize, cohort: usize| {
         let federation =
             Federation { population: devices, cohort, ..federation(Fidelity::Learning, Mode::Secure, NoiseFrom::Seed) };
-        let plan = federation.plan(&Silence, Some(0.1), population.devices()).expect("a plan");
+        let plan = federation.plan(&Silence, Some(0.1), population.devices(), 1).expect("a plan");
         plan.blocks()[0].sum_deviation(population.devices())
     };
     let full = (1.0f64 / 0.2).sqrt();
@@ -116,7 +117,7 @@ fn a_round_of_some_devices_has_no_less_noise() {
     let whole = Federation { population: 40, cohort: 40, ..secure };
     let some = Federation { devices_per_round: Some(10), ..whole.clone() };
     let deviation = |federation: &Federation, devices: usize| {
-        let plan = federation.plan(&Silence, Some(0.1), devices).expect("a plan");
+        let plan = federation.plan(&Silence, Some(0.1), devices, 1).expect("a plan");
         plan.blocks()[0].sum_deviation(devices)
     };
     let full = (1.0f64 / 0.2).sqrt();
@@ -137,11 +138,11 @@ fn a_track_that_nobody_played_gets_noise_too() {
         &mut sordino_tests::rng(1),
     );
     let plan =
-        federation(Fidelity::Device, Mode::Secure, NoiseFrom::Seed).plan(&workload, Some(0.1), 40).expect("a plan");
+        federation(Fidelity::Device, Mode::Secure, NoiseFrom::Seed).plan(&workload, Some(0.1), 40, 1).expect("a plan");
     let clipped = sordino_shared::privacy::Clipped::new(statistics, &plan);
     let rounded = sordino_shared::privacy::Rounded::new(&clipped, &plan, &mut sordino_tests::rng(2));
-    let mut source = sordino_simulator::federation::SeededNoise::new(3);
-    let noised = sordino_shared::privacy::Noised::new(&rounded, &plan, &mut source).expect("noise");
+    let samplers = Samplers::new(&plan).expect("samplers");
+    let noised = sordino_shared::privacy::Noised::new(&rounded, &samplers, &mut sordino_tests::rng(3));
     let touched = noised.blocks()[0].iter().filter(|&&v| v != 0).count();
     assert!(touched > 180, "dense noise leaves hardly a value at zero: {touched} of 200");
 }

@@ -1,38 +1,52 @@
 //! The device's half of a round: statistics, clip, round, noise.
 //!
-//! The order is held by types: only [`Rounded`] takes noise, and only [`Noised`] is given out.
+//! The order is held by types: only [`sordino_shared::privacy::Rounded`] takes noise, and only [`Noised`] is given out.
+//!
+//! Randomness is the operating system's. There is no way to hand in a generator that a seed decides:
+//!
+//! ```compile_fail
+//! use sordino_client::train::Randomness;
+//! let fixed = Randomness::seed_from_u64(7);
+//! ```
 
-use rand_core::Rng;
 use sordino_shared::plan::RoundPlan;
-use sordino_shared::privacy::{Clipped, NoiseError, NoiseSource, Noised, Rounded};
-use sordino_shared::workload::{Device, Workload};
+use sordino_shared::privacy::{DeviceGenerator, NoiseError, Noised, Samplers};
+use sordino_shared::workload::{Contribution, Device, Workload};
 
-/// A device's vector on the grid, with what is counted about its clipping.
-#[derive(Clone, Debug)]
-pub struct Contribution {
-    /// The vector, without noise: it must not leave the device like this.
-    pub rounded: Rounded,
-    /// For each block, whether it was clipped.
+/// A device's randomness for one round.
+pub struct Randomness(DeviceGenerator);
+
+impl Randomness {
+    /// Keyed by the operating system.
+    ///
+    /// # Errors
+    /// Where the operating system gives no random bytes; then the device does not take part.
+    pub fn from_operating_system() -> Result<Self, NoiseError> {
+        DeviceGenerator::from_operating_system().map(Self)
+    }
+}
+
+/// What a device made for a round.
+#[derive(Debug)]
+pub struct Participation {
+    /// The vector that may be masked and sent.
+    pub noised: Noised,
+    /// For each block, whether it was clipped. Stays on the device.
     pub shortened: Vec<bool>,
+    /// Values that were not finite and became zero. Stays on the device.
+    pub not_finite: usize,
 }
 
-/// Statistics, clip and round. `rng` must be the device's own.
-pub fn prepare(workload: &impl Workload, plan: &RoundPlan, device: Device<'_>, rng: &mut impl Rng) -> Contribution {
-    let clipped = Clipped::new(workload.contribute(device, rng), plan);
-    let shortened = clipped.shortened().to_vec();
-    Contribution { rounded: Rounded::new(&clipped, plan, rng), shortened }
-}
-
-/// The device's whole half: the vector may be masked and sent. With it, for each block, whether it was clipped.
-///
-/// Fails only where no noise can be drawn; then nothing must be sent.
+/// The device's whole half of a round.
 pub fn take_part(
     workload: &impl Workload,
     plan: &RoundPlan,
+    samplers: &Samplers,
     device: Device<'_>,
-    rng: &mut impl Rng,
-    noise: &mut impl NoiseSource,
-) -> Result<(Noised, Vec<bool>), NoiseError> {
-    let contribution = prepare(workload, plan, device, rng);
-    Ok((Noised::new(&contribution.rounded, plan, noise)?, contribution.shortened))
+    randomness: &mut Randomness,
+) -> Participation {
+    let rng = &mut randomness.0;
+    let contribution = Contribution::new(workload, plan, device, rng);
+    let noised = contribution.noised(samplers, rng);
+    Participation { noised, shortened: contribution.shortened, not_finite: contribution.not_finite }
 }

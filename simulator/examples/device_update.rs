@@ -8,10 +8,9 @@ use rand_core::SeedableRng;
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Example, Hyperparameters, Prior, Solver};
 use sordino_shared::plan::{PlanRequest, RoundPlan};
-use sordino_shared::privacy::{Clipped, ExactNoise, Mode, NoiseSource, Noised, Rounded};
+use sordino_shared::privacy::{Clipped, DeviceGenerator, Mechanism, Mode, Noised, Rounded, Samplers, central_release};
 use sordino_shared::random::{distinct_below, unit_f64};
 use sordino_shared::workload::{Device, Factors, PopularityEstimate, Workload};
-use sordino_simulator::federation::SeededNoise;
 use std::time::Instant;
 
 const TRACKS: usize = 3706;
@@ -29,6 +28,8 @@ fn main() {
         tracks.into_iter().map(|t| Example { track: TrackId(t as u32), confidence: 1.0 }).collect();
     let plan = RoundPlan::new(PlanRequest {
         mode: Mode::Secure,
+        mechanism: Mechanism::DiscreteGaussian,
+        rotation_seed: 1,
         cohort: 10_000,
         honest_fraction: 1.0,
         rho: Some(0.1),
@@ -47,12 +48,11 @@ fn main() {
     let clipped = Clipped::new(raw, &plan);
     time("round", 2000, || Rounded::new(&clipped, &plan, &mut rng));
     let rounded = Rounded::new(&clipped, &plan, &mut rng);
-    time("noise, seeded exact sampler of the simulator", 5, || noised(&rounded, &plan, &mut SeededNoise::new(1)));
-    time("noise, OpenDP's exact sampler", 1, || noised(&rounded, &plan, &mut ExactNoise));
-}
-
-fn noised(rounded: &Rounded, plan: &RoundPlan, source: &mut impl NoiseSource) -> Noised {
-    Noised::new(rounded, plan, source).expect("noise")
+    let samplers = Samplers::new(&plan).expect("samplers");
+    let mut own = DeviceGenerator::from_operating_system().expect("randomness");
+    time("noise", 200, || Noised::new(&rounded, &samplers, &mut own));
+    let variance = plan.blocks()[0].local_variance;
+    time("noise, OpenDP's exact sampler", 1, || central_release(variance, &mut vec![0; plan.values()]));
 }
 
 fn time<T>(what: &str, runs: u32, mut run: impl FnMut() -> T) {

@@ -238,6 +238,7 @@ fn plan(args: &PlanArgs) -> Result<()> {
         let target = Target::new(epsilon, args.delta).map_err(|e| Error::input(e.to_string()))?;
         let federation = crate::federation::Federation {
             mode: scenario.mode,
+            mechanism: scenario.mechanism,
             fidelity: scenario.fidelity,
             noise_from: scenario.noise_from,
             simulated: args.population,

@@ -78,6 +78,7 @@ impl<'a> Experiment<'a> {
         }
         let federation = Federation {
             mode: scenario.mode,
+            mechanism: scenario.mechanism,
             fidelity: scenario.fidelity,
             noise_from: scenario.noise_from,
             simulated: population.devices(),

@@ -9,8 +9,8 @@ use crate::world::WorldSettings;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sordino_client::label::LabelPolicy;
 use sordino_shared::model::Hyperparameters;
-use sordino_shared::privacy::Mode;
 use sordino_shared::privacy::accountant::Target;
+use sordino_shared::privacy::{Mechanism, Mode};
 use sordino_shared::workload::GradientSettings;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -61,6 +61,8 @@ pub struct Scenario {
     pub fidelity: Fidelity,
     /// Where single devices draw from in device fidelity.
     pub noise_from: NoiseFrom,
+    /// The law of the devices' noise.
+    pub mechanism: Mechanism,
     /// Share of a cohort that is sure to be honest and to survive.
     pub honest_fraction: f64,
     /// Devices drawn for each round; all where absent.
@@ -103,6 +105,7 @@ impl Default for Scenario {
             mode: Mode::Secure,
             fidelity: Fidelity::Learning,
             noise_from: NoiseFrom::Seed,
+            mechanism: Mechanism::DiscreteGaussian,
             honest_fraction: 1.0,
             devices_per_round: None,
             seed: 1,

@@ -10,32 +10,45 @@ use crate::workload::{Block, Statistics};
 pub struct Clipped {
     blocks: Vec<Block>,
     shortened: Vec<bool>,
+    not_finite: usize,
 }
 
 impl Clipped {
-    /// Clips each block to its norm. A block with a value that is not finite becomes zero, and so says nothing.
+    /// Clips each block to its norm. Values that are not finite become zero first, and are counted.
     pub fn new(statistics: Statistics, plan: &RoundPlan) -> Self {
         assert_eq!(statistics.blocks.len(), plan.blocks().len(), "a workload's blocks are its plan's blocks");
         let mut blocks = statistics.blocks;
         let mut shortened = Vec::with_capacity(blocks.len());
+        let mut not_finite = 0;
         for (block, block_plan) in blocks.iter_mut().zip(plan.blocks()) {
-            let norm = square_sum(block.values()).sqrt();
-            let clip = block_plan.layout.clip;
+            let mut norm = square_sum(block.values()).sqrt();
+            // Finite single-precision squares never overflow a double-precision sum.
             if !norm.is_finite() {
-                block.values_mut().fill(0.0);
-            } else if norm > clip {
+                for value in block.values_mut().iter_mut().filter(|v| !v.is_finite()) {
+                    *value = 0.0;
+                    not_finite += 1;
+                }
+                norm = square_sum(block.values()).sqrt();
+            }
+            let clip = block_plan.layout.clip;
+            if norm > clip {
                 let scale = (clip / norm) as f32;
                 block.values_mut().iter_mut().for_each(|v| *v *= scale);
             }
             // Blocks that are as long as their clip by construction are not counted for a rounding error.
             shortened.push(norm > clip * (1.0 + 1e-6));
         }
-        Self { blocks, shortened }
+        Self { blocks, shortened, not_finite }
     }
 
     /// The clipped blocks.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
+    }
+
+    /// How many values were not finite and became zero.
+    pub fn not_finite(&self) -> usize {
+        self.not_finite
     }
 
     /// For each block, whether it was longer than its clip.

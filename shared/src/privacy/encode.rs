@@ -3,8 +3,9 @@
 //! Conditional randomised rounding of Kairouz, Liu and Steinke (2021), with the norm checked in integers: after it the
 //! sensitivity is exactly `sqrt(bound_squared)` grid units, whatever the floating-point steps before it did.
 
+use super::rotation::{rotate, rotate_back};
 use super::{Clipped, Sum};
-use crate::plan::{BlockPlan, RoundPlan};
+use crate::plan::{BlockPlan, Rotation, RoundPlan};
 use crate::workload::Block;
 use rand_core::Rng;
 use rayon::prelude::*;
@@ -16,6 +17,21 @@ pub struct IntegerBlock {
     pub rows: Option<Vec<u32>>,
     /// Values in grid units, row by row.
     pub values: Vec<i32>,
+    width: usize,
+    length: usize,
+}
+
+impl IntegerBlock {
+    /// All values of the block, those that are not there being 0.
+    pub fn to_dense(&self) -> Vec<i64> {
+        let Some(rows) = &self.rows else { return self.values.iter().map(|&v| i64::from(v)).collect() };
+        let mut dense = vec![0i64; self.length];
+        for (&row, values) in rows.iter().zip(self.values.chunks_exact(self.width)) {
+            let start = row as usize * self.width;
+            dense[start..start + self.width].iter_mut().zip(values).for_each(|(d, &v)| *d = i64::from(v));
+        }
+        dense
+    }
 }
 
 /// A device's vector on the integer grid, each block's squared norm at most the plan's bound.
@@ -44,29 +60,44 @@ impl Rounded {
 }
 
 fn round_block(block: &Block, plan: &BlockPlan, rng: &mut impl Rng) -> IntegerBlock {
+    let (width, length) = (plan.layout.width, plan.length);
+    match plan.layout.rotation {
+        Rotation::None => {
+            let values = round(block.values(), plan, rng);
+            IntegerBlock { rows: block.rows().map(<[u32]>::to_vec), values, width, length }
+        }
+        Rotation::Hadamard => {
+            let mut dense = vec![0.0f32; length];
+            block.copy_to(width, &mut dense);
+            rotate(&mut dense, plan.rotation_seed);
+            IntegerBlock { rows: None, values: round(&dense, plan, rng), width, length }
+        }
+    }
+}
+
+fn round(block: &[f32], plan: &BlockPlan, rng: &mut impl Rng) -> Vec<i32> {
     let scale = 1.0 / plan.grid;
-    let mut values = vec![0i32; block.values().len()];
-    let mut bytes = vec![0u8; 4 * values.len()];
-    let mut within = false;
+    let mut values = vec![0i32; block.len()];
+    let mut bytes = [0u8; 4 * CHUNK];
     for _ in 0..TRIES {
-        // All random bits at once, then plain loops that the compiler turns into vector instructions.
-        rng.fill_bytes(&mut bytes);
-        for ((out, &value), bits) in values.iter_mut().zip(block.values()).zip(bytes.chunks_exact(4)) {
-            let uniform = f64::from(u32::from_le_bytes([bits[0], bits[1], bits[2], bits[3]])) * TWO_TO_MINUS_32;
-            // floor(v + u) is v rounded up with the probability of its fraction.
-            let shifted = f64::from(value) * scale + uniform;
-            let truncated = shifted as i32;
-            *out = truncated - i32::from(shifted < f64::from(truncated));
+        // Random bits a piece at a time, then plain loops that the compiler turns into vector instructions.
+        for (out, values) in values.chunks_mut(CHUNK).zip(block.chunks(CHUNK)) {
+            let bytes = &mut bytes[..4 * out.len()];
+            rng.fill_bytes(bytes);
+            for ((out, &value), bits) in out.iter_mut().zip(values).zip(bytes.chunks_exact(4)) {
+                let uniform = f64::from(u32::from_le_bytes([bits[0], bits[1], bits[2], bits[3]])) * TWO_TO_MINUS_32;
+                // floor(v + u) is v rounded up with the probability of its fraction.
+                let shifted = f64::from(value) * scale + uniform;
+                let truncated = shifted as i32;
+                *out = truncated - i32::from(shifted < f64::from(truncated));
+            }
         }
-        within = norm_squared(&values) <= plan.bound_squared;
-        if within {
-            break;
+        if norm_squared(&values) <= plan.bound_squared {
+            return values;
         }
     }
-    if !within {
-        values.fill(0);
-    }
-    IntegerBlock { rows: block.rows().map(<[u32]>::to_vec), values }
+    values.fill(0);
+    values
 }
 
 // Exact: saturates only above 2^64, which is above every bound.
@@ -83,10 +114,18 @@ pub fn decode(sum: &Sum, plan: &RoundPlan) -> Vec<Vec<f64>> {
     sum.blocks()
         .iter()
         .zip(plan.blocks())
-        .map(|(values, block)| values.par_iter().map(|&v| lift(v) as f64 * block.grid).collect())
+        .map(|(values, block)| {
+            let mut decoded: Vec<f64> = values.par_iter().map(|&v| lift(v) as f64 * block.grid).collect();
+            if block.layout.rotation == Rotation::Hadamard {
+                rotate_back(&mut decoded, block.rotation_seed);
+                decoded.truncate(block.layout.len());
+            }
+            decoded
+        })
         .collect()
 }
 
+const CHUNK: usize = 512;
 const TRIES: usize = 20;
 const TWO_TO_MINUS_32: f64 = 1.0 / 4_294_967_296.0;
 
@@ -94,19 +133,25 @@ const TWO_TO_MINUS_32: f64 = 1.0 / 4_294_967_296.0;
 mod tests {
     use super::*;
     use crate::plan::{BlockLayout, PlanRequest};
-    use crate::privacy::Mode;
+    use crate::privacy::{Mechanism, Mode};
     use crate::workload::Statistics;
     use proptest::prelude::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
     fn plan(length: usize, clip: f64, rho: Option<f64>) -> RoundPlan {
+        rotated(length, clip, rho, Rotation::None)
+    }
+
+    fn rotated(length: usize, clip: f64, rho: Option<f64>, rotation: Rotation) -> RoundPlan {
         RoundPlan::new(PlanRequest {
             mode: Mode::Secure,
+            mechanism: Mechanism::DiscreteGaussian,
+            rotation_seed: 3,
             cohort: 4,
             honest_fraction: 1.0,
             rho,
-            blocks: vec![BlockLayout { name: "values", rows: length, width: 1, clip, share: 1.0 }],
+            blocks: vec![BlockLayout { name: "values", rows: length, width: 1, clip, share: 1.0, rotation }],
             simulated_noise_scale: 1.0,
         })
         .expect("a valid plan")
@@ -120,8 +165,9 @@ mod tests {
             ], 1..200),
             clip in 0.01f64..10.0,
             seed in any::<u64>(),
+            rotation in prop_oneof![Just(Rotation::None), Just(Rotation::Hadamard)],
         ) {
-            let plan = plan(values.len(), clip, Some(0.5));
+            let plan = rotated(values.len(), clip, Some(0.5), rotation);
             let clipped = Clipped::new(Statistics { blocks: vec![Block::Dense(values)] }, &plan);
             let rounded = Rounded::new(&clipped, &plan, &mut ChaCha8Rng::seed_from_u64(seed));
             prop_assert!(norm_squared(&rounded.blocks()[0].values) <= plan.blocks()[0].bound_squared);
@@ -166,16 +212,35 @@ mod tests {
 
     #[test]
     fn decoding_undoes_encoding_without_noise() {
-        let plan = plan(50, 1.0, None);
-        let mut sum = Sum::new(&plan);
-        let mut rng = ChaCha8Rng::seed_from_u64(6);
-        let values: Vec<f32> = (0..50).map(|i| (i as f32 - 25.0) / 250.0).collect();
-        for _ in 0..4 {
-            let clipped = Clipped::new(Statistics { blocks: vec![Block::Dense(values.clone())] }, &plan);
-            sum.add_rounded(&Rounded::new(&clipped, &plan, &mut rng));
+        for rotation in [Rotation::None, Rotation::Hadamard] {
+            let plan = rotated(50, 1.0, None, rotation);
+            let mut sum = Sum::new(&plan);
+            let mut rng = ChaCha8Rng::seed_from_u64(6);
+            let values: Vec<f32> = (0..50).map(|i| (i as f32 - 25.0) / 250.0).collect();
+            for _ in 0..4 {
+                let clipped = Clipped::new(Statistics { blocks: vec![Block::Dense(values.clone())] }, &plan);
+                sum.add_rounded(&Rounded::new(&clipped, &plan, &mut rng));
+            }
+            // Each rounding is off by less than a grid step; a rotation spreads the errors, their norm stays.
+            let worst = if rotation == Rotation::None { 4.0 } else { 4.0 * 64f64.sqrt() };
+            let decoded = decode(&sum, &plan);
+            assert_eq!(decoded[0].len(), 50);
+            for (got, want) in decoded[0].iter().zip(&values) {
+                assert!((got - 4.0 * f64::from(*want)).abs() <= worst * plan.blocks()[0].grid);
+            }
         }
-        for (got, want) in decode(&sum, &plan)[0].iter().zip(&values) {
-            assert!((got - 4.0 * f64::from(*want)).abs() <= 4.0 * plan.blocks()[0].grid);
-        }
+    }
+
+    #[test]
+    fn rotating_sparse_rows_is_rotating_the_dense_block() {
+        let plan = rotated(40, 1.0, None, Rotation::Hadamard);
+        let mut dense = vec![0.0f32; 40];
+        (dense[7], dense[30]) = (0.5, -0.25);
+        let sparse = Block::Rows { rows: vec![7, 30], values: vec![0.5, -0.25] };
+        let encode = |block: Block| {
+            let clipped = Clipped::new(Statistics { blocks: vec![block] }, &plan);
+            Rounded::new(&clipped, &plan, &mut ChaCha8Rng::seed_from_u64(1)).blocks()[0].to_dense()
+        };
+        assert_eq!(encode(sparse), encode(Block::Dense(dense)));
     }
 }

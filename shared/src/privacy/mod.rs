@@ -4,11 +4,15 @@ pub mod accountant;
 mod clip;
 mod encode;
 mod noise;
+mod rotation;
 mod sum;
 
 pub use clip::Clipped;
-pub use encode::{Rounded, decode};
-pub use noise::{ExactNoise, NoiseError, NoiseSource, Noised};
+pub use encode::{IntegerBlock, Rounded, decode};
+pub use noise::{
+    DeviceGenerator, Law, Mechanism, NoiseError, Noised, Sampler, SamplerKind, Samplers, central_release,
+    largest_exact_variance, skellam_tail,
+};
 pub use sum::Sum;
 
 use serde::{Deserialize, Serialize};

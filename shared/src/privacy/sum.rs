@@ -17,7 +17,7 @@ pub struct Sum {
 impl Sum {
     /// An empty sum in the plan's shape.
     pub fn new(plan: &RoundPlan) -> Self {
-        let blocks = plan.blocks().iter().map(|block| vec![0; block.layout.len()]).collect();
+        let blocks = plan.blocks().iter().map(|block| vec![0; block.length]).collect();
         let widths = plan.blocks().iter().map(|block| block.layout.width).collect();
         Self { blocks, widths, devices: 0 }
     }

@@ -18,7 +18,7 @@
 use super::{Block, Device, PopularityEstimate, Statistics, Workload};
 use crate::linalg::{matmul, symmetric_eigen};
 use crate::model::{EmbeddingModel, Hyperparameters, Prior, shrink_rows};
-use crate::plan::BlockLayout;
+use crate::plan::{BlockLayout, Rotation};
 use ndarray::{Array1, Array2, Axis};
 use rand_core::Rng;
 use rayon::prelude::*;
@@ -57,8 +57,22 @@ impl Workload for Factors {
         let rows_clip = ROWS_FILL * self.listener_clip;
         let moments_clip = self.listener_clip.powi(2) * largest_weight;
         vec![
-            BlockLayout { name: "rows", rows: self.model.tracks(), width: d, clip: rows_clip, share: 0.95 },
-            BlockLayout { name: "moments", rows: 1, width: d * (d + 1) / 2, clip: moments_clip, share: 0.05 },
+            BlockLayout {
+                name: "rows",
+                rows: self.model.tracks(),
+                width: d,
+                clip: rows_clip,
+                share: 0.95,
+                rotation: Rotation::None,
+            },
+            BlockLayout {
+                name: "moments",
+                rows: 1,
+                width: d * (d + 1) / 2,
+                clip: moments_clip,
+                share: 0.05,
+                rotation: Rotation::None,
+            },
         ]
     }
 

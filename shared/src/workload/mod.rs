@@ -4,12 +4,14 @@
 //! state out). The rest of the system knows nothing of what a vector means.
 
 mod comparison;
+mod contribution;
 mod factors;
 mod popularity;
 mod sgd;
 mod subspace;
 
 pub use comparison::Comparison;
+pub use contribution::Contribution;
 pub use factors::Factors;
 pub use popularity::{Popularity, PopularityEstimate};
 pub use sgd::{GradientDescent, GradientSettings};
@@ -40,6 +42,19 @@ impl Block {
     pub fn values(&self) -> &[f32] {
         match self {
             Self::Dense(values) | Self::Rows { values, .. } => values,
+        }
+    }
+
+    /// Writes the block into a dense vector of zeros, row by row.
+    pub fn copy_to(&self, width: usize, dense: &mut [f32]) {
+        match self {
+            Self::Dense(values) => dense[..values.len()].copy_from_slice(values),
+            Self::Rows { rows, values } => {
+                for (&row, values) in rows.iter().zip(values.chunks_exact(width)) {
+                    let start = row as usize * width;
+                    dense[start..start + width].copy_from_slice(values);
+                }
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::{Block, Device, Statistics, Workload};
 use crate::ids::TrackId;
 use crate::linalg::dot_f32;
 use crate::model::{EmbeddingModel, Hyperparameters};
-use crate::plan::BlockLayout;
+use crate::plan::{BlockLayout, Rotation};
 use crate::random::{below, unit_f64};
 use ndarray::Array2;
 use rand_core::Rng;
@@ -79,7 +79,14 @@ impl GradientDescent {
 impl Workload for GradientDescent {
     fn layout(&self) -> Vec<BlockLayout> {
         let (rows, width) = self.table.dim();
-        vec![BlockLayout { name: "gradient", rows, width, clip: self.settings.clip, share: 1.0 }]
+        vec![BlockLayout {
+            name: "gradient",
+            rows,
+            width,
+            clip: self.settings.clip,
+            share: 1.0,
+            rotation: Rotation::None,
+        }]
     }
 
     fn contribute(&self, device: Device<'_>, rng: &mut impl Rng) -> Statistics {

@@ -10,7 +10,7 @@
 use super::{Block, Device, PopularityEstimate, Statistics, Workload};
 use crate::linalg::{matmul, thin_svd};
 use crate::model::{Example, Prior, shrink_rows};
-use crate::plan::BlockLayout;
+use crate::plan::{BlockLayout, Rotation};
 use crate::random::unit_f64;
 use ndarray::{Array1, Array2, Axis, Slice};
 use rand_core::Rng;
@@ -85,6 +85,7 @@ impl Workload for Subspace {
             width: self.basis.ncols(),
             clip: 1.0,
             share: 1.0,
+            rotation: Rotation::None,
         }]
     }
 

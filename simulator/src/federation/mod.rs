@@ -2,8 +2,6 @@
 
 mod noise;
 
-pub use noise::SeededNoise;
-
 use crate::error::{Error, Result};
 use crate::population::Population;
 use rand_chacha::ChaCha8Rng;
@@ -11,12 +9,12 @@ use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sordino_client::train::{prepare, take_part};
+use sordino_client::train::{Randomness, take_part};
 use sordino_shared::model::Solver;
 use sordino_shared::plan::{PlanRequest, RoundPlan};
-use sordino_shared::privacy::{ExactNoise, Mode, Sum, decode};
+use sordino_shared::privacy::{Mechanism, Mode, Samplers, Sum, decode};
 use sordino_shared::random::{distinct_below, mix};
-use sordino_shared::workload::{Device, Workload};
+use sordino_shared::workload::{Contribution, Device, Workload};
 
 /// How the noise of a simulated sum comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -32,11 +30,11 @@ pub enum Fidelity {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NoiseFrom {
-    /// Our exact sampler on a seeded generator: the same seed gives the same bits.
+    /// The device's samplers on a seeded generator: the same seed gives the same bits.
     #[default]
     Seed,
-    /// OpenDP's exact sampler on the operating system's generator, as on a real device: no two runs are the same.
-    Opendp,
+    /// The device's own entry point, on the operating system's generator: no two runs are the same.
+    Device,
 }
 
 /// What the federation is, and what it stands for.
@@ -44,6 +42,8 @@ pub enum NoiseFrom {
 pub struct Federation {
     /// Who adds the noise.
     pub mode: Mode,
+    /// The noise's law.
+    pub mechanism: Mechanism,
     /// One draw or many.
     pub fidelity: Fidelity,
     /// Where single devices draw from.
@@ -94,8 +94,9 @@ impl Federation {
     ) -> Result<Outcome> {
         let seed = mix(self.seed, ROUND_STREAM, round as u64);
         let chosen = self.choose(population.devices(), seed);
-        let plan = self.plan(workload, rho, chosen.len())?;
+        let plan = self.plan(workload, rho, chosen.len(), mix(seed, ROTATION_STREAM, 0))?;
         let draws_own = self.fidelity == Fidelity::Device && self.mode != Mode::Central;
+        let samplers = if draws_own { Some(Samplers::new(&plan)?) } else { None };
         let pieces = chosen.len().div_ceil(CHUNK).max(1);
         let shards = rayon::current_num_threads().min(pieces).max(1);
         let mut slots: Vec<Option<Vec<f32>>> = Vec::new();
@@ -121,20 +122,24 @@ impl Federation {
                         memory,
                         solver: &mut solver,
                     };
-                    let shortened = if draws_own {
-                        let (noised, shortened) = match self.noise_from {
-                            NoiseFrom::Opendp => take_part(workload, &plan, view, &mut rng, &mut ExactNoise)?,
-                            NoiseFrom::Seed => {
-                                let mut source = SeededNoise::new(mix(seed, NOISE_STREAM, device as u64));
-                                take_part(workload, &plan, view, &mut rng, &mut source)?
-                            }
-                        };
-                        sum.add(&noised);
-                        shortened
-                    } else {
-                        let contribution = prepare(workload, &plan, view, &mut rng);
-                        sum.add_rounded(&contribution.rounded);
-                        contribution.shortened
+                    let shortened = match (&samplers, self.noise_from) {
+                        (None, _) => {
+                            let contribution = Contribution::new(workload, &plan, view, &mut rng);
+                            sum.add_rounded(&contribution.rounded);
+                            contribution.shortened
+                        }
+                        (Some(samplers), NoiseFrom::Seed) => {
+                            let contribution = Contribution::new(workload, &plan, view, &mut rng);
+                            let mut noise = ChaCha8Rng::seed_from_u64(mix(seed, NOISE_STREAM, device as u64));
+                            sum.add(&contribution.noised(samplers, &mut noise));
+                            contribution.shortened
+                        }
+                        (Some(samplers), NoiseFrom::Device) => {
+                            let mut randomness = Randomness::from_operating_system()?;
+                            let part = take_part(workload, &plan, samplers, view, &mut randomness);
+                            sum.add(&part.noised);
+                            part.shortened
+                        }
                     };
                     clipped.iter_mut().zip(shortened).for_each(|(count, short)| *count += usize::from(short));
                 }
@@ -175,7 +180,13 @@ impl Federation {
     ///
     /// P participants in cohorts of C give ceil(P/C) sums, each with its own noise. On the average over the simulated
     /// devices that is the noise of one sum times sqrt(ceil(P/C)) n/P, n being the devices simulated in the round.
-    pub fn plan(&self, workload: &impl Workload, rho: Option<f64>, simulated: usize) -> Result<RoundPlan> {
+    pub fn plan(
+        &self,
+        workload: &impl Workload,
+        rho: Option<f64>,
+        simulated: usize,
+        rotation_seed: u64,
+    ) -> Result<RoundPlan> {
         let (n, population) = (simulated as f64, self.participants() as f64);
         let scale = match self.mode {
             Mode::Secure => (population / self.cohort as f64).ceil().sqrt() * n / population,
@@ -184,6 +195,8 @@ impl Federation {
         };
         RoundPlan::new(PlanRequest {
             mode: self.mode,
+            mechanism: self.mechanism,
+            rotation_seed,
             cohort: simulated,
             honest_fraction: self.honest_fraction,
             rho,
@@ -210,5 +223,6 @@ const ROUND_STREAM: u64 = 301;
 const DEVICE_STREAM: u64 = 302;
 const NOISE_STREAM: u64 = 303;
 const CHOICE_STREAM: u64 = 304;
+const ROTATION_STREAM: u64 = 305;
 // Devices below which a further accumulator costs more than it saves.
 const CHUNK: usize = 16;

@@ -7,6 +7,7 @@
 //! Each returns an epsilon that is never below the true one of the mechanism it is stated for. [`Claim`] says which of
 //! the two holds for a mode.
 
+pub mod distributed;
 pub mod gaussian;
 pub mod zcdp;
 

@@ -2,8 +2,26 @@
 //!
 //! An invalid plan cannot be built. A device checks nothing twice: what it holds is valid.
 
-use crate::privacy::Mode;
+mod range;
+
+pub use range::WRAP_PROBABILITY;
+
+use crate::privacy::accountant::distributed::{self, Sensitivity};
+use crate::privacy::{Law, Mechanism, Mode, largest_exact_variance};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+/// Whether a block is rotated before it is rounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rotation {
+    /// Values go as they are; rows of zeros cost nothing until their noise.
+    #[default]
+    None,
+    /// Randomised Hadamard rotation, padded to a power of two: spreads each vector over all values, which saves bits
+    /// where single values can be large.
+    Hadamard,
+}
 
 /// Names one block of the flat vector that a device sends, and how the round's privacy is shared out to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +36,8 @@ pub struct BlockLayout {
     pub clip: f64,
     /// The block's share of the round's rho, relative to the other blocks' shares.
     pub share: f64,
+    /// Whether the block is rotated.
+    pub rotation: Rotation,
 }
 
 impl BlockLayout {
@@ -37,6 +57,10 @@ impl BlockLayout {
 pub struct BlockPlan {
     /// What is sent.
     pub layout: BlockLayout,
+    /// d: values on the grid; those of the layout, or the next power of two where the block is rotated.
+    pub length: usize,
+    /// Seed of the rotation's signs. Public.
+    pub rotation_seed: u64,
     /// gamma: the width of the integer grid, in value units.
     pub grid: f64,
     /// floor(B^2): the largest squared integer norm that may leave rounding, in grid units squared.
@@ -59,6 +83,10 @@ impl BlockPlan {
 pub struct PlanRequest {
     /// Who adds the noise.
     pub mode: Mode,
+    /// The noise's law.
+    pub mechanism: Mechanism,
+    /// Seed of the rotations' signs: public, and fresh in each round.
+    pub rotation_seed: u64,
     /// Devices in one sum: the cohort.
     pub cohort: usize,
     /// The share of the cohort, in (0, 1], that is sure to be honest and to survive: only its noise counts.
@@ -75,7 +103,9 @@ pub struct PlanRequest {
 #[derive(Clone, Debug)]
 pub struct RoundPlan {
     mode: Mode,
+    mechanism: Mechanism,
     cohort: usize,
+    honest: usize,
     blocks: Vec<BlockPlan>,
     bits: u32,
     rho: Option<f64>,
@@ -109,6 +139,16 @@ pub enum Error {
         "block '{0}' has too little noise for whole numbers: lower epsilon or the population, or use no noise at all"
     )]
     Grid(&'static str),
+    /// The noise would be wider than the samplers draw.
+    #[error(
+        "block '{block}' needs noise of the law {law}, beyond the samplers: use a smaller epsilon or a coarser grid"
+    )]
+    Noise {
+        /// The block.
+        block: &'static str,
+        /// The law that it needs.
+        law: Law,
+    },
     /// The sum would not fit the integers used.
     #[error("the sum of block '{block}' needs {bits} bits, more than {MAX_BITS}: use a smaller cohort")]
     Range {
@@ -147,19 +187,42 @@ impl RoundPlan {
             if layout.clip / block.grid > FINEST_GRID {
                 return Err(Error::Grid(layout.name));
             }
+            let law = Law { mechanism: request.mechanism, variance: block.local_variance };
+            if request.mode != Mode::Central && law.variance > largest_exact_variance(request.mechanism) {
+                return Err(Error::Noise { block: layout.name, law });
+            }
             blocks.push(block);
         }
-        let bits = blocks.iter().map(|block| (bits_needed(block, request.cohort), block.layout.name)).max();
-        let (bits, block) = bits.unwrap_or((1, "none"));
+        let share = WRAP_PROBABILITY / blocks.len().max(1) as f64;
+        let needs = |block: &BlockPlan| range::bits_needed(block, request.mechanism, request.cohort, share);
+        let (bits, block) = blocks.iter().map(|b| (needs(b), b.layout.name)).max().unwrap_or((1, "none"));
         if bits > MAX_BITS {
             return Err(Error::Range { block, bits });
         }
-        Ok(Self { mode: request.mode, cohort: request.cohort, blocks, bits, rho: request.rho })
+        Ok(Self {
+            mode: request.mode,
+            mechanism: request.mechanism,
+            cohort: request.cohort,
+            honest: noise_shares(&request) as usize,
+            blocks,
+            bits,
+            rho: request.rho,
+        })
     }
 
     /// Who adds the noise.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The noise's law.
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
+    /// Devices whose noise is sure to be in the sum; 1 where each device's own noise suffices.
+    pub fn honest(&self) -> usize {
+        self.honest
     }
 
     /// Devices in one sum.
@@ -177,6 +240,30 @@ impl RoundPlan {
         self.bits
     }
 
+    /// Upper bound on the probability that any value of the sum wraps around; at most [`WRAP_PROBABILITY`].
+    pub fn wrap_probability(&self) -> f64 {
+        self.blocks.iter().map(|block| range::wrap_bound(block, self.mechanism, self.cohort, self.bits)).sum()
+    }
+
+    /// What the round costs one device if only `honest` devices' noise is in the sum: rho, from the plan's integers alone.
+    /// Infinite where a block has no noise or nobody is honest.
+    pub fn rho_with(&self, honest: usize) -> f64 {
+        self.blocks.iter().map(|block| self.block_rho(block, honest)).sum()
+    }
+
+    fn block_rho(&self, block: &BlockPlan, honest: usize) -> f64 {
+        if honest == 0 || block.local_variance == 0 {
+            return f64::INFINITY;
+        }
+        let sensitivity =
+            Sensitivity::of_rounded(block.bound_squared, block.length).scaled(self.mode.adjacency().factor());
+        let variance = block.local_variance as f64;
+        match self.mechanism {
+            Mechanism::DiscreteGaussian => distributed::gaussian_rho(sensitivity, variance, honest, block.length),
+            Mechanism::Skellam => distributed::skellam_rho(sensitivity, variance * honest as f64),
+        }
+    }
+
     /// The zCDP budget that one device spends in this round.
     pub fn rho(&self) -> Option<f64> {
         self.rho
@@ -184,30 +271,39 @@ impl RoundPlan {
 
     /// Values in a device's vector.
     pub fn values(&self) -> usize {
-        self.blocks.iter().map(|b| b.layout.len()).sum()
+        self.blocks.iter().map(|b| b.length).sum()
     }
 }
 
 fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest) -> BlockPlan {
-    let length = layout.len() as f64;
-    let widest = 2.0 * layout.clip * (GRID_INFLATION / length).sqrt();
+    let length = match layout.rotation {
+        Rotation::None => layout.len(),
+        Rotation::Hadamard => layout.len().next_power_of_two(),
+    };
+    let d = length as f64;
+    let rotation_seed = request.rotation_seed;
+    let widest = 2.0 * layout.clip * (GRID_INFLATION / d).sqrt();
     let Some(rho) = request.rho else {
         // Without noise the grid alone sets the error of rounding: make it fine.
         let grid = widest / NOISELESS_REFINEMENT;
-        let bound_squared = rounding_bound(layout.clip / grid, length);
-        return BlockPlan { layout, grid, bound_squared, local_variance: 0, rho: f64::INFINITY };
+        let bound_squared = rounding_bound(layout.clip / grid, d);
+        return BlockPlan { layout, length, rotation_seed, grid, bound_squared, local_variance: 0, rho: f64::INFINITY };
     };
     let rho = rho * share;
     // A first bound at the widest grid only chooses the grid; the noise then follows from the bound of that grid.
     let noise_shares = noise_shares(request);
-    let deviation = |norm: f64| request.mode.adjacency().factor() * norm / (2.0 * rho).sqrt();
-    let local = deviation(layout.clip) * request.simulated_noise_scale / noise_shares.sqrt();
+    let factor = request.mode.adjacency().factor();
+    let local = factor * layout.clip / (2.0 * rho).sqrt() * request.simulated_noise_scale / noise_shares.sqrt();
     let grid = widest.min(local / LEAST_DEVIATION);
-    let bound_squared = rounding_bound(layout.clip / grid, length);
-    let in_grid_units = deviation((bound_squared as f64).sqrt()) * request.simulated_noise_scale / noise_shares.sqrt();
+    let bound_squared = rounding_bound(layout.clip / grid, d);
+    let sensitivity = Sensitivity::of_rounded(bound_squared, length).scaled(factor);
+    let central = match request.mechanism {
+        Mechanism::DiscreteGaussian => distributed::gaussian_variance(sensitivity, rho),
+        Mechanism::Skellam => distributed::skellam_variance(sensitivity, rho),
+    };
     // Rounded up: the noise is never less than the budget asks for.
-    let local_variance = in_grid_units.powi(2).ceil() as u64;
-    BlockPlan { layout, grid, bound_squared, local_variance, rho }
+    let local_variance = (central * request.simulated_noise_scale.powi(2) / noise_shares).ceil() as u64;
+    BlockPlan { layout, length, rotation_seed, grid, bound_squared, local_variance, rho }
 }
 
 // How many devices' noise is sure to be in the sum.
@@ -221,18 +317,7 @@ fn noise_shares(request: &PlanRequest) -> f64 {
 /// floor(B^2) after conditional randomised rounding of a vector of norm `scaled_clip` in `length` values
 /// (Kairouz, Liu and Steinke 2021, with beta = e^(-1/2)).
 pub fn rounding_bound(scaled_clip: f64, length: f64) -> u64 {
-    let everywhere = (scaled_clip + length.sqrt()).powi(2);
-    let likely = scaled_clip.powi(2) + length / 4.0 + (scaled_clip + length.sqrt() / 2.0);
-    everywhere.min(likely).floor() as u64
-}
-
-// All devices aligned on one coordinate, plus the noise's tail for 2^-20 over the whole vector.
-fn bits_needed(block: &BlockPlan, cohort: usize) -> u32 {
-    let aligned = cohort as f64 * (block.bound_squared as f64).sqrt();
-    let noise = (block.local_variance as f64 * cohort as f64).sqrt();
-    let tails = (2.0 * (f64::from(1 << 20) * 2.0 * block.layout.len() as f64).ln()).sqrt();
-    let range = 2.0 * (aligned + tails * noise) + 1.0;
-    range.log2().ceil() as u32
+    distributed::rounded_norm_squared(scaled_clip, length, (-0.5f64).exp()).floor() as u64
 }
 
 // 2 sqrt(0.01 / length): rounding then lengthens the clip by half a percent (docs/privacy.md, section 1).
@@ -253,10 +338,19 @@ mod tests {
     fn request() -> PlanRequest {
         PlanRequest {
             mode: Mode::Secure,
+            mechanism: Mechanism::DiscreteGaussian,
+            rotation_seed: 1,
             cohort: 1000,
             honest_fraction: 0.9,
             rho: Some(0.1),
-            blocks: vec![BlockLayout { name: "rows", rows: 100, width: 8, clip: 1.0, share: 1.0 }],
+            blocks: vec![BlockLayout {
+                name: "rows",
+                rows: 100,
+                width: 8,
+                clip: 1.0,
+                share: 1.0,
+                rotation: Rotation::None,
+            }],
             simulated_noise_scale: 1.0,
         }
     }
