@@ -7,8 +7,11 @@
 //! Each returns an epsilon that is never below the true one of the mechanism it is stated for. [`Claim`] says which of
 //! the two holds for a mode.
 
+pub mod correlated;
 pub mod distributed;
 pub mod gaussian;
+pub mod loss;
+pub mod renyi;
 pub mod zcdp;
 
 use super::{Adjacency, Mode};

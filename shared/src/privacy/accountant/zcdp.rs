@@ -36,6 +36,23 @@ pub fn epsilon(rho: f64, delta: f64) -> f64 {
     at(0.5 * (low + high)).min(at(best)).max(0.0)
 }
 
+/// The same over integer orders from 2 only, for costs that are known at no others ([`super::distributed::skellam_rho`]).
+pub fn epsilon_at_integer_orders(rho: f64, delta: f64) -> f64 {
+    if rho <= 0.0 {
+        return 0.0;
+    }
+    if !rho.is_finite() {
+        return f64::INFINITY;
+    }
+    let at = |order: f64| super::renyi::convert(rho * order, order, delta);
+    // Near the best order sqrt(ln(1/delta) / rho) + 1 every integer, further out a sparse few.
+    let best = (-delta.ln() / rho).sqrt() + 1.0;
+    let centre = best.clamp(2.0, 1e9).floor();
+    let near = (0..200).map(|i| (centre * (0.5 + f64::from(i) / 100.0)).round());
+    let close = (-20..=20).map(|i| centre + f64::from(i));
+    near.chain(close).filter(|&order| order >= 2.0).map(at).fold(f64::INFINITY, f64::min).max(0.0)
+}
+
 /// The largest rho with `epsilon(rho, delta) <= target`; never past the target.
 pub fn rho(target_epsilon: f64, delta: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);

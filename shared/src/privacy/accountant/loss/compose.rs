@@ -1,0 +1,281 @@
+//! Convolution of losses by FFT, both directions in one complex transform.
+
+use super::mechanism::{Direction, Losses, Mechanism};
+use rustfft::FftPlanner;
+use rustfft::num_complex::Complex;
+
+/// A composed loss distribution, bounded from above.
+#[derive(Clone, Debug)]
+pub(super) struct Composed {
+    first: i64,
+    step: f64,
+    masses: Vec<f64>,
+    infinite: f64,
+}
+
+impl Composed {
+    fn certain(infinite: f64) -> Self {
+        Self { first: 0, step: 1.0, masses: vec![1.0 - infinite], infinite }
+    }
+
+    fn loss(&self, index: usize) -> f64 {
+        (self.first + index as i64) as f64 * self.step
+    }
+
+    pub(super) fn delta(&self, epsilon: f64) -> f64 {
+        let start = ((epsilon / self.step).floor() as i64 + 1 - self.first).clamp(0, self.masses.len() as i64) as usize;
+        let sum: f64 = self.masses[start..]
+            .iter()
+            .enumerate()
+            .map(|(i, mass)| mass * -(epsilon - self.loss(start + i)).exp_m1().min(0.0))
+            .sum();
+        (sum + self.infinite).min(1.0)
+    }
+
+    pub(super) fn epsilon(&self, delta: f64) -> f64 {
+        if self.infinite > delta {
+            return f64::INFINITY;
+        }
+        // From the top, with u = sum of masses and v = sum of e^-loss masses above: delta(e) = inf + u - e^e v. Where it
+        // passes delta between two points, e is solved for.
+        let (mut u, mut v) = (0.0f64, 0.0f64);
+        for i in (0..self.masses.len()).rev() {
+            let loss = self.loss(i);
+            if self.infinite + u - loss.exp() * v > delta {
+                return ((self.infinite + u - delta) / v).ln().max(0.0);
+            }
+            if loss < 0.0 {
+                break;
+            }
+            u += self.masses[i];
+            v += self.masses[i] * (-loss).exp();
+        }
+        // Not passed at a positive point: it may still be between the lowest positive point and 0.
+        if self.infinite + u - v > delta { ((self.infinite + u - delta) / v).ln().max(0.0) } else { 0.0 }
+    }
+}
+
+pub(super) fn compose(history: &[(Mechanism, u64)], delta: f64) -> [Composed; 2] {
+    let history: Vec<(Mechanism, u64)> = history.iter().copied().filter(|(_, count)| *count > 0).collect();
+    if history.is_empty() {
+        return [Composed::certain(0.0), Composed::certain(0.0)];
+    }
+    if history.iter().any(|(mechanism, _)| mechanism.is_unbounded()) {
+        return [Composed::certain(1.0), Composed::certain(1.0)];
+    }
+    let releases: f64 = history.iter().map(|(_, count)| *count as f64).sum();
+    let tail = delta * TAIL;
+    let negligible = (tail / releases).max(1e-300);
+
+    // A coarse pass finds the window, the fine pass fills it.
+    let discretise = |step: f64| -> [Vec<Losses>; 2] {
+        let directions =
+            |direction| history.iter().map(|(m, _)| m.losses(direction, step, negligible)).collect::<Vec<_>>();
+        let remove = directions(Direction::Remove);
+        let add =
+            if history.iter().all(|(m, _)| m.is_symmetric()) { remove.clone() } else { directions(Direction::Add) };
+        [remove, add]
+    };
+    let mut step = coarse_step(&history, negligible);
+    let mut fine = discretise(step);
+    let mut windows = [Window::of(&history, &fine[0], step, tail), Window::of(&history, &fine[1], step, tail)];
+    let resolution = history.iter().map(|(m, _)| m.resolution()).fold(FINEST, f64::min);
+    let mut size = 0;
+    // Coarse cells widen the window; a second look at fine cells narrows it again.
+    for _ in 0..2 {
+        let width = windows.iter().map(|w| w.high - w.low).fold(0.0, f64::max) + 4.0 * step;
+        let cells = (width / resolution).clamp(LEAST_CELLS, MOST_CELLS);
+        size = (cells as usize).next_power_of_two();
+        let finer = (width / (size as f64 - 8.0)).max(1e-9);
+        if finer > 0.7 * step {
+            // The step stays as it is, so the cells must reach across the window at this step.
+            size = size.max(((width / step) as usize + 8).next_power_of_two());
+            break;
+        }
+        step = finer;
+        fine = discretise(step);
+        windows = [Window::of(&history, &fine[0], step, tail), Window::of(&history, &fine[1], step, tail)];
+    }
+
+    // Each direction's cells wrap around into its own window; mass that wraps down from above the window is what the
+    // tail bound pays for, mass that wraps up from below only adds.
+    let lows: Vec<i64> = windows.iter().map(|w| (w.low / step).floor() as i64 - 2).collect();
+    let mut planner = FftPlanner::<f64>::new();
+    let forward = planner.plan_fft_forward(size);
+    let mut product: Option<Vec<Complex<f64>>> = None;
+    let mut other: Vec<Complex<f64>> = Vec::new();
+    let same = history.iter().all(|(m, _)| m.is_symmetric());
+    for (number, (_, count)) in history.iter().enumerate() {
+        // Remove in the real part, add in the imaginary part: two real transforms for one.
+        let mut cells = vec![Complex::new(0.0, 0.0); size];
+        for (i, mass) in fine[0][number].masses.iter().enumerate() {
+            cells[(fine[0][number].first + i as i64).rem_euclid(size as i64) as usize].re += mass;
+        }
+        if !same {
+            for (i, mass) in fine[1][number].masses.iter().enumerate() {
+                cells[(fine[1][number].first + i as i64).rem_euclid(size as i64) as usize].im += mass;
+            }
+        }
+        forward.process(&mut cells);
+        let first = product.is_none();
+        let spectrum = product.get_or_insert_with(|| vec![Complex::new(1.0, 0.0); size / 2 + 1]);
+        if first {
+            other = vec![Complex::new(1.0, 0.0); if same { 0 } else { size / 2 + 1 }];
+        }
+        for (k, value) in spectrum.iter_mut().enumerate() {
+            let (here, mirror) = (cells[k], cells[(size - k) % size].conj());
+            *value *= power((here + mirror) * 0.5, *count);
+            if !same {
+                // (X - conj X(-k)) / 2i
+                let difference = (here - mirror) * 0.5;
+                other[k] *= power(Complex::new(difference.im, -difference.re), *count);
+            }
+        }
+    }
+    let spectrum = product.unwrap_or_default();
+    let mut back = vec![Complex::new(0.0, 0.0); size];
+    for k in 0..size {
+        let at = |half: &[Complex<f64>]| if k <= size / 2 { half[k] } else { half[size - k].conj() };
+        let second = if same { Complex::new(0.0, 0.0) } else { at(&other) };
+        back[k] = at(&spectrum) + Complex::new(-second.im, second.re);
+    }
+    planner.plan_fft_inverse(size).process(&mut back);
+
+    let mut composed = (0..2).map(|direction| {
+        let direction = if same { 0 } else { direction };
+        let losses = &fine[direction];
+        let infinite =
+            history.iter().zip(losses).map(|((_, count), l)| *count as f64 * (-l.infinite).ln_1p()).sum::<f64>();
+        let mut masses = vec![0.0; size];
+        let mut squares = 0.0;
+        for (i, mass) in masses.iter_mut().enumerate() {
+            let value = back[(lows[direction] + i as i64).rem_euclid(size as i64) as usize];
+            let value = (if direction == 0 { value.re } else { value.im }) / size as f64;
+            squares += value * value;
+            *mass = value.max(0.0);
+        }
+        // Errors of the spectrum: a unit in the last place for each of the transform's passes, raised to the power of the
+        // releases. Parseval carries them over to the masses, Cauchy and Schwarz to their sum.
+        let relative = f64::EPSILON * (size as f64).log2() * (2.0 + releases);
+        let rounding = relative * (squares * size as f64).sqrt();
+        let top = (lows[direction] + size as i64) as f64 * step;
+        let beyond = windows[direction].tail_above(&history, losses, step, top);
+        Composed { first: lows[direction], step, masses, infinite: -infinite.exp_m1() + beyond + rounding }
+    });
+    match (composed.next(), composed.next()) {
+        (Some(remove), Some(add)) => [remove, add],
+        _ => [Composed::certain(1.0), Composed::certain(1.0)],
+    }
+}
+
+// z^n by squaring: faster and closer than through logarithms.
+fn power(mut base: Complex<f64>, mut exponent: u64) -> Complex<f64> {
+    let mut result = Complex::new(1.0, 0.0);
+    loop {
+        if exponent & 1 == 1 {
+            result *= base;
+        }
+        exponent >>= 1;
+        if exponent == 0 {
+            return result;
+        }
+        base = base * base;
+    }
+}
+
+// A step at which one release has a few thousand cells, to find the window with.
+fn coarse_step(history: &[(Mechanism, u64)], negligible: f64) -> f64 {
+    let mut step = 1.0f64;
+    // Losses of one release range over hundredths to hundreds; refine until every one has enough cells.
+    loop {
+        let fewest = history
+            .iter()
+            .map(|(m, _)| {
+                let losses = m.losses(Direction::Remove, step, negligible);
+                losses.masses.len()
+            })
+            .min()
+            .unwrap_or(COARSE_CELLS);
+        if fewest >= COARSE_CELLS || step < 1e-6 {
+            return step;
+        }
+        step /= if fewest < COARSE_CELLS / 16 { 8.0 } else { 2.0 };
+    }
+}
+
+// Losses between which all but a given share of the composition lies, on each side, by Chernoff's bound.
+struct Window {
+    low: f64,
+    high: f64,
+    // The order at which the upper bound is best.
+    order: f64,
+}
+
+impl Window {
+    fn of(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, tail: f64) -> Self {
+        let log_tail = -tail.ln();
+        let bound = |sign: f64| {
+            let (mut best, mut order, mut worse) = (f64::INFINITY, 1.0, 0);
+            // The bound has one minimum over the orders.
+            for exponent in -12..=40 {
+                let t = 2f64.powf(f64::from(exponent) / 2.0);
+                let candidate = (log_moment(history, losses, step, sign * t) + log_tail) / t;
+                if candidate < best {
+                    (best, order, worse) = (candidate, t, 0);
+                } else {
+                    worse += 1;
+                    if worse > 3 {
+                        break;
+                    }
+                }
+            }
+            (best, order)
+        };
+        let end = |index: &dyn Fn(&Losses) -> i64| -> f64 {
+            history.iter().zip(losses).map(|((_, count), l)| *count as f64 * index(l) as f64 * step).sum()
+        };
+        let (lowest, highest) = (end(&|l| l.first), end(&|l| l.first + l.masses.len() as i64));
+        let (high, order) = bound(1.0);
+        Self { low: (-bound(-1.0).0).max(lowest), high: high.min(highest), order }
+    }
+
+    // Upper bound on the mass of the composition at `top` and above.
+    fn tail_above(&self, history: &[(Mechanism, u64)], losses: &[Losses], step: f64, top: f64) -> f64 {
+        let highest: f64 = history
+            .iter()
+            .zip(losses)
+            .map(|((_, count), l)| *count as f64 * (l.first + l.masses.len() as i64 - 1) as f64 * step)
+            .sum();
+        if highest < top {
+            return 0.0;
+        }
+        (log_moment(history, losses, step, self.order) - self.order * top).exp().min(1.0)
+    }
+}
+
+// ln E[e^(t L)] of the whole composition.
+fn log_moment(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, t: f64) -> f64 {
+    let one = |l: &Losses| {
+        // Cells near the end that the order pulls towards decide; e^(t step) from cell to cell saves the exponentials.
+        let growth = t * step;
+        let shift = if t > 0.0 { l.masses.len() as i64 - 1 } else { 0 };
+        let mut sum = 0.0f64;
+        let factor = (-growth.abs()).exp();
+        let mut weight = 1.0f64;
+        let cells: &mut dyn Iterator<Item = &f64> =
+            if t > 0.0 { &mut l.masses.iter().rev() } else { &mut l.masses.iter() };
+        for mass in cells {
+            sum += mass * weight;
+            weight *= factor;
+        }
+        t * (l.first + shift) as f64 * step + sum.ln()
+    };
+    history.iter().zip(losses).map(|((_, count), l)| *count as f64 * one(l)).sum()
+}
+
+// What the window may leave out, as a share of delta.
+const TAIL: f64 = 1e-6;
+const FINEST: f64 = 1e-4;
+const LEAST_CELLS: f64 = (1 << 15) as f64;
+const MOST_CELLS: f64 = (1 << 21) as f64;
+const COARSE_CELLS: usize = 2000;

@@ -1,0 +1,315 @@
+//! The loss of one release of each mechanism, on a grid.
+
+use libm::erfc;
+use std::f64::consts::SQRT_2;
+
+/// A mechanism with the neighbouring relation that its parameters are stated for. Noise is in units of the sensitivity
+/// where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mechanism {
+    /// Each device takes part with probability `rate`, by itself and in secret; Gaussian noise of deviation
+    /// `noise_multiplier` sensitivities. Add-or-remove-one.
+    PoissonGaussian {
+        /// q, the probability of taking part.
+        rate: f64,
+        /// z, deviation over sensitivity.
+        noise_multiplier: f64,
+    },
+    /// Laplace noise; sensitivity 1 in L1.
+    Laplace {
+        /// Scale over sensitivity.
+        scale: f64,
+    },
+    /// Discrete Laplace noise: mass proportional to `exp(-inverse_scale |k|)`.
+    DiscreteLaplace {
+        /// One over the scale.
+        inverse_scale: f64,
+        /// Sensitivity, a whole number.
+        sensitivity: u32,
+    },
+    /// With probability `noise` the answer is uniform over all choices, else it is the truth. Replace-one.
+    RandomisedResponse {
+        /// Probability of a uniform answer.
+        noise: f64,
+        /// Number of choices.
+        choices: u32,
+    },
+    /// Discrete Gaussian noise on *one* count. For vectors no scalar pair is known to dominate: use zCDP.
+    DiscreteGaussian {
+        /// The parameter sigma.
+        deviation: f64,
+        /// Sensitivity, a whole number.
+        sensitivity: u32,
+    },
+    /// Skellam noise on *one* count.
+    Skellam {
+        /// Its variance.
+        variance: f64,
+        /// Sensitivity, a whole number.
+        sensitivity: u32,
+    },
+}
+
+/// Which of the two neighbours P is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// P has the device's record, Q has not.
+    Remove,
+    /// Q has it.
+    Add,
+}
+
+/// Masses of losses `h (first + i)` under P, and of infinite loss.
+#[derive(Clone, Debug)]
+pub(super) struct Losses {
+    pub(super) first: i64,
+    pub(super) masses: Vec<f64>,
+    pub(super) infinite: f64,
+}
+
+impl Mechanism {
+    /// One release's losses on a grid of step `h`. Mass below `negligible` may go to infinity above and to the lowest
+    /// cell below.
+    pub(super) fn losses(&self, direction: Direction, h: f64, negligible: f64) -> Losses {
+        match *self {
+            Self::PoissonGaussian { rate, noise_multiplier } => {
+                poisson_gaussian(rate, noise_multiplier, direction, h, negligible)
+            }
+            Self::Laplace { scale } => laplace(scale, h),
+            _ => from_atoms(&self.atoms(), h),
+        }
+    }
+
+    /// Whether both directions have one loss distribution.
+    pub(super) fn is_symmetric(&self) -> bool {
+        !matches!(self, Self::PoissonGaussian { rate, .. } if *rate < 1.0)
+    }
+
+    /// A step of the grid at which one release's losses are well resolved.
+    pub(super) fn resolution(&self) -> f64 {
+        match *self {
+            // The deviation of one loss is about q sqrt(e^(1/z^2) - 1) where that is small.
+            Self::PoissonGaussian { rate, noise_multiplier } if rate > 0.0 => {
+                rate * noise_multiplier.powi(-2).exp_m1().min(3.0).sqrt() / 20.0
+            }
+            _ => f64::INFINITY,
+        }
+    }
+
+    /// Whether a release tells everything, whatever delta.
+    pub(super) fn is_unbounded(&self) -> bool {
+        match *self {
+            Self::PoissonGaussian { rate, noise_multiplier } => rate > 0.0 && noise_multiplier <= 0.0,
+            Self::Laplace { scale } => scale <= 0.0,
+            Self::DiscreteLaplace { inverse_scale, .. } => inverse_scale.is_infinite(),
+            Self::RandomisedResponse { noise, .. } => noise <= 0.0,
+            Self::DiscreteGaussian { deviation, .. } => deviation <= 0.0,
+            Self::Skellam { variance, .. } => variance <= 0.0,
+        }
+    }
+
+    // (mass under P, mass under Q) of each outcome of a discrete mechanism.
+    fn atoms(&self) -> Vec<(f64, f64)> {
+        match *self {
+            Self::DiscreteLaplace { inverse_scale, sensitivity } => {
+                let steps = i64::from(sensitivity);
+                let centre = (0.5 * inverse_scale).tanh();
+                let below = (1.0 + centre) / 2.0;
+                let at = |k: i64| centre * (-inverse_scale * k.abs() as f64).exp();
+                // Outcomes at most 0 and at least the sensitivity share one loss each.
+                let far = (-inverse_scale * steps as f64).exp() * below;
+                let mut atoms = vec![(below, far), (far, below)];
+                atoms.extend((1..steps).map(|k| (at(k), at(k - steps))));
+                atoms
+            }
+            Self::RandomisedResponse { noise, choices } => {
+                let lie = noise / f64::from(choices);
+                let truth = 1.0 - noise + lie;
+                let rest = f64::from(choices.saturating_sub(2)) * lie;
+                vec![(truth, lie), (lie, truth), (rest, rest)]
+            }
+            Self::DiscreteGaussian { deviation, sensitivity } => {
+                let reach = (deviation * 40.0).ceil() as i64 + i64::from(sensitivity) + 5;
+                let weight = |k: i64| (-(k as f64).powi(2) / (2.0 * deviation * deviation)).exp();
+                shifted(weight, reach, sensitivity)
+            }
+            Self::Skellam { variance, sensitivity } => {
+                let reach = super::super::super::skellam_tail(variance, -640.0).ceil() as i64 + i64::from(sensitivity);
+                let weights = skellam_weights(variance, reach as usize + 2);
+                shifted(|k| weights[k.unsigned_abs() as usize], reach, sensitivity)
+            }
+            Self::PoissonGaussian { .. } | Self::Laplace { .. } => Vec::new(),
+        }
+    }
+}
+
+// A symmetric law against itself shifted by the sensitivity. Outcomes that only one of the two reaches are below 1e-270
+// and count as told.
+fn shifted(weight: impl Fn(i64) -> f64, reach: i64, sensitivity: u32) -> Vec<(f64, f64)> {
+    let total: f64 = (-reach..=reach).map(&weight).sum();
+    let mass = |k: i64| if k.abs() > reach { 0.0 } else { weight(k) / total };
+    let shift = i64::from(sensitivity);
+    (-reach..=reach + shift).map(|k| (mass(k), mass(k - shift))).collect()
+}
+
+// e^-v I_k(v) for k = 0.., up to a factor, by Miller's downward recurrence: all terms are positive.
+fn skellam_weights(variance: f64, count: usize) -> Vec<f64> {
+    let mut weights = vec![0.0; count];
+    let (mut above, mut here) = (0.0f64, 1e-280f64);
+    for k in (1..=2 * count + 50).rev() {
+        let below = above + 2.0 * k as f64 / variance * here;
+        (above, here) = (here, below);
+        if k <= count {
+            weights[k - 1] = here;
+        }
+        if here > 1e200 {
+            above *= 1e-200;
+            here *= 1e-200;
+            weights.iter_mut().for_each(|w| *w *= 1e-200);
+        }
+    }
+    let largest = weights[0];
+    weights.iter_mut().for_each(|w| *w /= largest);
+    weights
+}
+
+// Splits a cell's masses under P and Q onto the cell's ends at losses e and e + h: a + b = p, and a e^-e + b e^-(e + h) = q.
+fn split(p: f64, q: f64, low: f64, h: f64) -> (f64, f64) {
+    let upper = ((p - q * low.exp()) / -(-h).exp_m1()).clamp(0.0, p);
+    (p - upper, upper)
+}
+
+fn from_atoms(atoms: &[(f64, f64)], h: f64) -> Losses {
+    let mut infinite = 0.0;
+    let mut finite: Vec<(i64, f64, f64)> = Vec::with_capacity(atoms.len());
+    for &(p, q) in atoms {
+        if p <= 0.0 {
+            continue;
+        }
+        if q <= 0.0 || (p / q).ln() > MOST_LOSS {
+            infinite += p;
+            continue;
+        }
+        // Losses below the floor are lifted to it, which can only raise the bound.
+        finite.push((((p / q).ln().max(-MOST_LOSS) / h).floor() as i64, p, q));
+    }
+    let first = finite.iter().map(|f| f.0).min().unwrap_or(0);
+    let last = finite.iter().map(|f| f.0).max().unwrap_or(0) + 1;
+    let mut masses = vec![0.0; (last - first + 1) as usize];
+    for (cell, p, q) in finite {
+        let (low, high) = split(p, q, cell as f64 * h, h);
+        masses[(cell - first) as usize] += low;
+        masses[(cell - first) as usize + 1] += high;
+    }
+    Losses { first, masses, infinite }
+}
+
+// Cells of a loss that moves from one outcome to the next without jumps: `p` and `q` give the masses of losses in a cell.
+fn from_cells(first: i64, last: i64, h: f64, mut cell: impl FnMut(i64) -> (f64, f64)) -> Vec<f64> {
+    let mut masses = vec![0.0; (last - first + 2) as usize];
+    for i in first..=last {
+        let (p, q) = cell(i);
+        let (low, high) = split(p, q, i as f64 * h, h);
+        masses[(i - first) as usize] += low;
+        masses[(i - first) as usize + 1] += high;
+    }
+    masses
+}
+
+// The mixture's loss at x is ln(1 - q + q exp((2x - 1) / (2 z^2))), rising in x from ln(1 - q).
+fn poisson_gaussian(rate: f64, z: f64, direction: Direction, h: f64, negligible: f64) -> Losses {
+    if rate <= 0.0 {
+        return Losses { first: 0, masses: vec![1.0], infinite: 0.0 };
+    }
+    let floor = (-rate).ln_1p();
+    let loss = |x: f64| {
+        let exponent = (2.0 * x - 1.0) / (2.0 * z * z);
+        if exponent > 30.0 {
+            exponent + (rate + (1.0 - rate) * (-exponent).exp()).ln()
+        } else {
+            (rate * exponent.exp_m1()).ln_1p()
+        }
+    };
+    // The outcome whose loss this is.
+    let outcome = |loss: f64| {
+        if loss <= floor {
+            return f64::NEG_INFINITY;
+        }
+        let ratio = if loss > 30.0 {
+            loss - rate.ln() + ((rate - 1.0) * (-loss).exp()).ln_1p()
+        } else {
+            (loss.exp_m1() / rate).ln_1p()
+        };
+        z * z * ratio + 0.5
+    };
+    // Outcomes further out than this have at most `negligible` mass under either law.
+    let reach = z * (-2.0 * negligible.ln()).sqrt();
+    let (lowest, highest) = (loss(-reach).max(floor), loss(1.0 + reach));
+    let first = (lowest / h).floor() as i64;
+    let last = (highest / h).floor() as i64;
+    let plain = |a: f64, b: f64| interval(a / z, b / z);
+    let mixed = |a: f64, b: f64| (1.0 - rate) * plain(a, b) + rate * interval((a - 1.0) / z, (b - 1.0) / z);
+    // The ends of the window take all that is beyond them; at the top as infinite loss.
+    let (bottom, top) = (first, last + 1);
+    let edge = |i: i64| if i <= bottom { f64::NEG_INFINITY } else { outcome(i as f64 * h) };
+    match direction {
+        Direction::Remove => {
+            let mut from = edge(first);
+            let masses = from_cells(first, last, h, |i| {
+                let to = edge(i + 1);
+                let masses = (mixed(from, to), plain(from, to));
+                from = to;
+                masses
+            });
+            Losses { first, masses, infinite: mixed(edge(top), f64::INFINITY) }
+        }
+        // P is the plain law: the loss is minus the mixture's, falling in x.
+        Direction::Add => {
+            let (first, last) = (-top, -bottom - 1);
+            // The last cell reaches to the loss's own end, or else what lies beyond it is told.
+            let end = if floor >= bottom as f64 * h { f64::NEG_INFINITY } else { -reach };
+            let mut from = f64::INFINITY;
+            let masses = from_cells(first, last, h, |i| {
+                let to = if i == last { end } else { outcome(-((i + 1) as f64) * h) };
+                let masses = (plain(to, from), mixed(to, from));
+                from = to;
+                masses
+            });
+            let infinite = plain(f64::NEG_INFINITY, end);
+            Losses { first, masses, infinite }
+        }
+    }
+}
+
+// P = Laplace at 0, Q = at 1: losses 1/b for x <= 0, -1/b for x >= 1, (1 - 2x)/b between.
+fn laplace(scale: f64, h: f64) -> Losses {
+    let most = 1.0 / scale;
+    let atoms = from_atoms(&[(0.5, 0.5 * (-most).exp()), (0.5 * (-most).exp(), 0.5)], h);
+    let first = (-most / h).floor() as i64;
+    let last = (most / h).floor() as i64;
+    let outcome = |loss: f64| ((1.0 - loss * scale) / 2.0).clamp(0.0, 1.0);
+    let mut masses = from_cells(first, last, h, |i| {
+        let (from, to) = (outcome((i + 1) as f64 * h), outcome(i as f64 * h));
+        // Integrals of e^(-x/b) / 2b and e^((x-1)/b) / 2b.
+        let width = -(-(to - from) * most).exp_m1();
+        (0.5 * (-from * most).exp() * width, 0.5 * ((to - 1.0) * most).exp() * width)
+    });
+    for (i, mass) in atoms.masses.iter().enumerate() {
+        masses[(atoms.first + i as i64 - first) as usize] += mass;
+    }
+    Losses { first, masses, infinite: 0.0 }
+}
+
+// P(a < N(0, 1) <= b), from the tail that is smaller.
+fn interval(a: f64, b: f64) -> f64 {
+    if a >= 0.0 {
+        0.5 * (erfc(a / SQRT_2) - erfc(b / SQRT_2)).max(0.0)
+    } else if b <= 0.0 {
+        0.5 * (erfc(-b / SQRT_2) - erfc(-a / SQRT_2)).max(0.0)
+    } else {
+        1.0 - 0.5 * erfc(-a / SQRT_2) - 0.5 * erfc(b / SQRT_2)
+    }
+}
+
+// Losses beyond this are told outright; e^-600 is far below every delta.
+const MOST_LOSS: f64 = 600.0;
