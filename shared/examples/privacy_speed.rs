@@ -63,6 +63,7 @@ fn encoding() {
             mode: Mode::Secure,
             mechanism: Mechanism::DiscreteGaussian,
             rotation_seed: 1,
+            strategy_sensitivity: 1.0,
             cohort: 1000,
             honest_fraction: 0.6,
             rho: Some(0.5),

@@ -30,6 +30,7 @@ fn main() {
         mode: Mode::Secure,
         mechanism: Mechanism::DiscreteGaussian,
         rotation_seed: 1,
+        strategy_sensitivity: 1.0,
         cohort: 10_000,
         honest_fraction: 1.0,
         rho: Some(0.1),

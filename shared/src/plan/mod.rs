@@ -87,6 +87,9 @@ pub struct PlanRequest {
     pub mechanism: Mechanism,
     /// Seed of the rotations' signs: public, and fresh in each round.
     pub rotation_seed: u64,
+    /// How far one device moves all rounds together, in clips: 1, or in mode `central-mf` the sensitivity of the noise's
+    /// strategy ([`crate::privacy::accountant::correlated`]); rho then is the cost of all rounds.
+    pub strategy_sensitivity: f64,
     /// Devices in one sum: the cohort.
     pub cohort: usize,
     /// The share of the cohort, in (0, 1], that is sure to be honest and to survive: only its noise counts.
@@ -106,6 +109,7 @@ pub struct RoundPlan {
     mechanism: Mechanism,
     cohort: usize,
     honest: usize,
+    strategy_sensitivity: f64,
     blocks: Vec<BlockPlan>,
     bits: u32,
     rho: Option<f64>,
@@ -134,6 +138,9 @@ pub enum Error {
         /// What was given.
         value: f64,
     },
+    /// A sensitivity of correlated noise below 1, or in a mode that has none.
+    #[error("a strategy's sensitivity must be at least 1, and 1 outside mode central-mf, not {0}")]
+    Strategy(f64),
     /// There is so little noise that the grid would be finer than a device's integers.
     #[error(
         "block '{0}' has too little noise for whole numbers: lower epsilon or the population, or use no noise at all"
@@ -169,6 +176,10 @@ impl RoundPlan {
         if !(fraction > 0.0 && fraction <= 1.0) {
             return Err(Error::Fraction { name: "honest_fraction", most: 1.0, value: fraction });
         }
+        let strategy = request.strategy_sensitivity;
+        if !(strategy >= 1.0 && strategy.is_finite() && (strategy == 1.0 || request.mode == Mode::CentralMf)) {
+            return Err(Error::Strategy(strategy));
+        }
         let scale = request.simulated_noise_scale;
         if !(scale > 0.0 && scale.is_finite()) {
             return Err(Error::Fraction { name: "simulated_noise_scale", most: f64::MAX, value: scale });
@@ -188,7 +199,7 @@ impl RoundPlan {
                 return Err(Error::Grid(layout.name));
             }
             let law = Law { mechanism: request.mechanism, variance: block.local_variance };
-            if request.mode != Mode::Central && law.variance > largest_exact_variance(request.mechanism) {
+            if !request.mode.trusts_coordinator() && law.variance > largest_exact_variance(request.mechanism) {
                 return Err(Error::Noise { block: layout.name, law });
             }
             blocks.push(block);
@@ -204,6 +215,7 @@ impl RoundPlan {
             mechanism: request.mechanism,
             cohort: request.cohort,
             honest: noise_shares(&request) as usize,
+            strategy_sensitivity: request.strategy_sensitivity,
             blocks,
             bits,
             rho: request.rho,
@@ -256,7 +268,7 @@ impl RoundPlan {
             return f64::INFINITY;
         }
         let sensitivity =
-            Sensitivity::of_rounded(block.bound_squared, block.length).scaled(self.mode.adjacency().factor());
+            Sensitivity::of_rounded(block.bound_squared, block.length).scaled(self.mode.adjacency().factor() * self.strategy_sensitivity);
         let variance = block.local_variance as f64;
         match self.mechanism {
             Mechanism::DiscreteGaussian => distributed::gaussian_rho(sensitivity, variance, honest, block.length),
@@ -292,7 +304,7 @@ fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest) -> BlockPl
     let rho = rho * share;
     // A first bound at the widest grid only chooses the grid; the noise then follows from the bound of that grid.
     let noise_shares = noise_shares(request);
-    let factor = request.mode.adjacency().factor();
+    let factor = request.mode.adjacency().factor() * request.strategy_sensitivity;
     let local = factor * layout.clip / (2.0 * rho).sqrt() * request.simulated_noise_scale / noise_shares.sqrt();
     let grid = widest.min(local / LEAST_DEVIATION);
     let bound_squared = rounding_bound(layout.clip / grid, d);
@@ -310,7 +322,7 @@ fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest) -> BlockPl
 fn noise_shares(request: &PlanRequest) -> f64 {
     match request.mode {
         Mode::Local => 1.0,
-        Mode::Secure | Mode::Central => (request.cohort as f64 * request.honest_fraction).floor().max(1.0),
+        Mode::Secure | Mode::Central | Mode::CentralMf => (request.cohort as f64 * request.honest_fraction).floor().max(1.0),
     }
 }
 
@@ -340,6 +352,7 @@ mod tests {
             mode: Mode::Secure,
             mechanism: Mechanism::DiscreteGaussian,
             rotation_seed: 1,
+            strategy_sensitivity: 1.0,
             cohort: 1000,
             honest_fraction: 0.9,
             rho: Some(0.1),

@@ -148,6 +148,7 @@ mod tests {
             mode: Mode::Secure,
             mechanism: Mechanism::DiscreteGaussian,
             rotation_seed: 3,
+            strategy_sensitivity: 1.0,
             cohort: 4,
             honest_fraction: 1.0,
             rho,

@@ -3,6 +3,7 @@
 pub mod accountant;
 mod clip;
 mod encode;
+pub mod ledger;
 mod noise;
 mod rotation;
 mod sum;
@@ -19,21 +20,29 @@ use serde::{Deserialize, Serialize};
 
 /// Who adds the noise, and so against whom the epsilon holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Devices add shares of discrete Gaussian noise under a mask: holds against the coordinator too.
     Secure,
     /// The coordinator is trusted to add the noise: holds against readers of the model only.
     Central,
+    /// As `Central`, with noise that is correlated over the rounds of a task (matrix factorisation): holds against readers
+    /// of the models only, all of them together.
+    CentralMf,
     /// Each device adds all the noise by itself: holds with no trust in anybody.
     Local,
 }
 
 impl Mode {
+    /// Whether the coordinator sees exact sums and is trusted to add the noise.
+    pub fn trusts_coordinator(self) -> bool {
+        matches!(self, Self::Central | Self::CentralMf)
+    }
+
     /// The neighbouring relation that a claim in this mode is made for.
     pub fn adjacency(self) -> Adjacency {
         match self {
-            Self::Secure | Self::Central => Adjacency::ZeroOut,
+            Self::Secure | Self::Central | Self::CentralMf => Adjacency::ZeroOut,
             Self::Local => Adjacency::ReplaceOne,
         }
     }

@@ -197,6 +197,7 @@ impl Federation {
             mode: self.mode,
             mechanism: self.mechanism,
             rotation_seed,
+            strategy_sensitivity: 1.0,
             cohort: simulated,
             honest_fraction: self.honest_fraction,
             rho,

@@ -55,14 +55,24 @@ pub fn epsilon_at_integer_orders(rho: f64, delta: f64) -> f64 {
 
 /// The largest rho with `epsilon(rho, delta) <= target`; never past the target.
 pub fn rho(target_epsilon: f64, delta: f64) -> f64 {
+    largest(|rho| epsilon(rho, delta) <= target_epsilon)
+}
+
+/// The largest rho with `epsilon_at_integer_orders(rho, delta) <= target`; never past the target.
+pub fn rho_at_integer_orders(target_epsilon: f64, delta: f64) -> f64 {
+    largest(|rho| epsilon_at_integer_orders(rho, delta) <= target_epsilon)
+}
+
+// The largest number that fits, to one part in 10^12, where all smaller ones fit too.
+fn largest(fits: impl Fn(f64) -> bool) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
-    while epsilon(high, delta) <= target_epsilon {
+    while fits(high) {
         low = high;
         high *= 2.0;
     }
     while high - low > 1e-12 * high {
         let middle = 0.5 * (low + high);
-        if epsilon(middle, delta) <= target_epsilon {
+        if fits(middle) {
             low = middle;
         } else {
             high = middle;

@@ -1,0 +1,143 @@
+//! What a ledger holds.
+
+use super::super::accountant::{self, Target, zcdp};
+use super::super::{Mechanism, Mode, Samplers};
+use crate::plan::RoundPlan;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How much may be spent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Epsilon over all releases.
+    pub epsilon: f64,
+    /// Delta over all releases.
+    pub delta: f64,
+}
+
+impl Budget {
+    /// The share of delta kept back for the samplers' distance from their law.
+    pub(super) const KEPT_BACK: f64 = 1e-6;
+
+    /// The rho that keeps the budget.
+    pub(super) fn rho(&self, integer_orders: bool) -> f64 {
+        let delta = self.delta * (1.0 - Self::KEPT_BACK);
+        if integer_orders { zcdp::rho_at_integer_orders(self.epsilon, delta) } else { zcdp::rho(self.epsilon, delta) }
+    }
+}
+
+/// What a device, or an operator for a population, allows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Over all tasks.
+    pub budget: Budget,
+    /// Tighter budgets of single tasks.
+    #[serde(default)]
+    pub tasks: BTreeMap<String, Budget>,
+    /// Modes accepted. `central` modes trust the coordinator.
+    pub modes: Vec<Mode>,
+}
+
+impl Policy {
+    /// This budget for everything, in modes that hold against the coordinator.
+    pub fn new(epsilon: f64, delta: f64) -> Self {
+        Self { budget: Budget { epsilon, delta }, tasks: BTreeMap::new(), modes: vec![Mode::Secure, Mode::Local] }
+    }
+
+    pub(super) fn check(&self) -> Result<(), accountant::Error> {
+        for budget in self.tasks.values().chain([&self.budget]) {
+            Target::new(budget.epsilon, budget.delta)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Budget { epsilon, delta } = self.budget;
+        write!(f, "epsilon {epsilon} at delta {delta:e}, modes {:?}", self.modes)?;
+        for (task, budget) in &self.tasks {
+            write!(f, ", '{task}' epsilon {} at delta {:e}", budget.epsilon, budget.delta)?;
+        }
+        Ok(())
+    }
+}
+
+/// Limits under which one payment covers several participations: noise that is correlated over rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Covered {
+    /// Participations at most.
+    pub most: u32,
+    /// Rounds from one participation to the next at least.
+    pub separation: u32,
+}
+
+/// One release.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spend {
+    /// When, in milliseconds since 1970. For people to read; nothing depends on it, so a clock may go back.
+    pub at: i64,
+    /// The task.
+    pub task: String,
+    /// The round within the task.
+    pub round: u64,
+    /// What was sent, in words.
+    pub what: String,
+    /// The numbers in it.
+    pub values: usize,
+    /// Who adds the noise.
+    pub mode: Mode,
+    /// The noise's law.
+    pub mechanism: Mechanism,
+    /// rho of the release; with `covered` of all participations together.
+    pub rho: f64,
+    /// Where one payment covers several participations, their limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered: Option<Covered>,
+    /// The samplers' distance from their law over the whole sum, in total variation.
+    pub distance: f64,
+    /// rho that this record adds: the ledger fills it in.
+    #[serde(default)]
+    pub charged: f64,
+}
+
+impl Spend {
+    /// What taking part in a round costs, computed from the plan's own integers and its honest devices alone.
+    pub fn of_plan(plan: &RoundPlan, samplers: &Samplers, task: &str, round: u64, at: i64) -> Self {
+        let names: Vec<&str> = plan.blocks().iter().map(|block| block.layout.name).collect();
+        Self {
+            at,
+            task: task.to_owned(),
+            round,
+            what: names.join(", "),
+            values: plan.values(),
+            mode: plan.mode(),
+            mechanism: plan.mechanism(),
+            rho: plan.rho_with(plan.honest()),
+            covered: None,
+            distance: samplers.distance(plan, plan.cohort()),
+            charged: 0.0,
+        }
+    }
+}
+
+/// One line of the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    /// A policy comes into force.
+    Policy {
+        /// When, in milliseconds since 1970.
+        at: i64,
+        /// The policy.
+        policy: Policy,
+        /// Why.
+        reason: String,
+    },
+    /// A release is paid for.
+    Spend(Spend),
+}

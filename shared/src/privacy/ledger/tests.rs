@@ -1,0 +1,198 @@
+use super::*;
+use proptest::prelude::*;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ledger");
+    (folder, path)
+}
+
+fn spend(round: u64, rho: f64) -> Spend {
+    Spend {
+        at: 1_790_000_000_000,
+        task: "embeddings".to_owned(),
+        round,
+        what: "rows".to_owned(),
+        values: 100,
+        mode: Mode::Secure,
+        mechanism: Mechanism::DiscreteGaussian,
+        rho,
+        covered: None,
+        distance: 1e-28,
+        charged: 0.0,
+    }
+}
+
+fn policy() -> Policy {
+    Policy::new(2.0, 1e-6)
+}
+
+#[test]
+fn it_spends_until_the_budget_is_gone_and_remembers() {
+    let (_folder, path) = folder();
+    let limit = zcdp::rho(2.0, 1e-6);
+    let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+    let mut round = 0;
+    while ledger.spend(spend(round, limit / 3.5)).is_ok() {
+        round += 1;
+    }
+    assert_eq!(round, 3);
+    drop(ledger);
+    let mut again = Ledger::open(&path, &policy()).expect("the same ledger");
+    let refused = again.spend(spend(99, limit / 3.5)).expect_err("too much");
+    assert!(matches!(refused, Error::Refused(Refusal::Overspent { .. })), "{refused}");
+    again.spend(spend(100, limit / 10.0)).expect("what still fits");
+    let balance = again.balance();
+    assert!(balance.epsilon <= 2.0 && balance.epsilon > 1.8 && balance.releases == 4, "{balance:?}");
+    let words = again.in_words();
+    assert!(words.contains("4 contributions were sent") && words.contains("Budget left: 4 %"), "{words}");
+}
+
+#[test]
+fn refusals_say_why() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+    ledger.spend(spend(1, 0.001)).expect("it fits");
+    let refusal = |spend: &Spend| ledger.check(spend).expect_err("refused");
+    assert!(matches!(refusal(&spend(1, 0.001)), Refusal::Twice { .. }));
+    assert!(matches!(refusal(&spend(2, f64::INFINITY)), Refusal::NoNoise { .. }));
+    assert!(matches!(refusal(&spend(2, f64::NAN)), Refusal::NoNoise { .. }));
+    assert!(matches!(refusal(&Spend { mode: Mode::Central, ..spend(2, 0.001) }), Refusal::Mode { .. }));
+    assert!(matches!(refusal(&Spend { distance: 1e-10, ..spend(2, 0.001) }), Refusal::Distance { .. }));
+}
+
+#[test]
+fn a_task_has_a_budget_of_its_own() {
+    let (_folder, path) = folder();
+    let mut policy = policy();
+    policy.tasks.insert("embeddings".to_owned(), Budget { epsilon: 0.5, delta: 1e-6 });
+    let mut ledger = Ledger::create(&path, policy, 0).expect("a ledger");
+    let rho = zcdp::rho(0.5, 1e-6) * 0.9;
+    ledger.spend(spend(1, rho)).expect("it fits");
+    let refused = ledger.spend(spend(2, rho)).expect_err("too much for the task");
+    assert!(refused.to_string().contains("task 'embeddings'"), "{refused}");
+    ledger.spend(Spend { task: "other".to_owned(), ..spend(2, rho) }).expect("another task");
+}
+
+#[test]
+fn correlated_noise_is_paid_once_and_its_limits_are_kept() {
+    let (_folder, path) = folder();
+    let mut policy = policy();
+    policy.modes.push(Mode::CentralMf);
+    let mut ledger = Ledger::create(&path, policy, 0).expect("a ledger");
+    let covered = Some(Covered { most: 3, separation: 10 });
+    let at = |round| Spend { mode: Mode::CentralMf, covered, ..spend(round, 0.01) };
+    ledger.spend(at(5)).expect("the first");
+    for near in [6, 14, 0] {
+        let refused = ledger.check(&at(near)).expect_err("too close");
+        assert!(matches!(refused, Refusal::Participation { .. }), "{refused}");
+    }
+    ledger.spend(at(15)).expect("far enough");
+    ledger.spend(at(25)).expect("far enough");
+    assert!(ledger.check(&at(35)).is_err(), "a fourth time");
+    let other = Spend { covered: Some(Covered { most: 9, separation: 1 }), ..at(50) };
+    assert!(ledger.check(&other).is_err(), "limits do not change on the way");
+    assert!((ledger.balance().rho - 0.01).abs() < 1e-12);
+}
+
+#[test]
+fn a_changed_policy_needs_a_reason_and_what_is_spent_stays() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+    ledger.spend(spend(1, 0.02)).expect("it fits");
+    drop(ledger);
+    let changed = Policy::new(1.0, 1e-6);
+    assert!(matches!(Ledger::open(&path, &changed), Err(Error::PolicyChanged { .. })));
+    let mut ledger = Ledger::inspect(&path).expect("the ledger");
+    ledger.rebase(changed.clone(), "the listener asked for more privacy", 7).expect("a new policy");
+    drop(ledger);
+    let ledger = Ledger::open(&path, &changed).expect("the new policy");
+    assert!((ledger.balance().rho - 0.02).abs() < 1e-12);
+    assert!(ledger.check(&spend(2, 0.02)).is_err(), "less is left than before");
+    assert!(ledger.in_words().contains("the listener asked for more privacy"));
+    assert!(Ledger::create(&path.with_extension("bad"), Policy::new(0.0, 1e-6), 0).is_err());
+    assert!(Ledger::create(&path.with_extension("bad"), Policy::new(1.0, 1.0), 0).is_err());
+}
+
+#[test]
+fn files_that_are_not_whole_are_refused() {
+    let (_folder, path) = folder();
+    assert!(matches!(Ledger::open(&path, &policy()), Err(Error::Missing(_))));
+    let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+    ledger.spend(spend(1, 0.01)).expect("it fits");
+    assert!(matches!(Ledger::open(&path, &policy()), Err(Error::InUse(_))));
+    drop(ledger);
+    assert!(matches!(Ledger::create(&path, policy(), 0), Err(Error::Exists(_))));
+    let whole = std::fs::read(&path).expect("bytes");
+    for length in 0..whole.len() {
+        std::fs::write(&path, &whole[..length]).expect("a shorter file");
+        assert!(matches!(Ledger::open(&path, &policy()), Err(Error::Damaged { .. })), "{length} bytes");
+    }
+    let newer = String::from_utf8(whole).expect("text").replace("\"version\":1", "\"version\":2");
+    std::fs::write(&path, newer).expect("a newer file");
+    assert!(matches!(Ledger::open(&path, &policy()), Err(Error::Newer { found: 2, known: 1, .. })));
+}
+
+// A crash leaves the old file or the new one, with or without a half-written neighbour. Never a refund.
+#[test]
+fn a_crash_before_or_after_the_rename_loses_nothing() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+    ledger.spend(spend(1, 0.01)).expect("it fits");
+    drop(ledger);
+    std::fs::write(path.with_file_name("ledger.new"), b"{\"format\":\"sordino-led").expect("half a file");
+    let mut ledger = Ledger::open(&path, &policy()).expect("the old file is whole");
+    assert!((ledger.balance().rho - 0.01).abs() < 1e-12);
+    ledger.spend(spend(2, 0.01)).expect("it fits");
+    drop(ledger);
+    assert!((Ledger::open(&path, &policy()).expect("whole").balance().rho - 0.02).abs() < 1e-12);
+}
+
+#[test]
+fn a_disk_error_spends_nothing_in_memory_that_is_not_on_disk() {
+    let (folder, path) = folder();
+    let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+    // A folder in the way of the new file: the write fails.
+    std::fs::create_dir(folder.path().join("ledger.new")).expect("a folder");
+    assert!(matches!(ledger.spend(spend(1, 0.01)), Err(Error::Disk { .. })));
+    assert_eq!(ledger.balance().releases, 0);
+}
+
+#[test]
+fn clocks_may_go_back() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::create(&path, policy(), 1_790_000_000_000).expect("a ledger");
+    ledger.spend(Spend { at: i64::MAX, ..spend(1, 0.01) }).expect("it fits");
+    ledger.spend(Spend { at: -5, ..spend(2, 0.01) }).expect("it fits");
+    assert!((ledger.balance().rho - 0.02).abs() < 1e-12);
+    assert!(ledger.in_words().contains("an unknown time"));
+}
+
+#[test]
+fn skellam_is_converted_at_integer_orders_only() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::create(&path, Policy::new(8.0, 1e-6), 0).expect("a ledger");
+    let limit = ledger.balance().rho_limit;
+    ledger.spend(Spend { mechanism: Mechanism::Skellam, ..spend(1, 0.01) }).expect("it fits");
+    let balance = ledger.balance();
+    assert!(balance.rho_limit < limit && balance.rho_limit > 0.97 * limit, "{} {limit}", balance.rho_limit);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    // Flipping any byte is found.
+    #[test]
+    fn damage_is_found(at in 0.0f64..1.0, flip in 1u8..=255) {
+        let (_folder, path) = folder();
+        let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+        ledger.spend(spend(1, 0.01)).expect("it fits");
+        drop(ledger);
+        let mut bytes = std::fs::read(&path).expect("bytes");
+        let at = (at * bytes.len() as f64) as usize;
+        bytes[at] ^= flip;
+        std::fs::write(&path, &bytes).expect("a damaged file");
+        prop_assert!(Ledger::open(&path, &policy()).is_err());
+    }
+}
