@@ -1,8 +1,12 @@
 //! Sordino's coordinator, the part that decides: what a fleet can learn ([`planner`]), and what comes next in a training
-//! ([`training`]). It sees decoded sums and nothing of any device.
+//! ([`training`]), what correlated noise a trusted coordinator adds ([`correlated`]), and what each population has spent
+//! ([`ledger`]). It sees decoded sums and nothing of any device.
 //!
-//! Everything here is a value: no socket, no clock, no file. The server that drives it over the network is a thin shell
+//! Everything here is a value, but for the ledgers' files: no socket, no clock. The server that drives it over the network is a thin shell
 //! around the same types.
 
+pub mod central;
+pub mod correlated;
+pub mod ledger;
 pub mod planner;
 pub mod training;

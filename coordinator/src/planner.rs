@@ -123,7 +123,7 @@ fn noise_floor(fleet: &Fleet) -> f64 {
     let devices = fleet.devices as f64;
     let cohorts = match fleet.mode {
         Mode::Secure => (devices / fleet.cohort as f64).ceil(),
-        Mode::Central => 1.0,
+        Mode::Central | Mode::CentralMf => 1.0,
         Mode::Local => devices,
     };
     let honest = if fleet.mode == Mode::Local { 1.0 } else { fleet.honest_fraction };

@@ -8,7 +8,7 @@ use crate::loaders;
 use crate::methods::{self, IalsSettings, Method, Scorer, Trained};
 use crate::output::{CurvePoint, MethodResult, Results, peak_memory, reset_peak_memory};
 use crate::population::Population;
-use crate::scenario::{Auto, Epsilon, Scenario};
+use crate::scenario::{DESCENT_ROUNDS, Auto, Epsilon, Scenario};
 use crate::world::World;
 use ndarray::Array2;
 use sordino_coordinator::planner::Schedule;
@@ -86,6 +86,7 @@ impl<'a> Experiment<'a> {
             cohort: scenario.cohort.min(devices),
             honest_fraction: scenario.honest_fraction,
             devices_per_round: scenario.devices_per_round,
+            strategy: scenario.strategy(population.devices()),
             seed: scenario.seed,
         };
         let target = scenario.target(devices)?;
@@ -116,7 +117,7 @@ impl<'a> Experiment<'a> {
             done.insert("truth".to_owned(), self.truth(world)?);
         }
         let claim = match (rho_spent, self.target) {
-            (Some(rho), Some(target)) => Some(Claim::new(rho, target.delta(), self.scenario.mode)),
+            (Some(rho), Some(target)) => Some(Claim::new(rho, target.delta(), self.scenario.mode, self.scenario.mechanism)),
             _ => None,
         };
         let curve = self.curve(&done)?;
@@ -150,7 +151,7 @@ impl<'a> Experiment<'a> {
     }
 
     fn rho(&self) -> Option<f64> {
-        self.target.map(Target::rho)
+        self.target.map(|target| target.rho(self.scenario.mechanism))
     }
 
     fn schedule(&self, rho: Option<f64>, rounds_apply: bool) -> Schedule {
@@ -187,8 +188,8 @@ impl<'a> Experiment<'a> {
             }
             Method::Fedmf => {
                 let rounds = match self.scenario.method {
-                    Method::Fedmf => self.scenario.rounds.given().unwrap_or(FEDMF_ROUNDS),
-                    _ => FEDMF_ROUNDS,
+                    Method::Fedmf => self.scenario.rounds.given().unwrap_or(DESCENT_ROUNDS),
+                    _ => DESCENT_ROUNDS,
                 };
                 let (scorer, trained) = methods::train_fedmf(
                     &self.federation,
@@ -304,7 +305,7 @@ impl<'a> Experiment<'a> {
 
     fn curve_point(&self, epsilon: Option<f64>, done: &BTreeMap<String, MethodResult>) -> Result<CurvePoint> {
         let scenario = Scenario { epsilon: Epsilon(epsilon), ..self.scenario.clone() };
-        let rho = scenario.target(self.federation.population)?.map(Target::rho);
+        let rho = scenario.target(self.federation.population)?.map(|target| target.rho(scenario.mechanism));
         let schedule = self.schedule(rho, self.scenario.method == Method::Sordino);
         let known = done.get("sordino").filter(|_| epsilon == self.scenario.epsilon.0);
         let (measured, dimensions) = match known {
@@ -357,6 +358,12 @@ impl<'a> Experiment<'a> {
                  only: the coordinator is trusted with the exact sum.",
                 c.epsilon, c.delta
             ),
+            (Some(c), Mode::CentralMf) => format!(
+                "Each device spends epsilon {:.3} at delta {:.1e} (user level, zero-out) over all rounds together, \
+                 against readers of the models only: the coordinator is trusted with the exact sums and adds correlated \
+                 noise; devices must keep to their turns.",
+                c.epsilon, c.delta
+            ),
             (Some(c), Mode::Local) => format!(
                 "Each device spends epsilon {:.3} at delta {:.1e} (user level, replace-one), against anybody: it adds \
                  all the noise itself.",
@@ -374,6 +381,7 @@ impl<'a> Experiment<'a> {
 
     fn noise_note(&self) -> &'static str {
         match (self.scenario.mode, self.scenario.fidelity) {
+            (Mode::CentralMf, _) => "Noise: correlated over the rounds (banded square root), added by the coordinator.",
             (Mode::Central, _) => "Noise: one draw for each sum, as a trusted coordinator would add it.",
             (_, Fidelity::Learning) => {
                 "Noise: one draw for each simulated sum (learning fidelity); the claim is that of devices which draw \
@@ -384,7 +392,6 @@ impl<'a> Experiment<'a> {
     }
 }
 
-const FEDMF_ROUNDS: usize = 100;
 const VALIDATION_LISTENERS: usize = 5000;
 // Tuning is twelve factorisations; on larger populations the default is used, and the settings say so.
 const MOST_TUNED: usize = 50_000;

@@ -13,6 +13,7 @@ pub mod loaders;
 pub mod methods;
 pub mod output;
 pub mod population;
+pub mod privacy;
 pub mod progress;
 pub mod report;
 pub mod scenario;

@@ -66,6 +66,7 @@ impl<T> Lists<T> {
 }
 
 /// Devices with something to learn from, and what was seen on the way.
+#[derive(Clone)]
 pub struct Population {
     /// Tracks in the catalogue.
     pub tracks: usize,
@@ -113,6 +114,22 @@ pub struct Summary {
 }
 
 impl Population {
+    /// The same devices, those not in `members` with nothing to bring: the neighbours of zero-out.
+    pub fn with_only(&self, members: &[bool]) -> Self {
+        fn keep<T: Copy>(lists: &Lists<T>, members: &[bool]) -> Lists<T> {
+            let mut kept = Lists::new();
+            for (device, &member) in members.iter().enumerate() {
+                kept.push(lists.of(device).iter().copied().filter(|_| member));
+            }
+            kept
+        }
+        Self {
+            train: keep(&self.train, members),
+            validation: keep(&self.validation, members),
+            ..self.clone()
+        }
+    }
+
     /// Takes every device of the data set through check, sessions, labels, examples and holdout.
     pub fn build(dataset: &Dataset, policy: &LabelPolicy, protocol: Protocol, seed: u64) -> Result<Self> {
         let holdout = holdout(dataset, policy, protocol)?;

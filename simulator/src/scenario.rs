@@ -6,6 +6,7 @@ use crate::federation::{Fidelity, NoiseFrom};
 use crate::methods::Method;
 use crate::population::Protocol;
 use crate::world::WorldSettings;
+use sordino_coordinator::correlated::Strategy;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sordino_client::label::LabelPolicy;
 use sordino_shared::model::Hyperparameters;
@@ -169,6 +170,20 @@ impl Scenario {
         if self.evaluate_listeners == 0 {
             return Err(Error::input("evaluate_listeners must be at least 1"));
         }
+        if self.mode == Mode::CentralMf && self.method != Method::Fedmf {
+            return Err(Error::input(
+                "mode central-mf is for methods of many gradient rounds: choose --method fedmf, or another mode",
+            ));
+        }
+        if let Some(adaptive) = &self.fedmf.adaptive_clip {
+            let fits = |v: f64| v > 0.0 && v < 1.0;
+            let positive = adaptive.clip > 0.0 && adaptive.clip.is_finite() && adaptive.rate > 0.0;
+            if !(positive && adaptive.rate.is_finite() && fits(adaptive.quantile) && fits(adaptive.share)) {
+                return Err(Error::input(
+                    "fedmf.adaptive_clip needs a positive clip and rate, and a quantile and a share between 0 and 1",
+                ));
+            }
+        }
         self.check_model()?;
         self.world.fault().map_or(Ok(()), |fault| Err(Error::input(fault)))
     }
@@ -178,6 +193,16 @@ impl Scenario {
         let Some(path) = &self.labels else { return Ok(LabelPolicy::default()) };
         let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
         LabelPolicy::from_toml(&text).map_err(|e| Error::file(path, e.to_string()))
+    }
+
+    /// How noise is correlated in mode `central-mf`: devices take turns, in as many groups as rounds of
+    /// `devices_per_round` need to pass once through the population.
+    pub fn strategy(&self, devices: usize) -> Option<Strategy> {
+        if self.mode != Mode::CentralMf {
+            return None;
+        }
+        let separation = devices / self.devices_per_round.unwrap_or(devices).clamp(1, devices.max(1));
+        Some(Strategy::new(self.rounds.given().unwrap_or(DESCENT_ROUNDS), separation as u32))
     }
 
     /// The privacy target once the population is known.
@@ -209,6 +234,8 @@ impl Scenario {
     }
 }
 
+/// Rounds of gradient descent where none are given.
+pub const DESCENT_ROUNDS: usize = 100;
 // The Gram matrix of more would not fit a phone's cache, and no fleet of ours has that many components above its noise.
 const MOST_DIMENSIONS: usize = 512;
 

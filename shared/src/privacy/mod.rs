@@ -1,6 +1,7 @@
 //! The private sum: clip, round, noise, add, decode; and what it costs.
 
 pub mod accountant;
+mod adaptive;
 mod clip;
 mod encode;
 pub mod ledger;
@@ -8,6 +9,7 @@ mod noise;
 mod rotation;
 mod sum;
 
+pub use adaptive::{AdaptiveClip, CountTooExact, vector_noise_multiplier};
 pub use clip::Clipped;
 pub use encode::{IntegerBlock, Rounded, decode};
 pub use noise::{

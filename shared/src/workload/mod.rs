@@ -3,6 +3,7 @@
 //! A workload is one type with the device's half (examples in, vector out) and the coordinator's half (sum in, next
 //! state out). The rest of the system knows nothing of what a vector means.
 
+mod adaptive;
 mod comparison;
 mod contribution;
 mod factors;
@@ -10,6 +11,7 @@ mod popularity;
 mod sgd;
 mod subspace;
 
+pub use adaptive::{Adaptive, Reclip};
 pub use comparison::Comparison;
 pub use contribution::Contribution;
 pub use factors::Factors;

@@ -5,11 +5,12 @@
 //! the gradient of the track table. The negative sampler may exclude the device's training tracks and nothing else: a
 //! device cannot know what it will hear next.
 
-use super::{Block, Device, Statistics, Workload};
+use super::{Block, Device, Reclip, Statistics, Workload};
 use crate::ids::TrackId;
 use crate::linalg::dot_f32;
 use crate::model::{EmbeddingModel, Hyperparameters};
 use crate::plan::{BlockLayout, Rotation};
+use crate::privacy::AdaptiveClip;
 use crate::random::{below, unit_f64};
 use ndarray::Array2;
 use rand_core::Rng;
@@ -27,11 +28,13 @@ pub struct GradientSettings {
     pub negatives: usize,
     /// L2 norm to which a device's gradient is clipped.
     pub clip: f64,
+    /// Where given, the clip follows a quantile of the devices' norms instead.
+    pub adaptive_clip: Option<AdaptiveClip>,
 }
 
 impl Default for GradientSettings {
     fn default() -> Self {
-        Self { listener_rate: 0.1, table_rate: 0.05, negatives: 4, clip: 1.0 }
+        Self { listener_rate: 0.1, table_rate: 0.05, negatives: 4, clip: 1.0, adaptive_clip: None }
     }
 }
 
@@ -124,6 +127,12 @@ impl Workload for GradientDescent {
             *square += g * g;
             *value -= self.settings.table_rate as f32 * g / (square.sqrt() + 1e-7);
         }
+    }
+}
+
+impl Reclip for GradientDescent {
+    fn set_clip(&mut self, clip: f64) {
+        self.settings.clip = clip;
     }
 }
 

@@ -9,6 +9,7 @@ use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use sordino_coordinator::correlated::{CorrelatedNoise, Strategy};
 use sordino_client::train::{Randomness, take_part};
 use sordino_shared::model::Solver;
 use sordino_shared::plan::{PlanRequest, RoundPlan};
@@ -58,6 +59,8 @@ pub struct Federation {
     pub honest_fraction: f64,
     /// Devices drawn for each round; all where `None`.
     pub devices_per_round: Option<usize>,
+    /// In mode `central-mf`, how the noise is correlated.
+    pub strategy: Option<Strategy>,
     /// The seed of everything that is drawn.
     pub seed: u64,
 }
@@ -92,10 +95,40 @@ impl Federation {
         memories: &mut [Vec<f32>],
         round: usize,
     ) -> Result<Outcome> {
+        self.run_with(workload, rho, population, memories, round, &mut noise::add_to_sum)
+    }
+
+    /// The same with correlated noise, whose state goes from round to round. `rho` is the cost of all rounds together.
+    pub fn run_correlated(
+        &self,
+        workload: &impl Workload,
+        rho: Option<f64>,
+        population: &Population,
+        memories: &mut [Vec<f32>],
+        round: usize,
+        correlated: &mut CorrelatedNoise,
+    ) -> Result<Outcome> {
+        let mut add = |sum: &mut Sum, plan: &RoundPlan, seed: u64| {
+            if plan.rho().is_some() {
+                correlated.add(sum, plan, &mut Xoshiro256PlusPlus::seed_from_u64(seed));
+            }
+        };
+        self.run_with(workload, rho, population, memories, round, &mut add)
+    }
+
+    fn run_with(
+        &self,
+        workload: &impl Workload,
+        rho: Option<f64>,
+        population: &Population,
+        memories: &mut [Vec<f32>],
+        round: usize,
+        add_noise: &mut dyn FnMut(&mut Sum, &RoundPlan, u64),
+    ) -> Result<Outcome> {
         let seed = mix(self.seed, ROUND_STREAM, round as u64);
-        let chosen = self.choose(population.devices(), seed);
+        let chosen = self.choose(population.devices(), seed, round);
         let plan = self.plan(workload, rho, chosen.len(), mix(seed, ROTATION_STREAM, 0))?;
-        let draws_own = self.fidelity == Fidelity::Device && self.mode != Mode::Central;
+        let draws_own = self.fidelity == Fidelity::Device && !self.mode.trusts_coordinator();
         let samplers = if draws_own { Some(Samplers::new(&plan)?) } else { None };
         let pieces = chosen.len().div_ceil(CHUNK).max(1);
         let shards = rayon::current_num_threads().min(pieces).max(1);
@@ -157,7 +190,7 @@ impl Federation {
             clipped.iter_mut().zip(counts).for_each(|(c, n)| *c += n);
         }
         if !draws_own {
-            noise::add_to_sum(&mut sum, &plan, mix(seed, NOISE_STREAM, u64::MAX));
+            add_noise(&mut sum, &plan, mix(seed, NOISE_STREAM, u64::MAX));
         }
         let devices = chosen.len();
         Ok(Outcome {
@@ -190,14 +223,18 @@ impl Federation {
         let (n, population) = (simulated as f64, self.participants() as f64);
         let scale = match self.mode {
             Mode::Secure => (population / self.cohort as f64).ceil().sqrt() * n / population,
-            Mode::Central => n / population,
+            Mode::Central | Mode::CentralMf => n / population,
             Mode::Local => (n / population).sqrt(),
+        };
+        let strategy_sensitivity = match &self.strategy {
+            Some(strategy) => strategy.sensitivity().map_err(|error| Error::input(error.to_string()))?,
+            None => 1.0,
         };
         RoundPlan::new(PlanRequest {
             mode: self.mode,
             mechanism: self.mechanism,
             rotation_seed,
-            strategy_sensitivity: 1.0,
+            strategy_sensitivity,
             cohort: simulated,
             honest_fraction: self.honest_fraction,
             rho,
@@ -207,7 +244,12 @@ impl Federation {
         .map_err(|error| Error::input(format!("the round cannot be planned: {error}")))
     }
 
-    fn choose(&self, devices: usize, seed: u64) -> Vec<usize> {
+    fn choose(&self, devices: usize, seed: u64, round: usize) -> Vec<usize> {
+        // Under correlated noise each device keeps its distance from one participation to the next: groups take turns.
+        if let Some(strategy) = &self.strategy {
+            let groups = strategy.separation as usize;
+            return (round % groups..devices).step_by(groups).collect();
+        }
         match self.devices_per_round {
             Some(count) if count < devices => {
                 let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, CHOICE_STREAM, 0));

@@ -6,9 +6,10 @@ use crate::federation::Federation;
 use crate::population::Population;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
+use sordino_coordinator::correlated::CorrelatedNoise;
 use sordino_shared::model::{Example, Hyperparameters, Model, Solver};
 use sordino_shared::random::mix;
-use sordino_shared::workload::{GradientDescent, GradientSettings, Workload};
+use sordino_shared::workload::{Adaptive, GradientDescent, GradientSettings, Workload};
 use std::time::Instant;
 
 /// The table with the vector that each device keeps.
@@ -23,7 +24,8 @@ impl Scorer for Personal {
     }
 }
 
-/// Runs `rounds` rounds; a device's budget is shared out evenly over them.
+/// Runs `rounds` rounds; a device's budget is shared out evenly over them, or pays for all of them together where noise is
+/// correlated.
 pub fn train(
     federation: &Federation,
     population: &Population,
@@ -34,35 +36,67 @@ pub fn train(
     watch: &Watch<'_>,
 ) -> Result<(Personal, Trained)> {
     let mut rng = ChaCha8Rng::seed_from_u64(mix(federation.seed, START_STREAM, 0));
-    let mut personal = Personal {
-        workload: GradientDescent::new(population.tracks, d, settings, &mut rng),
-        memories: vec![Vec::new(); population.devices()],
+    let workload = GradientDescent::new(population.tracks, d, settings, &mut rng);
+    let descent = Descent { federation, population, rounds, rho, watch };
+    let (personal, logs) = match settings.adaptive_clip {
+        None => descent.run(workload, |workload| workload)?,
+        Some(clip) => descent.run(Adaptive::new(workload, clip), Adaptive::inner)?,
     };
-    let (mut logs, mut seconds, mut updates) = (Vec::new(), 0.0, 0);
-    let round_rho = rho.map(|rho| rho / rounds as f64);
-    for round in 0..rounds {
-        let start = Instant::now();
-        let outcome = federation.run(&personal.workload, round_rho, population, &mut personal.memories, round)?;
-        personal.workload.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
-        let elapsed = start.elapsed().as_secs_f64();
-        seconds += elapsed;
-        updates += outcome.devices;
-        let measure = round % 10 == 9 || round + 1 == rounds;
-        logs.push(RoundLog {
-            round,
-            kind: "gradient".to_owned(),
-            devices: outcome.devices,
-            rho: round_rho,
-            clipped: outcome.clipped,
-            bits: outcome.bits,
-            values: outcome.values,
-            validation_ndcg: if measure { watch(&personal) } else { None },
-            seconds: elapsed,
-        });
-    }
     let model = Model::Embedding(personal.workload.model(Hyperparameters::default()));
+    let seconds = logs.iter().map(|log| log.seconds).sum();
+    let updates = logs.iter().map(|log| log.devices).sum();
     let trained = Trained { model, rounds: logs, seconds, updates, rho_spent: rho, fallback: None };
     Ok((personal, trained))
+}
+
+struct Descent<'a> {
+    federation: &'a Federation,
+    population: &'a Population,
+    rounds: usize,
+    rho: Option<f64>,
+    watch: &'a Watch<'a>,
+}
+
+impl Descent<'_> {
+    fn run<W: Workload>(
+        &self,
+        mut workload: W,
+        inner: impl Fn(&W) -> &GradientDescent,
+    ) -> Result<(Personal, Vec<RoundLog>)> {
+        let mut personal =
+            Personal { workload: inner(&workload).clone(), memories: vec![Vec::new(); self.population.devices()] };
+        let mut correlated = self.federation.strategy.as_ref().map(CorrelatedNoise::new);
+        let share = self.rho.map(|rho| rho / self.rounds as f64);
+        let mut logs = Vec::with_capacity(self.rounds);
+        for round in 0..self.rounds {
+            let start = Instant::now();
+            let memories = &mut personal.memories;
+            let outcome = match &mut correlated {
+                None => self.federation.run(&workload, share, self.population, memories, round)?,
+                Some(noise) => {
+                    self.federation.run_correlated(&workload, self.rho, self.population, memories, round, noise)?
+                }
+            };
+            workload.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
+            let seconds = start.elapsed().as_secs_f64();
+            let measure = round % 10 == 9 || round + 1 == self.rounds;
+            if measure {
+                personal.workload = inner(&workload).clone();
+            }
+            logs.push(RoundLog {
+                round,
+                kind: "gradient".to_owned(),
+                devices: outcome.devices,
+                rho: share,
+                clipped: outcome.clipped,
+                bits: outcome.bits,
+                values: outcome.values,
+                validation_ndcg: if measure { (self.watch)(&personal) } else { None },
+                seconds,
+            });
+        }
+        Ok((personal, logs))
+    }
 }
 
 const START_STREAM: u64 = 511;

@@ -3,9 +3,13 @@
 //! - [`gaussian`]: compositions of *continuous* Gaussians, exactly (Balle and Wang 2018).
 //! - [`zcdp`]: concentrated DP (Bun and Steinke 2016), which discrete Gaussian sums satisfy, and its conversion
 //!   (Canonne, Kamath and Steinke 2020).
+//! - [`distributed`]: what sums of devices' discrete Gaussian or Skellam noise cost.
+//! - [`loss`]: privacy loss distributions, tight for compositions of anything.
+//! - [`renyi`]: Renyi divergences, a check beside them and the bound for sampling without replacement.
+//! - [`correlated`]: sensitivities of noise that is correlated over rounds.
 //!
-//! Each returns an epsilon that is never below the true one of the mechanism it is stated for. [`Claim`] says which of
-//! the two holds for a mode.
+//! Each returns an epsilon that is never below the true one of the mechanism it is stated for. [`Claim`] is what a training
+//! claims.
 
 pub mod correlated;
 pub mod distributed;
@@ -14,7 +18,7 @@ pub mod loss;
 pub mod renyi;
 pub mod zcdp;
 
-use super::{Adjacency, Mode};
+use super::{Adjacency, Mechanism, Mode};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -59,11 +63,14 @@ impl Target {
         self.delta
     }
 
-    /// The largest rho whose zCDP conversion stays within the target.
+    /// The largest rho whose conversion stays within the target.
     ///
-    /// All three modes add discrete noise, so all are accounted this way; the continuous curve would be an estimate.
-    pub fn rho(self) -> f64 {
-        zcdp::rho(self.epsilon, self.delta)
+    /// All modes add discrete noise, so all are accounted this way; the continuous curve would be an estimate.
+    pub fn rho(self, mechanism: Mechanism) -> f64 {
+        match mechanism {
+            Mechanism::DiscreteGaussian => zcdp::rho(self.epsilon, self.delta),
+            Mechanism::Skellam => zcdp::rho_at_integer_orders(self.epsilon, self.delta),
+        }
     }
 }
 
@@ -86,10 +93,13 @@ pub struct Claim {
 
 impl Claim {
     /// The claim for a device that has spent `rho` in all.
-    pub fn new(rho: f64, delta: f64, mode: Mode) -> Self {
+    pub fn new(rho: f64, delta: f64, mode: Mode, mechanism: Mechanism) -> Self {
         let noise_multiplier = (0.5 / rho).sqrt();
         Self {
-            epsilon: zcdp::epsilon(rho, delta),
+            epsilon: match mechanism {
+                Mechanism::DiscreteGaussian => zcdp::epsilon(rho, delta),
+                Mechanism::Skellam => zcdp::epsilon_at_integer_orders(rho, delta),
+            },
             delta,
             rho,
             epsilon_if_continuous: gaussian::epsilon(&[noise_multiplier], delta),

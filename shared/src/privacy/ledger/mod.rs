@@ -254,7 +254,7 @@ impl Ledger {
                 self.spends().filter(|s| only.is_none_or(|task| s.task == task)).map(|s| s.charged).collect();
             let limit = budget.rho(integer_orders);
             if !filter::fits(&history, cost, limit) {
-                let spent = history.iter().sum();
+                let spent = filter::sum(&history);
                 return Err(Refusal::Overspent { task, round, cost, spent, limit, whose });
             }
             // (epsilon, delta + (1 + e^epsilon) eta): eta must vanish in the share of delta kept back for it.

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod privacy;
+
 use crate::error::{Error, Result};
 use crate::experiment;
 use crate::federation::Fidelity;
@@ -36,6 +38,11 @@ enum Command {
     },
     /// Say what a fleet can hope to learn, before it spends anything.
     Plan(PlanArgs),
+    /// Reckon with privacy: epsilons, the noise for an epsilon, what a plan promises, and the audit.
+    Privacy {
+        #[command(subcommand)]
+        command: privacy::Command,
+    },
     /// Compare the synthetic world with real listening.
     World {
         /// The real set, as KIND:PATH.
@@ -147,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare(&args),
         Command::Report { folder } => rewrite_report(&folder),
         Command::Plan(args) => plan(&args),
+        Command::Privacy { command } => privacy::run(&command),
         Command::World { against, seed } => world(&against, seed),
     };
     match done {
@@ -246,9 +254,10 @@ fn plan(args: &PlanArgs) -> Result<()> {
             cohort: args.cohort.min(args.population),
             honest_fraction: scenario.honest_fraction,
             devices_per_round: None,
+            strategy: None,
             seed: 0,
         };
-        let schedule = methods::schedule(&federation, args.tracks, args.content, Some(target.rho()), None, None);
+        let schedule = methods::schedule(&federation, args.tracks, args.content, Some(target.rho(scenario.mechanism)), None, None);
         println!("epsilon {epsilon}:");
         schedule.reasons.iter().for_each(|reason| println!("  {reason}"));
     }
@@ -314,7 +323,8 @@ fn parse_mode(text: &str) -> std::result::Result<Mode, String> {
     match text {
         "secure" => Ok(Mode::Secure),
         "central" => Ok(Mode::Central),
+        "central-mf" => Ok(Mode::CentralMf),
         "local" => Ok(Mode::Local),
-        _ => Err("choose secure, central or local".to_owned()),
+        _ => Err("choose secure, central, central-mf or local".to_owned()),
     }
 }

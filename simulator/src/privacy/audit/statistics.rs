@@ -1,0 +1,199 @@
+//! What observed guesses prove.
+
+use libm::lgamma;
+use sordino_shared::privacy::accountant::zcdp;
+
+/// A canary: whether it was in, and how much the release looks as if it was.
+#[derive(Clone, Copy, Debug)]
+pub struct Guess {
+    /// Whether the canary's vector was in the sum.
+    pub inside: bool,
+    /// The attacker's score.
+    pub score: f64,
+}
+
+/// Lower bound on epsilon from one run with many canaries (Steinke, Nasr and Jagielski 2023, theorem 5.2): the attacker
+/// guesses "in" for the `share` of canaries with the highest scores and "out" for as many with the lowest.
+pub fn one_run_epsilon(guesses: &[Guess], share: f64, delta: f64, confidence: f64) -> f64 {
+    let each = ((guesses.len() as f64 * share).round() as usize).clamp(1, guesses.len() / 2);
+    let mut sorted: Vec<&Guess> = guesses.iter().collect();
+    sorted.sort_by(|a, b| a.score.total_cmp(&b.score));
+    let right = sorted[..each].iter().filter(|g| !g.inside).count()
+        + sorted[sorted.len() - each..].iter().filter(|g| g.inside).count();
+    let refuted = |epsilon: f64| p_value(guesses.len(), 2 * each, right, epsilon, delta) < 1.0 - confidence;
+    if !refuted(0.0) {
+        return 0.0;
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    while refuted(high) && high < 100.0 {
+        low = high;
+        high *= 2.0;
+    }
+    for _ in 0..40 {
+        let middle = 0.5 * (low + high);
+        if refuted(middle) { low = middle } else { high = middle }
+    }
+    low
+}
+
+// P(at least `right` of `guesses` right) under (epsilon, delta), m canaries in all.
+fn p_value(canaries: usize, guesses: usize, right: usize, epsilon: f64, delta: f64) -> f64 {
+    let q = 1.0 / (1.0 + (-epsilon).exp());
+    let mass = |k: usize| log_binomial_mass(guesses, k, q).exp();
+    let tail: f64 = (right..=guesses).map(mass).sum();
+    let (mut alpha, mut sum) = (0.0f64, 0.0);
+    for i in 1..=right {
+        let step = mass(right - i);
+        sum += step;
+        alpha = alpha.max(sum / i as f64);
+        // Masses only shrink from the mode downwards, and so does their running mean.
+        if step < 1e-18 {
+            break;
+        }
+    }
+    (tail + 2.0 * canaries as f64 * delta * alpha).min(1.0)
+}
+
+fn log_binomial_mass(n: usize, k: usize, p: f64) -> f64 {
+    let (n, k) = (n as f64, k as f64);
+    lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) + k * p.ln() + (n - k) * (-p).ln_1p()
+}
+
+/// Bounds on a probability from `hits` of `trials`, each wrong with probability at most `error` (Chernoff in its exact
+/// form: `n KL(hits / n, p) <= ln(1 / error)`).
+pub fn interval(hits: usize, trials: usize, error: f64) -> (f64, f64) {
+    let (n, share) = (trials as f64, hits as f64 / trials as f64);
+    let divergence = |p: f64| {
+        let term = |a: f64, b: f64| if a <= 0.0 { 0.0 } else { a * (a / b).ln() };
+        n * (term(share, p) + term(1.0 - share, 1.0 - p))
+    };
+    let limit = (1.0 / error).ln();
+    let end = |mut inner: f64, mut outer: f64| {
+        for _ in 0..60 {
+            let middle = 0.5 * (inner + outer);
+            if divergence(middle) <= limit { inner = middle } else { outer = middle }
+        }
+        outer
+    };
+    (if hits == 0 { 0.0 } else { end(share, 0.0) }, if hits == trials { 1.0 } else { end(share, 1.0) })
+}
+
+/// Error rates at thresholds, as bounds: `(share of in above, at least; share of out above, at most)`. All bounds hold
+/// together with probability 1 - `error`.
+pub fn rates(guesses: &[Guess], error: f64) -> Vec<(f64, f64)> {
+    let mut inside: Vec<f64> = guesses.iter().filter(|g| g.inside).map(|g| g.score).collect();
+    let mut outside: Vec<f64> = guesses.iter().filter(|g| !g.inside).map(|g| g.score).collect();
+    inside.sort_by(f64::total_cmp);
+    outside.sort_by(f64::total_cmp);
+    if inside.is_empty() || outside.is_empty() {
+        return Vec::new();
+    }
+    let shares = [0.0002, 0.001, 0.005, 0.02, 0.1, 0.3, 0.5];
+    let each = error / (4.0 * shares.len() as f64);
+    let mut bounds = Vec::new();
+    // The threshold comes from the other half's quantile, so that it does not lean on the counts it judges by much.
+    for share in shares {
+        let threshold = outside[((1.0 - share) * (outside.len() - 1) as f64) as usize];
+        let above = |sorted: &[f64]| sorted.len() - sorted.partition_point(|&s| s <= threshold);
+        let hit = interval(above(&inside), inside.len(), each);
+        let false_alarm = interval(above(&outside), outside.len(), each);
+        bounds.push((hit.0, false_alarm.1));
+        // The same for the other side: "out" below a threshold.
+        let threshold = inside[(share * (inside.len() - 1) as f64) as usize];
+        let below = |sorted: &[f64]| sorted.partition_point(|&s| s < threshold);
+        let hit = interval(below(&outside), outside.len(), each);
+        let false_alarm = interval(below(&inside), inside.len(), each);
+        bounds.push((hit.0, false_alarm.1));
+    }
+    bounds
+}
+
+/// Lower bound on mu, the parameter of the Gaussian that is as hard to tell: `Phi^-1(hits) - Phi^-1(false alarms)`.
+pub fn mu(bounds: &[(f64, f64)]) -> f64 {
+    bounds.iter().map(|&(hit, alarm)| quantile(hit) - quantile(alarm)).fold(0.0, f64::max)
+}
+
+/// Whether some threshold breaks `hits <= e^epsilon false alarms + delta` for a release of this rho at some epsilon.
+pub fn breaks_curve(bounds: &[(f64, f64)], rho: f64) -> bool {
+    (1..=60).any(|i| {
+        let epsilon = 0.25 * f64::from(i);
+        let delta = delta_of(rho, epsilon);
+        bounds.iter().any(|&(hit, alarm)| hit > epsilon.exp() * alarm + delta)
+    })
+}
+
+// The delta at which rho-zCDP converts to this epsilon.
+fn delta_of(rho: f64, epsilon: f64) -> f64 {
+    let (mut low, mut high) = (-600.0f64, -1e-9f64);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if zcdp::epsilon(rho, middle.exp()) > epsilon { low = middle } else { high = middle }
+    }
+    high.exp()
+}
+
+/// Phi^-1, by bisection.
+fn quantile(p: f64) -> f64 {
+    let (mut low, mut high) = (-40.0f64, 40.0f64);
+    for _ in 0..80 {
+        let middle = 0.5 * (low + high);
+        if 0.5 * libm::erfc(-middle / std::f64::consts::SQRT_2) < p { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+    use rand_distr::{Distribution, StandardNormal};
+    use sordino_shared::privacy::accountant::gaussian;
+
+    fn gaussians(mu: f64, count: usize) -> Vec<Guess> {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        (0..count)
+            .map(|i| {
+                let noise: f64 = StandardNormal.sample(&mut rng);
+                let inside = i % 2 == 0;
+                Guess { inside, score: noise + if inside { mu } else { 0.0 } }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn bounds_lie_under_the_truth_and_near_it() {
+        for mu_true in [0.5, 1.0, 2.0] {
+            let guesses = gaussians(mu_true, 100_000);
+            let bounds = rates(&guesses, 0.001);
+            let found = mu(&bounds);
+            assert!(found <= mu_true && found > 0.9 * mu_true, "{found} {mu_true}");
+            assert!(!breaks_curve(&bounds, mu_true * mu_true / 2.0));
+            assert!(breaks_curve(&bounds, mu_true * mu_true / 8.0));
+            let epsilon = one_run_epsilon(&guesses, 0.001, 1e-5, 0.95);
+            assert!(epsilon <= gaussian::epsilon(&[1.0 / mu_true], 1e-5) && epsilon > 0.3 * mu_true, "{epsilon}");
+        }
+    }
+
+    #[test]
+    fn coin_flips_prove_nothing() {
+        assert_eq!(one_run_epsilon(&gaussians(0.0, 10_000), 0.01, 1e-5, 0.95), 0.0);
+    }
+
+    // The paper's example: all of r guesses right gives epsilon = -ln(0.05^(-1/r) - 1) without delta.
+    #[test]
+    fn all_right_gives_the_closed_form() {
+        let guesses: Vec<Guess> = (0..200).map(|i| Guess { inside: i >= 100, score: f64::from(i) }).collect();
+        let got = one_run_epsilon(&guesses, 0.5, 0.0, 0.95);
+        let expected = -((0.05f64).powf(-1.0 / 200.0) - 1.0).ln();
+        assert!((got - expected).abs() < 1e-6, "{got} {expected}");
+    }
+
+    #[test]
+    fn intervals_hold_the_share() {
+        let (low, high) = interval(30, 100, 0.01);
+        assert!(low < 0.3 && high > 0.3 && low > 0.15 && high < 0.48);
+        assert_eq!(interval(0, 50, 0.01).0, 0.0);
+        assert_eq!(interval(50, 50, 0.01).1, 1.0);
+    }
+}
