@@ -8,7 +8,7 @@ use crate::loaders;
 use crate::methods::{self, IalsSettings, Method, Scorer, Trained};
 use crate::output::{CurvePoint, MethodResult, Results, peak_memory, reset_peak_memory};
 use crate::population::Population;
-use crate::scenario::{DESCENT_ROUNDS, Auto, Epsilon, Scenario};
+use crate::scenario::{Auto, DESCENT_ROUNDS, Epsilon, Scenario};
 use crate::world::World;
 use ndarray::Array2;
 use sordino_coordinator::planner::Schedule;
@@ -117,7 +117,9 @@ impl<'a> Experiment<'a> {
             done.insert("truth".to_owned(), self.truth(world)?);
         }
         let claim = match (rho_spent, self.target) {
-            (Some(rho), Some(target)) => Some(Claim::new(rho, target.delta(), self.scenario.mode, self.scenario.mechanism)),
+            (Some(rho), Some(target)) => {
+                Some(Claim::new(rho, target.delta(), self.scenario.mode, self.scenario.mechanism))
+            }
             _ => None,
         };
         let curve = self.curve(&done)?;

@@ -123,11 +123,7 @@ impl Population {
             }
             kept
         }
-        Self {
-            train: keep(&self.train, members),
-            validation: keep(&self.validation, members),
-            ..self.clone()
-        }
+        Self { train: keep(&self.train, members), validation: keep(&self.validation, members), ..self.clone() }
     }
 
     /// Takes every device of the data set through check, sessions, labels, examples and holdout.

@@ -267,8 +267,8 @@ impl RoundPlan {
         if honest == 0 || block.local_variance == 0 {
             return f64::INFINITY;
         }
-        let sensitivity =
-            Sensitivity::of_rounded(block.bound_squared, block.length).scaled(self.mode.adjacency().factor() * self.strategy_sensitivity);
+        let sensitivity = Sensitivity::of_rounded(block.bound_squared, block.length)
+            .scaled(self.mode.adjacency().factor() * self.strategy_sensitivity);
         let variance = block.local_variance as f64;
         match self.mechanism {
             Mechanism::DiscreteGaussian => distributed::gaussian_rho(sensitivity, variance, honest, block.length),
@@ -322,7 +322,9 @@ fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest) -> BlockPl
 fn noise_shares(request: &PlanRequest) -> f64 {
     match request.mode {
         Mode::Local => 1.0,
-        Mode::Secure | Mode::Central | Mode::CentralMf => (request.cohort as f64 * request.honest_fraction).floor().max(1.0),
+        Mode::Secure | Mode::Central | Mode::CentralMf => {
+            (request.cohort as f64 * request.honest_fraction).floor().max(1.0)
+        }
     }
 }
 

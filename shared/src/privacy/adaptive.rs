@@ -29,7 +29,9 @@ impl Default for AdaptiveClip {
 
 /// The noise of the count leaves none for the vector.
 #[derive(Clone, Copy, Debug, Error, PartialEq)]
-#[error("a noise multiplier of {noise_multiplier} is not below twice the count's deviation {count_deviation}: give the count more noise")]
+#[error(
+    "a noise multiplier of {noise_multiplier} is not below twice the count's deviation {count_deviation}: give the count more noise"
+)]
 pub struct CountTooExact {
     /// z of both together.
     pub noise_multiplier: f64,

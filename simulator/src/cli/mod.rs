@@ -257,7 +257,8 @@ fn plan(args: &PlanArgs) -> Result<()> {
             strategy: None,
             seed: 0,
         };
-        let schedule = methods::schedule(&federation, args.tracks, args.content, Some(target.rho(scenario.mechanism)), None, None);
+        let schedule =
+            methods::schedule(&federation, args.tracks, args.content, Some(target.rho(scenario.mechanism)), None, None);
         println!("epsilon {epsilon}:");
         schedule.reasons.iter().for_each(|reason| println!("  {reason}"));
     }

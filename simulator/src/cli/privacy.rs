@@ -6,6 +6,7 @@ use crate::privacy::{audit, explain::PlanFile};
 use clap::{Args, Subcommand, ValueEnum};
 use sordino_coordinator::correlated::Strategy;
 use sordino_shared::privacy::accountant::correlated::{Participation, tree_sensitivity_squared};
+use sordino_shared::privacy::accountant::distributed::Sensitivity;
 use sordino_shared::privacy::accountant::{Target, gaussian, loss, renyi, zcdp};
 use std::path::PathBuf;
 
@@ -113,7 +114,12 @@ impl Releases {
         if !(self.rate > 0.0 && self.rate <= 1.0) {
             return Err(Error::input(format!("--rate must be above 0 and at most 1, not {}", self.rate)));
         }
-        if self.sensitivity == 0 || self.steps == 0 || self.choices < 2 || self.separation == 0 || self.participations == 0 {
+        if self.sensitivity == 0
+            || self.steps == 0
+            || self.choices < 2
+            || self.separation == 0
+            || self.participations == 0
+        {
             return Err(Error::input(
                 "--steps, --sensitivity, --separation and --participations must be at least 1, and --choices at least 2",
             ));
@@ -128,7 +134,9 @@ impl Releases {
         let response = self.mechanism == Kind::RandomisedResponse;
         if !(noise > 0.0 && noise.is_finite()) || (response && noise >= 1.0) {
             let range = if response { "between 0 and 1" } else { "positive and finite" };
-            return Err(Error::input(format!("--noise must be {range}, not {noise}: without noise nothing is promised")));
+            return Err(Error::input(format!(
+                "--noise must be {range}, not {noise}: without noise nothing is promised"
+            )));
         }
         Ok(())
     }
@@ -140,7 +148,12 @@ impl Releases {
             let check = check.map(|mechanism| renyi::epsilon(&[(mechanism, steps)], delta));
             let by_loss = loss::epsilon(&[(mechanism, steps)], delta);
             // Both are upper bounds: the smaller one counts.
-            Figures { epsilon: by_loss.min(check.unwrap_or(f64::INFINITY)), by: "privacy loss distributions", check }
+            match check {
+                Some(check) if check < by_loss => {
+                    Figures { epsilon: check, by: "Renyi divergence or zCDP", check: None }
+                }
+                _ => Figures { epsilon: by_loss, by: "privacy loss distributions", check },
+            }
         };
         let gaussian = |z: f64, by: &'static str| Figures {
             epsilon: gaussian::epsilon(&[z], delta),
@@ -155,7 +168,8 @@ impl Releases {
                 Some(renyi::Mechanism::PoissonGaussian { rate: self.rate, noise_multiplier: noise }),
             ),
             Kind::WithoutReplacement => {
-                let mechanism = renyi::Mechanism::WithoutReplacementGaussian { rate: self.rate, noise_multiplier: noise };
+                let mechanism =
+                    renyi::Mechanism::WithoutReplacementGaussian { rate: self.rate, noise_multiplier: noise };
                 let epsilon = renyi::epsilon(&[(mechanism, steps)], delta);
                 Figures { epsilon, by: "Renyi (Wang, Balle and Kasiviswanathan 2019), replace-one", check: None }
             }
@@ -174,15 +188,19 @@ impl Releases {
                 let concentrated = renyi::Mechanism::Concentrated { rho };
                 tight(loss::Mechanism::DiscreteGaussian { deviation: noise, sensitivity }, Some(concentrated))
             }
-            Kind::Skellam => tight(loss::Mechanism::Skellam { variance: noise, sensitivity }, None),
+            Kind::Skellam => {
+                let size = f64::from(sensitivity);
+                let sensitivity_of = Sensitivity { l2_squared: size * size, l1: size };
+                let check = renyi::Mechanism::Skellam { sensitivity: sensitivity_of, variance: noise };
+                tight(loss::Mechanism::Skellam { variance: noise, sensitivity }, Some(check))
+            }
             Kind::Zcdp => Figures {
                 epsilon: zcdp::epsilon(noise * steps as f64, delta),
                 by: "zCDP (Canonne, Kamath and Steinke 2020, proposition 12)",
                 check: None,
             },
             Kind::Matrix => {
-                let sensitivity =
-                    Strategy::new(steps as usize, self.separation).sensitivity().map_err(strategy)?;
+                let sensitivity = Strategy::new(steps as usize, self.separation).sensitivity().map_err(strategy)?;
                 gaussian(noise / sensitivity, "matrix mechanism (Choquette-Choo et al. 2023), exact Gaussian")
             }
             Kind::Tree => {
@@ -195,21 +213,44 @@ impl Releases {
 
     // The least noise whose epsilon is at most the target, and that epsilon.
     fn calibrate(&self, target: f64) -> Result<(f64, f64)> {
+        let holds = |noise: f64| Ok::<bool, Error>(self.figures(noise)?.epsilon <= target);
+        let none = || Error::input(format!("no noise in reach keeps epsilon {target} over {} steps", self.steps));
         // More noise costs less, but for zCDP, where the number is the cost itself.
-        let falls = self.mechanism != Kind::Zcdp;
-        let cost = |noise: f64| self.figures(noise).map(|figures| figures.epsilon);
-        let holds = |noise: f64| Ok::<bool, Error>(cost(noise)? <= target);
-        let top = if self.mechanism == Kind::RandomisedResponse { 1.0 - 1e-12 } else { 1e12 };
-        let (mut good, mut bad) = if falls { (top, 1e-6) } else { (1e-12, 1e12) };
-        if !holds(good)? {
-            return Err(Error::input(format!("no noise keeps epsilon {target} over {} steps", self.steps)));
+        let factor: f64 = if self.mechanism == Kind::Zcdp { 0.5 } else { 2.0 };
+        let response = self.mechanism == Kind::RandomisedResponse;
+        // From 1 (for randomised response 1/2) towards more noise until it holds, towards less until it does not.
+        let (mut good, mut bad);
+        if response {
+            (good, bad) = (1.0 - 1e-9, 1e-9);
+            if !holds(good)? {
+                return Err(none());
+            }
+        } else {
+            good = 1.0;
+            while !holds(good)? {
+                good *= factor;
+                if !(1e-9..1e9).contains(&good) {
+                    return Err(none());
+                }
+            }
+            bad = good / factor;
+            while (1e-9..1e9).contains(&bad) && holds(bad)? {
+                good = bad;
+                bad /= factor;
+            }
         }
-        // By halves of the logarithm, to one part in ten thousand; what is returned has been computed to hold.
-        while (good / bad).ln().abs() > 1e-4 {
-            let middle = (good * bad).sqrt();
+        // To one part in a million, and to six places in the direction that holds: what is printed has been computed.
+        while (good / bad - 1.0).abs() > 1e-6 {
+            let middle = 0.5 * (good + bad);
             if holds(middle)? { good = middle } else { bad = middle }
         }
-        Ok((good, cost(good)?))
+        let places = 1e6f64.max(10f64.powf(6.0 - good.log10().floor()));
+        let printed = if factor > 1.0 { (good * places).ceil() / places } else { (good * places).floor() / places };
+        let spent = self.figures(printed)?.epsilon;
+        if spent > target {
+            return Err(none());
+        }
+        Ok((printed, spent))
     }
 }
 
@@ -230,7 +271,7 @@ pub(super) fn run(command: &Command) -> Result<()> {
             releases.check()?;
             Target::new(*epsilon, releases.delta).map_err(|e| Error::input(e.to_string()))?;
             let (noise, spent) = releases.calibrate(*epsilon)?;
-            println!("noise {noise:.6} (printed to six places; epsilon {spent:.6} of {epsilon}, delta {:e})", releases.delta);
+            println!("noise {noise}: epsilon {spent:.6} of {epsilon} at delta {:e}", releases.delta);
             println!("{}", caution(releases.mechanism));
         }
         Command::Explain { plan } => print!("{}", PlanFile::read(plan)?.explain()?.text()),
@@ -250,7 +291,9 @@ pub(super) fn run(command: &Command) -> Result<()> {
 
 fn caution(kind: Kind) -> &'static str {
     match kind {
-        Kind::PoissonGaussian => "add-or-remove-one; only where sampling is secret and independent: never against a coordinator",
+        Kind::PoissonGaussian => {
+            "add-or-remove-one; only where sampling is secret and independent: never against a coordinator"
+        }
         Kind::WithoutReplacement => "replace-one; the sample must be secret",
         Kind::RandomisedResponse => "replace-one",
         Kind::Matrix | Kind::Tree => "zero-out; the coordinator is trusted with the sums",

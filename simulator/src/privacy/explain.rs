@@ -130,9 +130,8 @@ impl PlanFile {
         let samplers = Samplers::new(&plan)?;
         let rounds = if self.strategy().is_some() { 1.0 } else { f64::from(self.rounds) };
         let distance = samplers.distance(&plan, plan.cohort()) * f64::from(self.rounds);
-        let epsilon = |honest: usize| {
-            Claim::new(plan.rho_with(honest) * rounds, self.delta, self.mode, self.mechanism).epsilon
-        };
+        let epsilon =
+            |honest: usize| Claim::new(plan.rho_with(honest) * rounds, self.delta, self.mode, self.mechanism).epsilon;
         let lines = lines(&self, &plan, &epsilon);
         Ok(Explanation { lines, file: self, plan, distance })
     }
@@ -140,8 +139,12 @@ impl PlanFile {
 
 fn lines(file: &PlanFile, plan: &RoundPlan, epsilon: &dyn Fn(usize) -> f64) -> Vec<Line> {
     let sums = match file.mechanism {
-        Mechanism::DiscreteGaussian => "Kairouz, Liu, Steinke 2021, thm 1; zCDP; Canonne, Kamath, Steinke 2020, prop. 12",
-        Mechanism::Skellam => "Agarwal, Kairouz, Liu 2021, thm 3.5, integer orders; Canonne, Kamath, Steinke 2020, prop. 12",
+        Mechanism::DiscreteGaussian => {
+            "Kairouz, Liu, Steinke 2021, thm 1; zCDP; Canonne, Kamath, Steinke 2020, prop. 12"
+        }
+        Mechanism::Skellam => {
+            "Agarwal, Kairouz, Liu 2021, thm 3.5, integer orders; Canonne, Kamath, Steinke 2020, prop. 12"
+        }
     };
     let line = |against: &str, epsilon: f64, theorem, assumes: &str| Line {
         against: against.to_owned(),
@@ -156,7 +159,12 @@ fn lines(file: &PlanFile, plan: &RoundPlan, epsilon: &dyn Fn(usize) -> f64) -> V
         Mode::Secure => {
             let lost = cohort - honest;
             let masks = "masks hide all but the sum";
-            lines.push(line("the coordinator, with nobody", epsilon(cohort), sums, &format!("{masks}; all {cohort} devices are honest and survive")));
+            lines.push(line(
+                "the coordinator, with nobody",
+                epsilon(cohort),
+                sums,
+                &format!("{masks}; all {cohort} devices are honest and survive"),
+            ));
             lines.push(line(
                 &format!("the coordinator, with {lost} colluders or lost devices"),
                 epsilon(honest),
@@ -171,14 +179,29 @@ fn lines(file: &PlanFile, plan: &RoundPlan, epsilon: &dyn Fn(usize) -> f64) -> V
                 &format!("{masks}; only {more} are honest: beyond the plan"),
             ));
             lines.push(line("the coordinator, with all others", epsilon(1), sums, "the device's own noise alone"));
-            lines.push(line("readers of the models", epsilon(cohort), sums, &format!("all {cohort} devices are honest and survive")));
+            lines.push(line(
+                "readers of the models",
+                epsilon(cohort),
+                sums,
+                &format!("all {cohort} devices are honest and survive"),
+            ));
         }
         Mode::Local => {
-            lines.push(line("anybody, with everybody", epsilon(1), sums, "nothing: the device adds all the noise itself"));
+            lines.push(line(
+                "anybody, with everybody",
+                epsilon(1),
+                sums,
+                "nothing: the device adds all the noise itself",
+            ));
         }
         Mode::Central => {
             lines.push(line("the coordinator", f64::INFINITY, NOTHING, "it sees exact sums and is trusted"));
-            lines.push(line("readers of the models", epsilon(honest), sums, "the coordinator adds the noise and keeps the sums"));
+            lines.push(line(
+                "readers of the models",
+                epsilon(honest),
+                sums,
+                "the coordinator adds the noise and keeps the sums",
+            ));
         }
         Mode::CentralMf => {
             lines.push(line("the coordinator", f64::INFINITY, NOTHING, "it sees exact sums and is trusted"));
@@ -186,7 +209,10 @@ fn lines(file: &PlanFile, plan: &RoundPlan, epsilon: &dyn Fn(usize) -> f64) -> V
                 "readers of all models",
                 epsilon(honest),
                 "Choquette-Choo et al. 2023 (C G + Z); zCDP of a Gaussian; Canonne, Kamath, Steinke 2020, prop. 12",
-                &format!("devices keep {} rounds from one participation to the next; noise in double precision, rounded", file.separation),
+                &format!(
+                    "devices keep {} rounds from one participation to the next; noise in double precision, rounded",
+                    file.separation
+                ),
             ));
         }
     }
@@ -201,7 +227,12 @@ fn lines(file: &PlanFile, plan: &RoundPlan, epsilon: &dyn Fn(usize) -> f64) -> V
             "each device draws by itself and in secret; HEURISTIC: as if the noise were continuous; never against the coordinator",
         ));
     }
-    lines.push(line("the network", f64::INFINITY, NOTHING, "sees ciphertext and who is connected; that a device takes part is not hidden"));
+    lines.push(line(
+        "the network",
+        f64::INFINITY,
+        NOTHING,
+        "sees ciphertext and who is connected; that a device takes part is not hidden",
+    ));
     lines
 }
 

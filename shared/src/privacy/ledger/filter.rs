@@ -27,8 +27,11 @@ fn try_fits(history: &[f64], cost: f64, limit: f64) -> Fallible<bool> {
     }
     let domain = VectorDomain::new(AtomDomain::<i64>::default()).with_size(1);
     let metric = L2Distance::<f64>::default();
-    let odometer =
-        make_fully_adaptive_composition::<_, _, _, Vec<i64>>(domain.clone(), metric.clone(), ZeroConcentratedDivergence)?;
+    let odometer = make_fully_adaptive_composition::<_, _, _, Vec<i64>>(
+        domain.clone(),
+        metric.clone(),
+        ZeroConcentratedDivergence,
+    )?;
     let mut filter = make_privacy_filter(odometer, 1.0, limit)?.invoke(&vec![0i64])?;
     let mut release = |rho: f64| -> Fallible<bool> {
         let measurement = Measurement::new(

@@ -133,9 +133,7 @@ pub enum Refusal {
         whose: String,
     },
     /// More or closer participations than the task's noise was made for.
-    #[error(
-        "round {round} of '{task}' breaks its limits: at most {most} participations, {separation} rounds apart"
-    )]
+    #[error("round {round} of '{task}' breaks its limits: at most {most} participations, {separation} rounds apart")]
     Participation {
         /// The task.
         task: String,
@@ -283,7 +281,8 @@ impl Ledger {
         let rho = filter::sum(&charged);
         let integer_orders = self.integer_orders();
         let delta = policy.budget.delta * (1.0 - Budget::KEPT_BACK);
-        let epsilon = if integer_orders { zcdp::epsilon_at_integer_orders(rho, delta) } else { zcdp::epsilon(rho, delta) };
+        let epsilon =
+            if integer_orders { zcdp::epsilon_at_integer_orders(rho, delta) } else { zcdp::epsilon(rho, delta) };
         Balance {
             rho,
             rho_limit: policy.budget.rho(integer_orders),

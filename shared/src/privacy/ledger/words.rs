@@ -9,7 +9,11 @@ pub(super) fn describe(ledger: &Ledger) -> String {
         None => "Nothing has been sent so far.\n".to_owned(),
         Some(last) => format!(
             "{} sent so far, the last one on {}.\n",
-            if balance.releases == 1 { "1 contribution was".to_owned() } else { format!("{} contributions were", balance.releases) },
+            if balance.releases == 1 {
+                "1 contribution was".to_owned()
+            } else {
+                format!("{} contributions were", balance.releases)
+            },
             date(last.at)
         ),
     };

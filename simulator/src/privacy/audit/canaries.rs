@@ -3,7 +3,7 @@
 //!
 //! A [`Fault`] plants one bug. The claim is always the honest one, so the audit must notice.
 
-use super::statistics::Guess;
+use super::statistics::{Guess, delta_of};
 use crate::error::{Error, Result};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -91,13 +91,27 @@ const RAW: f32 = 3.0;
 impl Setup {
     /// The claimed epsilon at this delta.
     pub fn claim(&self, delta: f64) -> f64 {
-        match self.rate {
-            Some(rate) => {
-                let noise_multiplier = (0.5 / self.rho).sqrt();
-                loss::epsilon(&[(loss::Mechanism::PoissonGaussian { rate, noise_multiplier }, 1)], delta)
-            }
+        match self.amplified() {
+            Some(mechanism) => loss::epsilon(&[(mechanism, 1)], delta),
             None => Claim::new(self.rho, delta, self.mode, self.mechanism).epsilon,
         }
+    }
+
+    /// The claimed delta at an epsilon, for all epsilons.
+    pub fn curve(&self) -> Box<dyn Fn(f64) -> f64> {
+        let rho = self.rho;
+        match self.amplified() {
+            Some(mechanism) => {
+                let loss = loss::PrivacyLoss::compose(&[(mechanism, 1)], 1e-6);
+                Box::new(move |epsilon| loss.delta(epsilon))
+            }
+            None => Box::new(move |epsilon| delta_of(rho, epsilon)),
+        }
+    }
+
+    fn amplified(&self) -> Option<loss::Mechanism> {
+        let noise_multiplier = (0.5 / self.rho).sqrt();
+        self.rate.map(|rate| loss::Mechanism::PoissonGaussian { rate, noise_multiplier })
     }
 
     /// The claimed mu; nothing where a sample was drawn, whose curve is no Gaussian's.
@@ -171,7 +185,8 @@ impl Setup {
         for (device, row) in distinct_below(&mut coins, length, devices).into_iter().enumerate() {
             let inside = coins.next_u32() & 1 == 1;
             answers.push((row, inside));
-            let drawn = self.rate.is_none_or(|rate| unit_f64(&mut coins) < rate) || self.fault == Some(Fault::SamplingNotDone);
+            let drawn =
+                self.rate.is_none_or(|rate| unit_f64(&mut coins) < rate) || self.fault == Some(Fault::SamplingNotDone);
             let value = match (inside && drawn, self.mode) {
                 (true, _) => RAW,
                 // Replace-one: the neighbour points the other way.
@@ -228,13 +243,16 @@ impl Setup {
                 let coins: Vec<bool> = (0..length).map(|_| rng.next_u32() & 1 == 1).collect();
                 let takes_part = |row: usize, round: usize| {
                     let start = row % gap;
-                    round >= start && (round - start).is_multiple_of(gap) && (round - start) / gap < strategy.most as usize
+                    round >= start
+                        && (round - start).is_multiple_of(gap)
+                        && (round - start) / gap < strategy.most as usize
                 };
                 let mut solver = Solver::default();
                 let mut sums: Vec<Vec<f64>> = Vec::with_capacity(ROUNDS);
                 for round in 0..ROUNDS {
                     let mut sum = Sum::new(&plan);
-                    for (row, _) in coins.iter().enumerate().filter(|&(row, &inside)| inside && takes_part(row, round)) {
+                    for (row, _) in coins.iter().enumerate().filter(|&(row, &inside)| inside && takes_part(row, round))
+                    {
                         let mut memory = vec![row as f32, RAW];
                         let view = Device { examples: &[], held_out: &[], memory: &mut memory, solver: &mut solver };
                         sum.add_rounded(&Contribution::new(&workload, &plan, view, &mut rng).rounded);
@@ -244,10 +262,14 @@ impl Setup {
                 }
                 let guess = |row: usize| {
                     let seen = undo(&sums.iter().map(|sum| sum[row]).collect::<Vec<_>>());
-                    let column = undo(&(0..ROUNDS).map(|t| f64::from(u8::from(takes_part(row, t)))).collect::<Vec<_>>());
+                    let column =
+                        undo(&(0..ROUNDS).map(|t| f64::from(u8::from(takes_part(row, t)))).collect::<Vec<_>>());
                     let length: f64 = column.iter().map(|c| c * c).sum::<f64>().sqrt();
                     // Divided by the length that the claim stands for, so that columns of all starts compare.
-                    Guess { inside: coins[row], score: seen.iter().zip(&column).map(|(s, c)| s * c).sum::<f64>() / length }
+                    Guess {
+                        inside: coins[row],
+                        score: seen.iter().zip(&column).map(|(s, c)| s * c).sum::<f64>() / length,
+                    }
                 };
                 (0..length).map(guess).collect()
             })

@@ -4,7 +4,7 @@ use super::statistics::{Guess, one_run_epsilon};
 use crate::error::Result;
 use crate::experiment::dataset;
 use crate::federation::Federation;
-use crate::methods::{self, Scorer};
+use crate::methods;
 use crate::population::Population;
 use crate::scenario::Scenario;
 use crate::world::WorldSettings;
@@ -29,7 +29,7 @@ pub struct Membership {
 }
 
 /// Trains `shadows` models on random halves of a small population, and asks of each device and model whether it was in.
-pub fn attack(epsilon: Option<f64>, shadows: usize, seed: u64) -> Result<Membership> {
+pub(super) fn attack(epsilon: Option<f64>, shadows: usize, seed: u64) -> Result<Membership> {
     let scenario = Scenario {
         world: WorldSettings { listeners: 100, tracks: 120, artists: 30, ..WorldSettings::default() },
         seed,
@@ -61,8 +61,10 @@ pub fn attack(epsilon: Option<f64>, shadows: usize, seed: u64) -> Result<Members
             };
             let half = population.with_only(&members);
             // Dimensions are given: the attack is on a model that says something, noise or not.
-            let schedule = methods::schedule(&federation, population.tracks, content.ncols() > 0, rho, Some(8), Some(2));
-            let model = methods::train_sordino(&federation, &half, &content, schedule, rho, scenario.model, &|_| None)?.model;
+            let schedule =
+                methods::schedule(&federation, population.tracks, content.ncols() > 0, rho, Some(8), Some(2));
+            let model =
+                methods::train_sordino(&federation, &half, &content, schedule, rho, scenario.model, &|_| None)?.model;
             let mut solver = Solver::default();
             let mut scores = Vec::new();
             let fits = (0..population.devices())
@@ -86,11 +88,12 @@ pub fn attack(epsilon: Option<f64>, shadows: usize, seed: u64) -> Result<Members
                     .map(|(_, (_, fits))| fits[device])
                     .collect();
                 let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-                let variance =
-                    values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len().saturating_sub(1).max(1) as f64;
+                let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>()
+                    / values.len().saturating_sub(1).max(1) as f64;
                 (mean, variance + 1e-12)
             };
-            let log_density = |(mean, variance): (f64, f64)| -(fits[device] - mean).powi(2) / (2.0 * variance) - 0.5 * variance.ln();
+            let log_density =
+                |(mean, variance): (f64, f64)| -(fits[device] - mean).powi(2) / (2.0 * variance) - 0.5 * variance.ln();
             let score = log_density(others(true)) - log_density(others(false));
             guesses.push(Guess { inside: members[device], score });
         }

@@ -14,7 +14,7 @@ pub struct Guess {
 
 /// Lower bound on epsilon from one run with many canaries (Steinke, Nasr and Jagielski 2023, theorem 5.2): the attacker
 /// guesses "in" for the `share` of canaries with the highest scores and "out" for as many with the lowest.
-pub fn one_run_epsilon(guesses: &[Guess], share: f64, delta: f64, confidence: f64) -> f64 {
+pub(super) fn one_run_epsilon(guesses: &[Guess], share: f64, delta: f64, confidence: f64) -> f64 {
     let each = ((guesses.len() as f64 * share).round() as usize).clamp(1, guesses.len() / 2);
     let mut sorted: Vec<&Guess> = guesses.iter().collect();
     sorted.sort_by(|a, b| a.score.total_cmp(&b.score));
@@ -61,7 +61,7 @@ fn log_binomial_mass(n: usize, k: usize, p: f64) -> f64 {
 
 /// Bounds on a probability from `hits` of `trials`, each wrong with probability at most `error` (Chernoff in its exact
 /// form: `n KL(hits / n, p) <= ln(1 / error)`).
-pub fn interval(hits: usize, trials: usize, error: f64) -> (f64, f64) {
+pub(super) fn interval(hits: usize, trials: usize, error: f64) -> (f64, f64) {
     let (n, share) = (trials as f64, hits as f64 / trials as f64);
     let divergence = |p: f64| {
         let term = |a: f64, b: f64| if a <= 0.0 { 0.0 } else { a * (a / b).ln() };
@@ -80,7 +80,7 @@ pub fn interval(hits: usize, trials: usize, error: f64) -> (f64, f64) {
 
 /// Error rates at thresholds, as bounds: `(share of in above, at least; share of out above, at most)`. All bounds hold
 /// together with probability 1 - `error`.
-pub fn rates(guesses: &[Guess], error: f64) -> Vec<(f64, f64)> {
+pub(super) fn rates(guesses: &[Guess], error: f64) -> Vec<(f64, f64)> {
     let mut inside: Vec<f64> = guesses.iter().filter(|g| g.inside).map(|g| g.score).collect();
     let mut outside: Vec<f64> = guesses.iter().filter(|g| !g.inside).map(|g| g.score).collect();
     inside.sort_by(f64::total_cmp);
@@ -109,21 +109,21 @@ pub fn rates(guesses: &[Guess], error: f64) -> Vec<(f64, f64)> {
 }
 
 /// Lower bound on mu, the parameter of the Gaussian that is as hard to tell: `Phi^-1(hits) - Phi^-1(false alarms)`.
-pub fn mu(bounds: &[(f64, f64)]) -> f64 {
+pub(super) fn mu(bounds: &[(f64, f64)]) -> f64 {
     bounds.iter().map(|&(hit, alarm)| quantile(hit) - quantile(alarm)).fold(0.0, f64::max)
 }
 
-/// Whether some threshold breaks `hits <= e^epsilon false alarms + delta` for a release of this rho at some epsilon.
-pub fn breaks_curve(bounds: &[(f64, f64)], rho: f64) -> bool {
+/// Whether some threshold breaks `hits <= e^epsilon false alarms + delta(epsilon)` of the claimed curve at some epsilon.
+pub(super) fn breaks_curve(bounds: &[(f64, f64)], curve: impl Fn(f64) -> f64) -> bool {
     (1..=60).any(|i| {
         let epsilon = 0.25 * f64::from(i);
-        let delta = delta_of(rho, epsilon);
+        let delta = curve(epsilon);
         bounds.iter().any(|&(hit, alarm)| hit > epsilon.exp() * alarm + delta)
     })
 }
 
-// The delta at which rho-zCDP converts to this epsilon.
-fn delta_of(rho: f64, epsilon: f64) -> f64 {
+/// The delta at which rho-zCDP converts to this epsilon.
+pub(super) fn delta_of(rho: f64, epsilon: f64) -> f64 {
     let (mut low, mut high) = (-600.0f64, -1e-9f64);
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
@@ -168,8 +168,8 @@ mod tests {
             let bounds = rates(&guesses, 0.001);
             let found = mu(&bounds);
             assert!(found <= mu_true && found > 0.9 * mu_true, "{found} {mu_true}");
-            assert!(!breaks_curve(&bounds, mu_true * mu_true / 2.0));
-            assert!(breaks_curve(&bounds, mu_true * mu_true / 8.0));
+            assert!(!breaks_curve(&bounds, |epsilon| delta_of(mu_true * mu_true / 2.0, epsilon)));
+            assert!(breaks_curve(&bounds, |epsilon| delta_of(mu_true * mu_true / 8.0, epsilon)));
             let epsilon = one_run_epsilon(&guesses, 0.001, 1e-5, 0.95);
             assert!(epsilon <= gaussian::epsilon(&[1.0 / mu_true], 1e-5) && epsilon > 0.3 * mu_true, "{epsilon}");
         }

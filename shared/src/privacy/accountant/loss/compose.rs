@@ -97,6 +97,9 @@ pub(super) fn compose(history: &[(Mechanism, u64)], delta: f64) -> [Composed; 2]
         windows = [Window::of(&history, &fine[0], step, tail), Window::of(&history, &fine[1], step, tail)];
     }
 
+    if size > HARD_LIMIT {
+        return [Composed::certain(1.0), Composed::certain(1.0)];
+    }
     // Each direction's cells wrap around into its own window; mass that wraps down from above the window is what the
     // tail bound pays for, mass that wraps up from below only adds.
     let lows: Vec<i64> = windows.iter().map(|w| (w.low / step).floor() as i64 - 2).collect();
@@ -279,3 +282,5 @@ const FINEST: f64 = 1e-4;
 const LEAST_CELLS: f64 = (1 << 15) as f64;
 const MOST_CELLS: f64 = (1 << 21) as f64;
 const COARSE_CELLS: usize = 2000;
+// Windows beyond this many cells have epsilons in the thousands: everything is told, which is never below the truth.
+const HARD_LIMIT: usize = 1 << 23;

@@ -76,6 +76,8 @@ impl Mechanism {
                 poisson_gaussian(rate, noise_multiplier, direction, h, negligible)
             }
             Self::Laplace { scale } => laplace(scale, h),
+            // A grid of more cells than memory: everything is told, which is never below the truth.
+            _ if self.is_unbounded() => Losses { first: 0, masses: vec![0.0], infinite: 1.0 },
             _ => from_atoms(&self.atoms(), h),
         }
     }
@@ -96,15 +98,21 @@ impl Mechanism {
         }
     }
 
-    /// Whether a release tells everything, whatever delta.
+    /// Whether a release tells everything, whatever delta, or has more outcomes than are listed here.
     pub(super) fn is_unbounded(&self) -> bool {
         match *self {
             Self::PoissonGaussian { rate, noise_multiplier } => rate > 0.0 && noise_multiplier <= 0.0,
-            Self::Laplace { scale } => scale <= 0.0,
-            Self::DiscreteLaplace { inverse_scale, .. } => inverse_scale.is_infinite(),
+            Self::Laplace { scale } => scale * MOST_LOSS <= 1.0,
+            Self::DiscreteLaplace { inverse_scale, sensitivity } => {
+                !inverse_scale.is_finite() || sensitivity > MOST_ATOMS
+            }
             Self::RandomisedResponse { noise, .. } => noise <= 0.0,
-            Self::DiscreteGaussian { deviation, .. } => deviation <= 0.0,
-            Self::Skellam { variance, .. } => variance <= 0.0,
+            Self::DiscreteGaussian { deviation, sensitivity } => {
+                deviation <= 0.0 || deviation * 40.0 > f64::from(MOST_ATOMS) || sensitivity > MOST_ATOMS
+            }
+            Self::Skellam { variance, sensitivity } => {
+                variance <= 0.0 || variance.sqrt() * 40.0 > f64::from(MOST_ATOMS) || sensitivity > MOST_ATOMS
+            }
         }
     }
 
@@ -244,7 +252,7 @@ fn poisson_gaussian(rate: f64, z: f64, direction: Direction, h: f64, negligible:
     };
     // Outcomes further out than this have at most `negligible` mass under either law.
     let reach = z * (-2.0 * negligible.ln()).sqrt();
-    let (lowest, highest) = (loss(-reach).max(floor), loss(1.0 + reach));
+    let (lowest, highest) = (loss(-reach).max(floor).max(-MOST_LOSS), loss(1.0 + reach).min(MOST_LOSS));
     let first = (lowest / h).floor() as i64;
     let last = (highest / h).floor() as i64;
     let plain = |a: f64, b: f64| interval(a / z, b / z);
@@ -267,7 +275,8 @@ fn poisson_gaussian(rate: f64, z: f64, direction: Direction, h: f64, negligible:
         Direction::Add => {
             let (first, last) = (-top, -bottom - 1);
             // The last cell reaches to the loss's own end, or else what lies beyond it is told.
-            let end = if floor >= bottom as f64 * h { f64::NEG_INFINITY } else { -reach };
+            let end =
+                if floor >= bottom as f64 * h { f64::NEG_INFINITY } else { outcome(bottom as f64 * h).max(-reach) };
             let mut from = f64::INFINITY;
             let masses = from_cells(first, last, h, |i| {
                 let to = if i == last { end } else { outcome(-((i + 1) as f64) * h) };
@@ -313,3 +322,5 @@ fn interval(a: f64, b: f64) -> f64 {
 
 // Losses beyond this are told outright; e^-600 is far below every delta.
 const MOST_LOSS: f64 = 600.0;
+// Outcomes of a discrete mechanism that are listed one by one.
+const MOST_ATOMS: u32 = 1 << 22;
