@@ -54,7 +54,8 @@ impl Finding {
     pub fn has_power(&self) -> bool {
         match self.claimed_mu {
             Some(claimed) => {
-                self.proven_mu > MU_POWER * claimed && self.proven_epsilon > self.epsilon_power * self.claimed_epsilon
+                self.proven_mu > self.mu_power * claimed
+                    && self.proven_epsilon > self.epsilon_power * self.claimed_epsilon
             }
             None => self.proven_epsilon > 0.0,
         }
@@ -100,15 +101,17 @@ pub struct Effort {
     pub canaries: usize,
     /// Share of them that is guessed on each side, fixed before any run; fewer and surer where there are more.
     pub guessed: f64,
+    /// Part of the claimed mu that must be proven.
+    pub mu_power: f64,
     /// Part of the claimed epsilon that must be proven: few canaries prove little, whatever the pipeline does.
     pub epsilon_power: f64,
 }
 
 impl Effort {
     /// For the docs' page: half of the claimed epsilon.
-    pub const FULL: Self = Self { canaries: 4_000_000, guessed: 0.0001, epsilon_power: 0.5 };
+    pub const FULL: Self = Self { canaries: 1_000_000, guessed: 0.001, epsilon_power: 0.5, mu_power: 0.9 };
     /// For a look, and for tests.
-    pub const QUICK: Self = Self { canaries: 100_000, guessed: 0.002, epsilon_power: 0.15 };
+    pub const QUICK: Self = Self { canaries: 100_000, guessed: 0.003, epsilon_power: 0.4, mu_power: 0.8 };
 }
 
 /// Attacks one set-up.
@@ -125,6 +128,7 @@ pub fn attack(name: &str, setup: &Setup, effort: Effort, seed: u64) -> Result<Fi
         breaks_curve: statistics::breaks_curve(&bounds, setup.curve()),
         control: setup.fault.is_some(),
         epsilon_power: effort.epsilon_power,
+        mu_power: effort.mu_power,
     })
 }
 
@@ -262,6 +266,4 @@ impl Report {
 }
 
 /// Delta of the claims that are audited.
-pub const DELTA: f64 = 1e-5;
-/// An attack must prove at least this part of the claimed mu.
-pub const MU_POWER: f64 = 0.9;
+pub const DELTA: f64 = 1e-6;
