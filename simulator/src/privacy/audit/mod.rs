@@ -40,6 +40,8 @@ pub struct Finding {
     pub control: bool,
     /// Part of the claimed epsilon that must be proven.
     pub epsilon_power: f64,
+    /// Part of the claimed mu that must be proven.
+    pub mu_power: f64,
 }
 
 impl Finding {
