@@ -169,3 +169,82 @@ fn the_ncf_files_bring_their_own_test() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("row 4"), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+fn privacy(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut all = vec!["privacy"];
+    all.extend(arguments);
+    let output = simulator(folder, &all);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn privacy_commands_refuse_what_makes_no_sense() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    let gaussian = ["epsilon", "--mechanism", "gaussian", "--noise"];
+    for (noise, needle) in [("0", "positive"), ("-1", "positive"), ("nan", "positive"), ("inf", "positive")] {
+        let (code, _, words) = privacy(f, &[&gaussian[..], &[noise]].concat());
+        assert!(code == Some(2) && words.contains(needle), "{noise}: {words}");
+    }
+    for (flags, needle) in [
+        (["--noise", "1", "--delta", "0"], "delta"),
+        (["--noise", "1", "--delta", "1"], "delta"),
+        (["--noise", "1", "--rate", "0"], "--rate"),
+        (["--noise", "1", "--steps", "0"], "--steps"),
+    ] {
+        let (code, _, words) = privacy(f, &[&["epsilon", "--mechanism", "poisson-gaussian"][..], &flags].concat());
+        assert!(code == Some(2) && words.contains(needle), "{flags:?}: {words}");
+    }
+    let (code, _, words) = privacy(f, &["calibrate", "--mechanism", "gaussian", "--epsilon", "0"]);
+    assert!(code == Some(2) && words.contains("epsilon"), "{words}");
+    std::fs::write(f.join("plan.toml"), "mode = \"secure\"\ncohort = 0\n").expect("a file");
+    let (code, _, words) = privacy(f, &["explain", "plan.toml"]);
+    assert!(code == Some(2) && words.contains("plan.toml"), "{words}");
+    std::fs::write(f.join("ledger"), "").expect("a file");
+    let (code, _, words) = privacy(f, &["ledger", "ledger"]);
+    assert!(code == Some(2) && words.contains("empty"), "{words}");
+}
+
+#[test]
+fn calibrated_noise_keeps_its_epsilon_as_printed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for mechanism in
+        ["gaussian", "poisson-gaussian", "laplace", "discrete-gaussian", "skellam", "zcdp", "matrix", "tree"]
+    {
+        let common = ["--mechanism", mechanism, "--steps", "16", "--delta", "1e-6"];
+        let (_, out, words) = privacy(folder.path(), &[&["calibrate"][..], &common, &["--epsilon", "1.5"]].concat());
+        let noise =
+            out.strip_prefix("noise ").and_then(|rest| rest.split(':').next()).unwrap_or_else(|| panic!("{words}"));
+        let (_, out, _) = privacy(folder.path(), &[&["epsilon"][..], &common, &["--noise", noise]].concat());
+        let epsilon: f64 = out.split_whitespace().nth(1).and_then(|e| e.parse().ok()).expect("a number");
+        assert!(epsilon <= 1.5 && epsilon > 1.499, "{mechanism}: {epsilon}");
+    }
+}
+
+#[test]
+fn plans_are_explained_for_every_mode() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    for (mode, needle) in [
+        ("secure", "the coordinator, with 40 colluders"),
+        ("local", "anybody, with everybody"),
+        ("central", "readers of the models"),
+        ("central-mf", "readers of all models"),
+    ] {
+        let text = format!(
+            "mode = \"{mode}\"\ncohort = 100\nhonest_fraction = 0.6\nepsilon = 2.0\ndelta = 1e-6\nrounds = 8\n\
+             [[blocks]]\nname = \"rows\"\nrows = 100\nwidth = 4\nclip = 1.0\n"
+        );
+        std::fs::write(f.join("plan.toml"), text).expect("a file");
+        let (code, out, words) = privacy(f, &["explain", "plan.toml"]);
+        assert!(code == Some(0) && out.contains(needle) && out.contains("In words"), "{mode}: {out} {words}");
+        // The plan's claim is never above what was asked for.
+        let claim: f64 = out
+            .lines()
+            .find(|line| line.contains(needle))
+            .and_then(|line| line.split("  ").filter_map(|cell| cell.trim().parse().ok()).next())
+            .unwrap_or_else(|| panic!("{out}"));
+        assert!(claim <= 2.0005 && claim > 1.9, "{mode}: {claim}");
+    }
+}

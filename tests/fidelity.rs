@@ -43,6 +43,7 @@ fn federation(fidelity: Fidelity, mode: Mode, noise_from: NoiseFrom) -> Federati
         cohort: 10_000,
         honest_fraction: 1.0,
         devices_per_round: None,
+        strategy: None,
         seed: 5,
     }
 }

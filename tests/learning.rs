@@ -1,5 +1,6 @@
 //! The main job: a federated model that ranks better than popularity, and one that is not shipped where it would not.
 
+use sordino_shared::privacy::{AdaptiveClip, Mode};
 use sordino_simulator::experiment::run;
 use sordino_simulator::methods::Method;
 use sordino_simulator::scenario::{Auto, Epsilon, Scenario};
@@ -53,4 +54,35 @@ fn the_budget_is_spent_and_never_exceeded() {
         assert!(claim.epsilon > 0.999 * epsilon, "{} {epsilon}", claim.epsilon);
         assert!(claim.epsilon_if_continuous < claim.epsilon);
     }
+}
+
+// Far from the budgets of keyboards, but enough for correlated noise to show what it is for.
+#[test]
+fn correlated_noise_learns_more_than_independent_noise_at_the_same_price() {
+    let scenario = |mode| Scenario {
+        method: Method::Fedmf,
+        mode,
+        epsilon: Epsilon(Some(8.0)),
+        population: Some(60_000),
+        devices_per_round: Some(375),
+        rounds: Auto::Given(60),
+        dim: Auto::Given(8),
+        baselines: Vec::new(),
+        ..world()
+    };
+    let (correlated, independent) =
+        (ndcg(&scenario(Mode::CentralMf), "fedmf"), ndcg(&scenario(Mode::Central), "fedmf"));
+    println!("central-mf {correlated}, central {independent}");
+    assert!(correlated > independent, "{correlated} {independent}");
+}
+
+#[test]
+fn an_adaptive_clip_runs_through_the_same_rounds() {
+    let mut scenario = Scenario { method: Method::Fedmf, rounds: Auto::Given(10), ..small() };
+    scenario.fedmf.adaptive_clip = Some(AdaptiveClip::default());
+    let (results, _) = run(&scenario).expect("a run");
+    let clipped: Vec<f64> = results.methods["fedmf"].rounds.iter().map(|round| round.clipped[0]).collect();
+    // From a clip of .1, where every gradient is clipped, towards the median.
+    assert!(clipped[0] > 0.9, "{clipped:?}");
+    assert_eq!(results.methods["fedmf"].rounds[0].clipped.len(), 2, "the count is a block of its own");
 }

@@ -7,14 +7,17 @@
 //! | label | [`quality::ValidEvent`] | [`label::WeakLabel`] | [`label`] |
 //! | examples | [`label::WeakLabel`] | [`example::Labelled`] | [`example`] |
 //! | hold out | [`example::Labelled`] | [`holdout::Split`] | [`holdout`] |
+//! | pay | [`participation::Invitation`] | a record in the ledger | [`participation`] |
 //! | take part | examples and plan | [`sordino_shared::privacy::Noised`] | [`train`] |
 //!
-//! Nothing here reads a clock, a disk or the network: the host gives events and the time, and takes the vector.
+//! Nothing here reads a clock or the network: the host gives events and the time, and takes the vector. The ledger alone
+//! writes to disk, since it must be there before the vector is.
 
 pub mod event;
 pub mod example;
 pub mod holdout;
 pub mod label;
+pub mod participation;
 pub mod quality;
 pub mod session;
 pub mod train;

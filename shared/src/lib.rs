@@ -1,6 +1,6 @@
 //! What a Sordino device and its coordinator must agree on, bit by bit.
 //!
-//! No I/O, no clock, no threads of its own and no global state: every function here takes values and gives values, so
+//! No clock, no threads of its own and no global state: every function here takes values and gives values, so
 //! that the phone, the server, the simulator and the tests run the same code.
 //!
 //! The data's way, stage by stage (the stages before `Example` are in `sordino-client`):
@@ -10,7 +10,7 @@
 //! | statistics | [`model::Example`] | [`workload::Statistics`] | [`workload`] |
 //! | clip | [`workload::Statistics`] | [`privacy::Clipped`] | `privacy/clip.rs` |
 //! | round | [`privacy::Clipped`] | [`privacy::Rounded`] | `privacy/encode.rs` |
-//! | noise | [`privacy::Rounded`] | [`privacy::Noised`] | `privacy/noise.rs` |
+//! | noise | [`privacy::Rounded`] | [`privacy::Noised`] | `privacy/noise/` |
 //! | add | [`privacy::Noised`] | [`privacy::Sum`] | `privacy/sum.rs` |
 //! | learn | [`privacy::Sum`] | [`model::Model`] | [`workload`] |
 

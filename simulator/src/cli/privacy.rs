@@ -8,6 +8,7 @@ use sordino_coordinator::correlated::Strategy;
 use sordino_shared::privacy::accountant::correlated::{Participation, tree_sensitivity_squared};
 use sordino_shared::privacy::accountant::distributed::Sensitivity;
 use sordino_shared::privacy::accountant::{Target, gaussian, loss, renyi, zcdp};
+use sordino_shared::privacy::ledger::Ledger;
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -33,6 +34,11 @@ pub(super) enum Command {
     Explain {
         /// A plan as TOML; simulator/plans has examples.
         plan: PathBuf,
+    },
+    /// What a ledger says, in plain words.
+    Ledger {
+        /// The ledger's file.
+        file: PathBuf,
     },
     /// Attack the pipeline itself: canaries, membership inference, local mechanisms, and controls that must be caught.
     Audit {
@@ -275,6 +281,10 @@ pub(super) fn run(command: &Command) -> Result<()> {
             println!("{}", caution(releases.mechanism));
         }
         Command::Explain { plan } => print!("{}", PlanFile::read(plan)?.explain()?.text()),
+        Command::Ledger { file } => {
+            let ledger = Ledger::inspect(file).map_err(|error| Error::input(error.to_string()))?;
+            print!("{}", ledger.in_words());
+        }
         Command::Audit { seed, markdown, quick } => {
             let report = audit::run(*seed, *quick)?;
             print!("{}", report.text());

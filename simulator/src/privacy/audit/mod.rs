@@ -194,7 +194,7 @@ impl Report {
     /// Whether every honest line held with power and every control was caught.
     pub fn passed(&self) -> bool {
         self.findings.iter().all(Finding::passed)
-            && self.memberships.iter().all(|m| m.epsilon.is_none_or(|epsilon| m.proven_epsilon <= epsilon))
+            && self.memberships.iter().all(|m| m.epsilon.is_none_or(|epsilon| m.suggested_epsilon <= epsilon))
     }
 
     /// For a terminal.
@@ -210,11 +210,11 @@ impl Report {
         for m in &self.memberships {
             let _ = writeln!(
                 text,
-                "  epsilon {:>5}: area under the curve {:.3}, {:.1} % found at 1 % false alarms, epsilon proven {:.2}",
+                "  epsilon {:>5}: area under the curve {:.3}, {:.1} % found at 1 % false alarms, epsilon hinted at {:.2}",
                 m.epsilon.map_or("none".to_owned(), |e| e.to_string()),
                 m.auc,
                 100.0 * m.found_at_one_percent,
-                m.proven_epsilon
+                m.suggested_epsilon
             );
         }
         text.push_str(if self.passed() { "\naudit passed\n" } else { "\naudit FAILED\n" });
@@ -228,7 +228,7 @@ impl Report {
         let rule = format!("|{}\n", "---|".repeat(7));
         let head = text.find('\n').map_or(0, |i| i + 1);
         text.insert_str(head, &rule);
-        text.push_str("\n| epsilon of the training | area under the curve | found at 1 % false alarms | epsilon proven |\n|---|---|---|---|\n");
+        text.push_str("\n| epsilon of the training | area under the curve | found at 1 % false alarms | epsilon hinted at |\n|---|---|---|---|\n");
         for m in &self.memberships {
             let _ = writeln!(
                 text,
@@ -236,7 +236,7 @@ impl Report {
                 m.epsilon.map_or("no noise".to_owned(), |e| e.to_string()),
                 m.auc,
                 100.0 * m.found_at_one_percent,
-                m.proven_epsilon
+                m.suggested_epsilon
             );
         }
         text

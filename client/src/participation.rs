@@ -1,0 +1,150 @@
+//! Taking part as a device does it: pay first, durably; then make the vector; nothing else comes out.
+//!
+//! A crash after the payment sends nothing and gives nothing back. A retry sends the bytes that were made, never new ones:
+//! a second vector for the same round would let its reader average the noise away, so the ledger refuses it.
+
+use crate::train::{Participation, Randomness, take_part};
+use sordino_shared::plan::RoundPlan;
+use sordino_shared::privacy::ledger::{self, Ledger, Refusal, Spend};
+use sordino_shared::privacy::{NoiseError, Samplers};
+use sordino_shared::workload::{Device, Workload};
+use thiserror::Error;
+
+/// Why a device does not take part.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The ledger refused, or could not write.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// No noise could be drawn.
+    #[error(transparent)]
+    Noise(#[from] NoiseError),
+}
+
+/// A round that a device is asked to take part in.
+#[derive(Clone, Copy, Debug)]
+pub struct Invitation<'a> {
+    /// The task.
+    pub task: &'a str,
+    /// The round within it.
+    pub round: u64,
+    /// The plan.
+    pub plan: &'a RoundPlan,
+}
+
+impl Invitation<'_> {
+    fn spend(&self, samplers: &Samplers, at: i64) -> Spend {
+        Spend::of_plan(self.plan, samplers, self.task, self.round, at)
+    }
+
+    /// Whether the ledger would pay for it; for telling the listener before anything happens.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn check(&self, ledger: &Ledger) -> Result<(), Refusal> {
+        match Samplers::new(self.plan) {
+            Ok(samplers) => ledger.check(&self.spend(&samplers, 0)),
+            Err(_) => Err(Refusal::NoNoise { task: self.task.to_owned(), round: self.round }),
+        }
+    }
+
+    /// Takes part: randomness and samplers first, so that nothing is paid for a round that cannot be noised; then the
+    /// ledger; then the vector.
+    ///
+    /// # Errors
+    /// [`Error`]; then there is no vector.
+    pub fn accept(
+        &self,
+        workload: &impl Workload,
+        device: Device<'_>,
+        ledger: &mut Ledger,
+        at: i64,
+    ) -> Result<Participation, Error> {
+        let samplers = Samplers::new(self.plan)?;
+        let mut randomness = Randomness::from_operating_system()?;
+        ledger.spend(self.spend(&samplers, at))?;
+        Ok(take_part(workload, self.plan, &samplers, device, &mut randomness))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sordino_shared::ids::TrackId;
+    use sordino_shared::model::{Example, Hyperparameters, Solver};
+    use sordino_shared::plan::PlanRequest;
+    use sordino_shared::privacy::ledger::Policy;
+    use sordino_shared::privacy::{Mechanism, Mode};
+    use sordino_shared::workload::Popularity;
+
+    fn plan(workload: &Popularity, rho: Option<f64>, mode: Mode) -> RoundPlan {
+        RoundPlan::new(PlanRequest {
+            mode,
+            mechanism: Mechanism::DiscreteGaussian,
+            rotation_seed: 1,
+            strategy_sensitivity: 1.0,
+            cohort: 100,
+            honest_fraction: 0.6,
+            rho,
+            blocks: workload.layout(),
+            simulated_noise_scale: 1.0,
+        })
+        .expect("a valid plan")
+    }
+
+    #[test]
+    fn it_pays_once_and_refuses_what_it_cannot_pay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger");
+        let policy = Policy::new(1.0, 1e-6);
+        let mut ledger = Ledger::create(&path, policy.clone(), 0).expect("a ledger");
+        let workload = Popularity::new(50, Hyperparameters::default());
+        let examples = [Example { track: TrackId(3), confidence: 1.0 }];
+        let accept = |plan: &RoundPlan, round: u64, ledger: &mut Ledger| {
+            let device =
+                Device { examples: &examples, held_out: &[], memory: &mut Vec::new(), solver: &mut Solver::default() };
+            Invitation { task: "popularity", round, plan }.accept(&workload, device, ledger, 0)
+        };
+        let cheap = plan(&workload, Some(0.01), Mode::Secure);
+        accept(&cheap, 1, &mut ledger).expect("it fits");
+        let spent = ledger.balance().rho;
+        assert!(spent <= 0.01 && spent > 0.0099, "the plan's own integers decide: {spent}");
+        // As after a crash before the upload: the round cannot be had again, the payment stays.
+        drop(ledger);
+        let mut ledger = Ledger::open(&path, &policy).expect("the same ledger");
+        assert!(matches!(
+            accept(&cheap, 1, &mut ledger),
+            Err(Error::Ledger(ledger::Error::Refused(Refusal::Twice { .. })))
+        ));
+        let dear = plan(&workload, Some(0.02), Mode::Secure);
+        let invitation = Invitation { task: "popularity", round: 2, plan: &dear };
+        assert!(matches!(invitation.check(&ledger), Err(Refusal::Overspent { .. })));
+        assert!(accept(&dear, 2, &mut ledger).is_err());
+        assert!(accept(&plan(&workload, None, Mode::Secure), 3, &mut ledger).is_err(), "no noise");
+        assert!(accept(&plan(&workload, Some(0.001), Mode::Central), 4, &mut ledger).is_err(), "not this mode");
+        assert_eq!(ledger.balance().rho, spent);
+    }
+
+    // A simulation's plan with less noise says so by its price: it cannot pass for an honest one.
+    #[test]
+    fn less_noise_costs_more() {
+        let workload = Popularity::new(50, Hyperparameters::default());
+        let request = |scale| PlanRequest {
+            mode: Mode::Secure,
+            mechanism: Mechanism::DiscreteGaussian,
+            rotation_seed: 1,
+            strategy_sensitivity: 1.0,
+            cohort: 100,
+            honest_fraction: 0.6,
+            rho: Some(0.01),
+            blocks: workload.layout(),
+            simulated_noise_scale: scale,
+        };
+        let cost = |scale| {
+            let plan = RoundPlan::new(request(scale)).expect("a plan");
+            Spend::of_plan(&plan, &Samplers::new(&plan).expect("samplers"), "t", 1, 0).rho
+        };
+        assert!(cost(0.5) > 3.9 * cost(1.0), "{} {}", cost(0.5), cost(1.0));
+    }
+}
