@@ -259,19 +259,20 @@ impl Window {
 // ln E[e^(t L)] of the whole composition.
 fn log_moment(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, t: f64) -> f64 {
     let one = |l: &Losses| {
-        // Cells near the end that the order pulls towards decide; e^(t step) from cell to cell saves the exponentials.
-        let growth = t * step;
-        let shift = if t > 0.0 { l.masses.len() as i64 - 1 } else { 0 };
-        let mut sum = 0.0f64;
-        let factor = (-growth.abs()).exp();
-        let mut weight = 1.0f64;
-        let cells: &mut dyn Iterator<Item = &f64> =
-            if t > 0.0 { &mut l.masses.iter().rev() } else { &mut l.masses.iter() };
-        for mass in cells {
-            sum += mass * weight;
-            weight *= factor;
-        }
-        t * (l.first + shift) as f64 * step + sum.ln()
+        // From the outermost cell with mass on the side that the order pulls towards: it decides, and e^(t step) from cell to
+        // cell saves the exponentials.
+        let factor = (-(t * step).abs()).exp();
+        let sum = |masses: &mut dyn Iterator<Item = &f64>| {
+            masses.fold((0.0f64, 1.0f64), |(sum, weight), mass| (sum + mass * weight, weight * factor)).0
+        };
+        let (outermost, sum) = if t > 0.0 {
+            let last = l.masses.iter().rposition(|&m| m > 0.0).unwrap_or(0);
+            (last, sum(&mut l.masses[..=last].iter().rev()))
+        } else {
+            let first = l.masses.iter().position(|&m| m > 0.0).unwrap_or(0);
+            (first, sum(&mut l.masses[first..].iter()))
+        };
+        t * (l.first + outermost as i64) as f64 * step + sum.ln()
     };
     history.iter().zip(losses).map(|((_, count), l)| *count as f64 * one(l)).sum()
 }

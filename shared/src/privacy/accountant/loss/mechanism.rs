@@ -68,8 +68,7 @@ pub(super) struct Losses {
 }
 
 impl Mechanism {
-    /// One release's losses on a grid of step `h`. Mass below `negligible` may go to infinity above and to the lowest
-    /// cell below.
+    /// One release's losses on a grid of step `h`. Mass of at most `negligible` may be told outright.
     pub(super) fn losses(&self, direction: Direction, h: f64, negligible: f64) -> Losses {
         match *self {
             Self::PoissonGaussian { rate, noise_multiplier } => {
@@ -78,7 +77,7 @@ impl Mechanism {
             Self::Laplace { scale } => laplace(scale, h),
             // A grid of more cells than memory: everything is told, which is never below the truth.
             _ if self.is_unbounded() => Losses { first: 0, masses: vec![0.0], infinite: 1.0 },
-            _ => from_atoms(&self.atoms(), h),
+            _ => from_atoms(&told_tails(self.atoms(), negligible), h),
         }
     }
 
@@ -149,6 +148,26 @@ impl Mechanism {
             Self::PoissonGaussian { .. } | Self::Laplace { .. } => Vec::new(),
         }
     }
+}
+
+// The outcomes of the largest and of the smallest losses, as far as they weigh `negligible`, become told outright: they would
+// make the grid wide and empty.
+fn told_tails(mut atoms: Vec<(f64, f64)>, negligible: f64) -> Vec<(f64, f64)> {
+    let loss = |atom: &(f64, f64)| if atom.1 > 0.0 { (atom.0 / atom.1).ln() } else { f64::INFINITY };
+    atoms.retain(|atom| atom.0 > 0.0);
+    atoms.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
+    let (mut from, mut to, mut told) = (0, atoms.len(), 0.0);
+    while from < to && told + atoms[from].0 <= 0.5 * negligible {
+        told += atoms[from].0;
+        from += 1;
+    }
+    while from < to && told + atoms[to - 1].0 <= negligible {
+        told += atoms[to - 1].0;
+        to -= 1;
+    }
+    let mut kept = atoms[from..to].to_vec();
+    kept.push((told, 0.0));
+    kept
 }
 
 // A symmetric law against itself shifted by the sensitivity. Outcomes that only one of the two reaches are below 1e-270

@@ -71,6 +71,9 @@ mod tests {
 
     #[test]
     fn pure_mechanisms_stay_within_their_pure_epsilon() {
+        // A loss that lies on the grid's own points is no special case.
+        let one = epsilon(&[(Mechanism::Laplace { scale: 1.0 }, 1)], 1e-6);
+        assert!(one <= 1.0001 && one > 0.9999, "{one}");
         for steps in [1u64, 10] {
             let laplace = epsilon(&[(Mechanism::Laplace { scale: 2.0 }, steps)], 1e-6);
             assert!(laplace <= 0.5 * steps as f64 * 1.0001 && laplace > 0.45 * steps as f64, "{laplace}");
