@@ -50,15 +50,6 @@ pub enum Mechanism {
     },
 }
 
-/// Which of the two neighbours P is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    /// P has the device's record, Q has not.
-    Remove,
-    /// Q has it.
-    Add,
-}
-
 /// Masses of losses `h (first + i)` under P, and of infinite loss.
 #[derive(Clone, Debug)]
 pub(super) struct Losses {
@@ -68,17 +59,16 @@ pub(super) struct Losses {
 }
 
 impl Mechanism {
-    /// One release's losses on a grid of step `h`. Mass of at most `negligible` may be told outright.
-    pub(super) fn losses(&self, direction: Direction, h: f64, negligible: f64) -> Losses {
-        match *self {
+    /// One release's losses in both directions on a grid of step `h`. Mass of at most `negligible` may be told outright.
+    pub(super) fn losses(&self, h: f64, negligible: f64) -> [Losses; 2] {
+        let one = match *self {
             Self::PoissonGaussian { rate, noise_multiplier } => {
-                poisson_gaussian(rate, noise_multiplier, direction, h, negligible)
+                return poisson_gaussian(rate, noise_multiplier, h, negligible);
             }
             Self::Laplace { scale } => laplace(scale, h),
-            // A grid of more cells than memory: everything is told, which is never below the truth.
-            _ if self.is_unbounded() => Losses { first: 0, masses: vec![0.0], infinite: 1.0 },
             _ => from_atoms(&told_tails(self.atoms(), negligible), h),
-        }
+        };
+        [one.clone(), one]
     }
 
     /// Whether both directions have one loss distribution.
@@ -91,7 +81,7 @@ impl Mechanism {
         match *self {
             // The deviation of one loss is about q sqrt(e^(1/z^2) - 1) where that is small.
             Self::PoissonGaussian { rate, noise_multiplier } if rate > 0.0 => {
-                rate * noise_multiplier.powi(-2).exp_m1().min(3.0).sqrt() / 20.0
+                rate * noise_multiplier.powi(-2).exp_m1().min(3.0).sqrt() / 14.0
             }
             _ => f64::INFINITY,
         }
@@ -243,10 +233,12 @@ fn from_cells(first: i64, last: i64, h: f64, mut cell: impl FnMut(i64) -> (f64, 
     masses
 }
 
-// The mixture's loss at x is ln(1 - q + q exp((2x - 1) / (2 z^2))), rising in x from ln(1 - q).
-fn poisson_gaussian(rate: f64, z: f64, direction: Direction, h: f64, negligible: f64) -> Losses {
+// The mixture's loss at x is ln(1 - q + q exp((2x - 1) / (2 z^2))), rising in x from ln(1 - q). With P
+// and Q exchanged it is minus that: one set of cells serves both directions.
+fn poisson_gaussian(rate: f64, z: f64, h: f64, negligible: f64) -> [Losses; 2] {
     if rate <= 0.0 {
-        return Losses { first: 0, masses: vec![1.0], infinite: 0.0 };
+        let nothing = Losses { first: 0, masses: vec![1.0], infinite: 0.0 };
+        return [nothing.clone(), nothing];
     }
     let floor = (-rate).ln_1p();
     let loss = |x: f64| {
@@ -274,37 +266,67 @@ fn poisson_gaussian(rate: f64, z: f64, direction: Direction, h: f64, negligible:
     let (lowest, highest) = (loss(-reach).max(floor).max(-MOST_LOSS), loss(1.0 + reach).min(MOST_LOSS));
     let first = (lowest / h).floor() as i64;
     let last = (highest / h).floor() as i64;
-    let plain = |a: f64, b: f64| interval(a / z, b / z);
-    let mixed = |a: f64, b: f64| (1.0 - rate) * plain(a, b) + rate * interval((a - 1.0) / z, (b - 1.0) / z);
-    // The ends of the window take all that is beyond them; at the top as infinite loss.
-    let (bottom, top) = (first, last + 1);
-    let edge = |i: i64| if i <= bottom { f64::NEG_INFINITY } else { outcome(i as f64 * h) };
-    match direction {
-        Direction::Remove => {
-            let mut from = edge(first);
-            let masses = from_cells(first, last, h, |i| {
-                let to = edge(i + 1);
-                let masses = (mixed(from, to), plain(from, to));
-                from = to;
-                masses
-            });
-            Losses { first, masses, infinite: mixed(edge(top), f64::INFINITY) }
-        }
-        // P is the plain law: the loss is minus the mixture's, falling in x.
-        Direction::Add => {
-            let (first, last) = (-top, -bottom - 1);
-            // The last cell reaches to the loss's own end, or else what lies beyond it is told.
-            let end =
-                if floor >= bottom as f64 * h { f64::NEG_INFINITY } else { outcome(bottom as f64 * h).max(-reach) };
-            let mut from = f64::INFINITY;
-            let masses = from_cells(first, last, h, |i| {
-                let to = if i == last { end } else { outcome(-((i + 1) as f64) * h) };
-                let masses = (plain(to, from), mixed(to, from));
-                from = to;
-                masses
-            });
-            let infinite = plain(f64::NEG_INFINITY, end);
-            Losses { first, masses, infinite }
+    let count = (last - first + 1) as usize;
+    let edge = |x: f64| Edge { plain: Tail::at(x / z), shifted: Tail::at((x - 1.0) / z) };
+    let masses_between = |from: &Edge, to: &Edge| {
+        let plain = from.plain.until(to.plain);
+        (plain, (1.0 - rate) * plain + rate * from.shifted.until(to.shifted))
+    };
+    // Below the lowest cell all losses are raised to it, where P is the mixture; where P is the plain law they would be
+    // lowered by that, so they are told unless the loss itself ends in the cell.
+    let bottom = edge(f64::NEG_INFINITY);
+    let ends = floor >= first as f64 * h;
+    let lower = if ends { bottom } else { edge(outcome(first as f64 * h).max(-reach)) };
+    let beyond = edge(f64::INFINITY);
+    let mut remove = Losses { first, masses: vec![0.0; count + 1], infinite: 0.0 };
+    let mut add = Losses { first: -last - 1, masses: vec![0.0; count + 1], infinite: 0.0 };
+    let mut from = bottom;
+    for cell in 0..count {
+        let low = (first + cell as i64) as f64 * h;
+        let to = edge(outcome(low + h));
+        let (plain, mixed) = masses_between(&from, &to);
+        let (down, up) = split(mixed, plain, low, h);
+        remove.masses[cell] += down;
+        remove.masses[cell + 1] += up;
+        // The same outcomes with the loss's sign turned: cells run the other way.
+        let (plain, mixed) = if cell == 0 { masses_between(&lower, &to) } else { (plain, mixed) };
+        let (down, up) = split(plain, mixed, -(low + h), h);
+        add.masses[count - 1 - cell] += down;
+        add.masses[count - cell] += up;
+        from = to;
+    }
+    // What lies above the highest cell: told where P is the mixture, raised to the lowest cell where it is the plain law.
+    let (plain, mixed) = masses_between(&from, &beyond);
+    remove.infinite = mixed;
+    add.masses[0] += plain;
+    add.infinite = masses_between(&bottom, &lower).0;
+    [remove, add]
+}
+
+// The standard normal's smaller tail at a point.
+#[derive(Clone, Copy)]
+struct Tail {
+    above: bool,
+    mass: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Edge {
+    plain: Tail,
+    shifted: Tail,
+}
+
+impl Tail {
+    fn at(x: f64) -> Self {
+        Self { above: x >= 0.0, mass: 0.5 * erfc(x.abs() / SQRT_2) }
+    }
+
+    // The mass from here to a later point, without cancellation in the tails.
+    fn until(self, later: Self) -> f64 {
+        match (self.above, later.above) {
+            (true, _) => (self.mass - later.mass).max(0.0),
+            (false, false) => (later.mass - self.mass).max(0.0),
+            (false, true) => 1.0 - self.mass - later.mass,
         }
     }
 }
@@ -326,17 +348,6 @@ fn laplace(scale: f64, h: f64) -> Losses {
         masses[(atoms.first + i as i64 - first) as usize] += mass;
     }
     Losses { first, masses, infinite: 0.0 }
-}
-
-// P(a < N(0, 1) <= b), from the tail that is smaller.
-fn interval(a: f64, b: f64) -> f64 {
-    if a >= 0.0 {
-        0.5 * (erfc(a / SQRT_2) - erfc(b / SQRT_2)).max(0.0)
-    } else if b <= 0.0 {
-        0.5 * (erfc(-b / SQRT_2) - erfc(-a / SQRT_2)).max(0.0)
-    } else {
-        1.0 - 0.5 * erfc(-a / SQRT_2) - 0.5 * erfc(b / SQRT_2)
-    }
 }
 
 // Losses beyond this are told outright; e^-600 is far below every delta.
