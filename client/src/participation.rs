@@ -53,7 +53,7 @@ impl Invitation<'_> {
     /// ledger; then the vector.
     ///
     /// # Errors
-    /// [`Error`]; then there is no vector.
+    /// [`enum@Error`]; then there is no vector.
     pub fn accept(
         &self,
         workload: &impl Workload,

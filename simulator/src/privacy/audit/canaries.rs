@@ -88,6 +88,9 @@ impl Workload for Canary {
 // Far longer than the clip: clipping has something to do.
 const RAW: f32 = 3.0;
 
+// A decoded sum, and each canary's value in it with its coin.
+type Seen = (Vec<f64>, Vec<(usize, bool)>);
+
 impl Setup {
     /// The claimed epsilon at this delta.
     pub fn claim(&self, delta: f64) -> f64 {
@@ -154,7 +157,7 @@ impl Setup {
         let plan = self.plan(length, None)?;
         let samplers = Samplers::new(&plan)?;
         let per_sum = if self.mode == Mode::Local { 1 } else { honest };
-        let sums: Vec<(Vec<f64>, Vec<(usize, bool)>)> = (0..canaries.div_ceil(per_sum))
+        let sums: Vec<Seen> = (0..canaries.div_ceil(per_sum))
             .into_par_iter()
             .map(|number| self.one_sum(&plan, &samplers, length, per_sum, seed, number as u64))
             .collect::<Result<_>>()?;
@@ -176,7 +179,7 @@ impl Setup {
         devices: usize,
         seed: u64,
         number: u64,
-    ) -> Result<(Vec<f64>, Vec<(usize, bool)>)> {
+    ) -> Result<Seen> {
         let workload = Canary { length, rotation: self.rotation };
         let mut coins = ChaCha8Rng::seed_from_u64(mix(seed, 1, number));
         let mut sum = Sum::new(plan);
