@@ -36,6 +36,7 @@ fn federation(fidelity: Fidelity, mode: Mode, noise_from: NoiseFrom) -> Federati
     Federation {
         mode,
         mechanism: Mechanism::DiscreteGaussian,
+        rotation: Rotation::None,
         fidelity,
         noise_from,
         simulated: 40,
@@ -81,6 +82,23 @@ fn both_fidelities_have_the_same_distribution_and_the_promised_variance() {
         // c(1e-6) sqrt(2 / 4000) = 2.7 * .0224
         let distance = kolmogorov_smirnov(&mut sum, &mut shares);
         assert!(distance < 0.06, "{mode:?}: {distance}");
+    }
+}
+
+// Skellam noise and rotated blocks come out of the same rounds with the same deviation.
+#[test]
+fn the_second_mechanism_and_rotation_keep_the_promised_variance() {
+    let population = population();
+    let base = federation(Fidelity::Device, Mode::Secure, NoiseFrom::Seed);
+    for federation in [
+        Federation { mechanism: Mechanism::Skellam, ..base.clone() },
+        Federation { rotation: Rotation::Hadamard, ..base.clone() },
+        Federation { mechanism: Mechanism::Skellam, rotation: Rotation::Hadamard, ..base },
+    ] {
+        let mut memories = vec![Vec::new(); population.devices()];
+        let outcome = federation.run(&Silence, Some(0.1), &population, &mut memories, 0).expect("a round");
+        let ratio = deviation(&outcome.sum[0]) / outcome.deviations[0];
+        assert!(outcome.sum[0].len() == 4000 && (ratio - 1.0).abs() < 0.06, "{federation:?}: {ratio}");
     }
 }
 

@@ -79,6 +79,7 @@ impl<'a> Experiment<'a> {
         let federation = Federation {
             mode: scenario.mode,
             mechanism: scenario.mechanism,
+            rotation: scenario.rotation,
             fidelity: scenario.fidelity,
             noise_from: scenario.noise_from,
             simulated: population.devices(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sordino_client::label::LabelPolicy;
 use sordino_coordinator::correlated::Strategy;
 use sordino_shared::model::Hyperparameters;
+use sordino_shared::plan::Rotation;
 use sordino_shared::privacy::accountant::Target;
 use sordino_shared::privacy::{Mechanism, Mode};
 use sordino_shared::workload::GradientSettings;
@@ -64,6 +65,8 @@ pub struct Scenario {
     pub noise_from: NoiseFrom,
     /// The law of the devices' noise.
     pub mechanism: Mechanism,
+    /// Whether large blocks are rotated: fewer bits for more arithmetic.
+    pub rotation: Rotation,
     /// Share of a cohort that is sure to be honest and to survive.
     pub honest_fraction: f64,
     /// Devices drawn for each round; all where absent.
@@ -107,6 +110,7 @@ impl Default for Scenario {
             fidelity: Fidelity::Learning,
             noise_from: NoiseFrom::Seed,
             mechanism: Mechanism::DiscreteGaussian,
+            rotation: Rotation::None,
             honest_fraction: 1.0,
             devices_per_round: None,
             seed: 1,

@@ -69,3 +69,35 @@ fn square_sum(values: &[f32]) -> f64 {
     }
     sums.iter().sum::<f64>() + tail
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{BlockLayout, PlanRequest, Rotation};
+    use crate::privacy::{Mechanism, Mode};
+
+    #[test]
+    fn values_that_are_not_finite_become_zero_and_are_counted() {
+        let layout = BlockLayout { name: "b", rows: 6, width: 1, clip: 1.0, share: 1.0, rotation: Rotation::None };
+        let plan = RoundPlan::new(PlanRequest {
+            mode: Mode::Secure,
+            mechanism: Mechanism::DiscreteGaussian,
+            rotation_seed: 1,
+            strategy_sensitivity: 1.0,
+            cohort: 10,
+            honest_fraction: 1.0,
+            rho: Some(0.1),
+            blocks: vec![layout],
+            simulated_noise_scale: 1.0,
+        })
+        .expect("a valid plan");
+        let values = vec![f32::NAN, 0.6, f32::INFINITY, -0.8, f32::NEG_INFINITY, f32::MIN_POSITIVE / 2.0];
+        let clipped = Clipped::new(Statistics { blocks: vec![Block::Dense(values)] }, &plan);
+        assert_eq!(clipped.not_finite(), 3);
+        assert_eq!(clipped.blocks()[0].values()[..5], [0.0, 0.6, 0.0, -0.8, 0.0]);
+        assert_eq!(clipped.shortened(), [false], "what is left has the clip's length");
+        let huge = Clipped::new(Statistics { blocks: vec![Block::Dense(vec![f32::MAX; 6])] }, &plan);
+        let norm = square_sum(huge.blocks()[0].values()).sqrt();
+        assert!(huge.not_finite() == 0 && (norm - 1.0).abs() < 1e-5, "{norm}");
+    }
+}

@@ -13,8 +13,8 @@ use crate::scenario::{Auto, Epsilon, Scenario};
 use crate::world::calibration::{Profile, table};
 use clap::{Args, Parser, Subcommand};
 use sordino_shared::model::Model;
-use sordino_shared::privacy::Mode;
 use sordino_shared::privacy::accountant::Target;
+use sordino_shared::privacy::{Mechanism, Mode};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -86,6 +86,9 @@ struct RunArgs {
     /// Who adds the noise.
     #[arg(long, value_parser = parse_mode)]
     mode: Option<Mode>,
+    /// The law of the devices' noise: discrete-gaussian or skellam.
+    #[arg(long, value_parser = parse_mechanism)]
+    mechanism: Option<Mechanism>,
     /// One draw of noise for a sum, or one for each device.
     #[arg(long, value_enum)]
     fidelity: Option<Fidelity>,
@@ -247,6 +250,7 @@ fn plan(args: &PlanArgs) -> Result<()> {
         let federation = crate::federation::Federation {
             mode: scenario.mode,
             mechanism: scenario.mechanism,
+            rotation: scenario.rotation,
             fidelity: scenario.fidelity,
             noise_from: scenario.noise_from,
             simulated: args.population,
@@ -292,6 +296,7 @@ impl RunArgs {
         set(&mut scenario.epsilon, &self.epsilon);
         set(&mut scenario.cohort, &self.cohort);
         set(&mut scenario.mode, &self.mode);
+        set(&mut scenario.mechanism, &self.mechanism);
         set(&mut scenario.fidelity, &self.fidelity);
         set(&mut scenario.seed, &self.seed);
         set(&mut scenario.threads, &self.threads);
@@ -318,6 +323,14 @@ fn parse_list<T>(text: &str, parse: impl Fn(&str) -> std::result::Result<T, Stri
         return Ok(Vec::new());
     }
     text.split(',').map(|part| parse(part.trim()).map_err(Error::input)).collect()
+}
+
+fn parse_mechanism(text: &str) -> std::result::Result<Mechanism, String> {
+    match text {
+        "discrete-gaussian" => Ok(Mechanism::DiscreteGaussian),
+        "skellam" => Ok(Mechanism::Skellam),
+        _ => Err("choose discrete-gaussian or skellam".to_owned()),
+    }
 }
 
 fn parse_mode(text: &str) -> std::result::Result<Mode, String> {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sordino_client::train::{Randomness, take_part};
 use sordino_coordinator::correlated::{CorrelatedNoise, Strategy};
 use sordino_shared::model::Solver;
-use sordino_shared::plan::{PlanRequest, RoundPlan};
+use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan};
 use sordino_shared::privacy::{Mechanism, Mode, Samplers, Sum, decode};
 use sordino_shared::random::{distinct_below, mix};
 use sordino_shared::workload::{Contribution, Device, Workload};
@@ -59,6 +59,8 @@ pub struct Federation {
     pub honest_fraction: f64,
     /// Devices drawn for each round; all where `None`.
     pub devices_per_round: Option<usize>,
+    /// Whether large blocks are rotated.
+    pub rotation: Rotation,
     /// In mode `central-mf`, how the noise is correlated.
     pub strategy: Option<Strategy>,
     /// The seed of everything that is drawn.
@@ -238,10 +240,16 @@ impl Federation {
             cohort: simulated,
             honest_fraction: self.honest_fraction,
             rho,
-            blocks: workload.layout(),
+            blocks: workload.layout().into_iter().map(|block| self.rotated(block)).collect(),
             simulated_noise_scale: scale,
         })
         .map_err(|error| Error::input(format!("the round cannot be planned: {error}")))
+    }
+
+    // Small blocks have little to gain and would be padded for it.
+    fn rotated(&self, block: BlockLayout) -> BlockLayout {
+        let rotation = if block.len() >= LEAST_ROTATED { self.rotation } else { Rotation::None };
+        BlockLayout { rotation, ..block }
     }
 
     fn choose(&self, devices: usize, seed: u64, round: usize) -> Vec<usize> {
@@ -267,5 +275,6 @@ const DEVICE_STREAM: u64 = 302;
 const NOISE_STREAM: u64 = 303;
 const CHOICE_STREAM: u64 = 304;
 const ROTATION_STREAM: u64 = 305;
+const LEAST_ROTATED: usize = 256;
 // Devices below which a further accumulator costs more than it saves.
 const CHUNK: usize = 16;

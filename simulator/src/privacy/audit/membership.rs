@@ -50,6 +50,7 @@ pub(super) fn attack(epsilon: Option<f64>, shadows: usize, seed: u64) -> Result<
             let federation = Federation {
                 mode: scenario.mode,
                 mechanism: scenario.mechanism,
+                rotation: scenario.rotation,
                 fidelity: scenario.fidelity,
                 noise_from: scenario.noise_from,
                 simulated: population.devices(),
