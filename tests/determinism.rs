@@ -1,5 +1,7 @@
 //! Same seed, same bits, on any number of threads.
 
+use sordino_shared::plan::Rotation;
+use sordino_shared::privacy::{Mechanism, Mode};
 use sordino_simulator::experiment::run;
 use sordino_simulator::federation::Fidelity;
 use sordino_simulator::methods::Method;
@@ -25,6 +27,18 @@ fn one_two_and_seven_threads_give_the_same_model() {
             assert_eq!(hash(&Scenario { threads, ..scenario.clone() }), alone, "{method:?} {fidelity:?} {threads}");
         }
         assert_ne!(hash(&Scenario { seed: 2, ..scenario.clone() }).0, alone.0, "another seed, another model");
+    }
+}
+
+#[test]
+fn other_mechanisms_and_modes_do_not_depend_on_threads_either() {
+    let scenarios = [
+        Scenario { mechanism: Mechanism::Skellam, rotation: Rotation::Hadamard, fidelity: Fidelity::Device, ..small() },
+        Scenario { method: Method::Fedmf, mode: Mode::CentralMf, devices_per_round: Some(40), ..small() },
+    ];
+    for scenario in scenarios {
+        let alone = hash(&Scenario { threads: 1, ..scenario.clone() });
+        assert_eq!(hash(&Scenario { threads: 2, ..scenario }), alone);
     }
 }
 

@@ -82,21 +82,19 @@ pub(super) fn attack(epsilon: Option<f64>, shadows: usize, seed: u64) -> Result<
     let mut guesses = Vec::with_capacity(shadows * population.devices());
     for device in 0..population.devices() {
         for (number, (members, fits)) in runs.iter().enumerate() {
-            let others = |inside: bool| {
-                let values: Vec<f64> = runs
-                    .iter()
-                    .enumerate()
-                    .filter(|(other, (m, _))| *other != number && m[device] == inside)
-                    .map(|(_, (_, fits))| fits[device])
-                    .collect();
-                let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-                let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>()
-                    / values.len().saturating_sub(1).max(1) as f64;
-                (mean, variance + 1e-12)
+            let others = |inside: bool| -> Vec<f64> {
+                let same = |(other, (m, _)): &(usize, &(Vec<bool>, Vec<f64>))| *other != number && m[device] == inside;
+                runs.iter().enumerate().filter(same).map(|(_, (_, fits))| fits[device]).collect()
             };
-            let log_density =
-                |(mean, variance): (f64, f64)| -(fits[device] - mean).powi(2) / (2.0 * variance) - 0.5 * variance.ln();
-            let score = log_density(others(true)) - log_density(others(false));
+            let (within, without) = (others(true), others(false));
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+            let (mean_in, mean_out) = (mean(&within), mean(&without));
+            // One variance for both: few shadows do not tell two apart, and two would put noise into the tails.
+            let squares: f64 = within.iter().map(|v| (v - mean_in).powi(2)).sum::<f64>()
+                + without.iter().map(|v| (v - mean_out).powi(2)).sum::<f64>();
+            let variance = squares / (within.len() + without.len()).saturating_sub(2).max(1) as f64 + 1e-12;
+            let distance = |mean: f64| (fits[device] - mean).powi(2);
+            let score = (distance(mean_out) - distance(mean_in)) / (2.0 * variance);
             guesses.push(Guess { inside: members[device], score });
         }
     }

@@ -243,7 +243,7 @@ impl Report {
     }
 
     fn table(&self, text: &mut String, row: impl Fn([&str; 7]) -> String) {
-        text.push_str(&row(["attacked", "canaries", "claimed", "proven", "mu", "proven", "verdict"]));
+        text.push_str(&row(["attacked", "canaries", "epsilon", "proven", "mu", "proven", "verdict"]));
         for f in &self.findings {
             let verdict = match (f.control, f.passed()) {
                 (false, true) => "held",
