@@ -101,13 +101,9 @@ pub(super) fn compose(history: &[(Mechanism, u64)], delta: f64) -> [Composed; 2]
     for (number, (_, count)) in history.iter().enumerate() {
         // Remove in the real part, add in the imaginary part: two real transforms for one.
         let mut cells = vec![Complex::new(0.0, 0.0); size];
-        for (i, mass) in fine[0][number].masses.iter().enumerate() {
-            cells[(fine[0][number].first + i as i64).rem_euclid(size as i64) as usize].re += mass;
-        }
+        around(fine[0][number].first, size).zip(&fine[0][number].masses).for_each(|(i, mass)| cells[i].re += mass);
         if !same {
-            for (i, mass) in fine[1][number].masses.iter().enumerate() {
-                cells[(fine[1][number].first + i as i64).rem_euclid(size as i64) as usize].im += mass;
-            }
+            around(fine[1][number].first, size).zip(&fine[1][number].masses).for_each(|(i, mass)| cells[i].im += mass);
         }
         forward.process(&mut cells);
         let first = product.is_none();
@@ -142,8 +138,8 @@ pub(super) fn compose(history: &[(Mechanism, u64)], delta: f64) -> [Composed; 2]
             history.iter().zip(losses).map(|((_, count), l)| *count as f64 * (-l.infinite).ln_1p()).sum::<f64>();
         let mut masses = vec![0.0; size];
         let mut squares = 0.0;
-        for (i, mass) in masses.iter_mut().enumerate() {
-            let value = back[(lows[direction] + i as i64).rem_euclid(size as i64) as usize];
+        for (i, mass) in around(lows[direction], size).zip(&mut masses) {
+            let value = back[i];
             let value = (if direction == 0 { value.re } else { value.im }) / size as f64;
             squares += value * value;
             *mass = value.max(0.0);
@@ -200,6 +196,12 @@ fn multiply_powers(values: &mut [Complex<f64>], factor: impl Fn(usize) -> Comple
             *value *= Complex::new(power_re[lane], power_im[lane]);
         }
     }
+}
+
+// The places of cells `first`, `first + 1`, ... on a circle of this size.
+fn around(first: i64, size: usize) -> impl Iterator<Item = usize> {
+    let start = first.rem_euclid(size as i64) as usize;
+    (start..size).chain((0..size).cycle())
 }
 
 // The next size that transforms fast: 2^k or 3 2^k.
@@ -296,7 +298,7 @@ fn log_moment(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, t: f64
 // What the window may leave out, as a share of delta.
 const TAIL: f64 = 1e-6;
 // The spread of all releases' cells, in parts of the window.
-const SPREAD: f64 = 2e-5;
+const SPREAD: f64 = 3e-5;
 const LANES: usize = 16;
 const LEAST_CELLS: f64 = (1 << 14) as f64;
 const MOST_CELLS: f64 = (1 << 21) as f64;
