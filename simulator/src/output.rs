@@ -195,3 +195,10 @@ pub fn peak_memory() -> u64 {
     let kilobytes = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|v| v.parse::<u64>().ok());
     kilobytes.unwrap_or(0) * 1024
 }
+
+/// Prints to standard output. A reader that has gone away, such as `head`, is no error.
+pub fn say(text: &str) {
+    use std::io::Write;
+    // Nothing can be done about an output that is gone, and nothing depends on it.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}

@@ -177,8 +177,8 @@ fn run(args: &RunArgs) -> Result<()> {
     if let Some(path) = &args.json {
         output::write_whole(path, format!("{:#}\n", results.to_json()).as_bytes())?;
     }
-    print!("{}", report::text(&results));
-    println!("\nreport: {}", args.out.join("report.html").display());
+    output::say(&report::text(&results));
+    output::say(&format!("\nreport: {}\n", args.out.join("report.html").display()));
     Ok(())
 }
 
@@ -218,8 +218,8 @@ fn compare(args: &CompareArgs) -> Result<()> {
     let results = serde_json::to_vec_pretty(&all).expect("results have a form in JSON");
     let files = [(output::RESULTS, results), ("report.html", report::comparison_page(&all).into_bytes())];
     output::write_folder(&args.out, &files)?;
-    print!("{}", report::comparison_text(&all));
-    println!("\nreport: {}", args.out.join("report.html").display());
+    output::say(&report::comparison_text(&all));
+    output::say(&format!("\nreport: {}\n", args.out.join("report.html").display()));
     Ok(())
 }
 
@@ -227,8 +227,8 @@ fn rewrite_report(folder: &Path) -> Result<()> {
     let results = output::read_folder(folder)?;
     let path = folder.join("report.html");
     output::write_whole(&path, report::page(&results).as_bytes())?;
-    print!("{}", report::text(&results));
-    println!("\nreport: {}", path.display());
+    output::say(&report::text(&results));
+    output::say(&format!("\nreport: {}\n", path.display()));
     Ok(())
 }
 
@@ -236,14 +236,14 @@ fn plan(args: &PlanArgs) -> Result<()> {
     if args.population == 0 || args.cohort == 0 || args.tracks == 0 {
         return Err(Error::input("--population, --cohort and --tracks must be at least 1"));
     }
-    println!(
-        "{} devices in cohorts of {}, {} tracks{}, delta {:e}",
+    output::say(&format!(
+        "{} devices in cohorts of {}, {} tracks{}, delta {:e}\n",
         args.population,
         args.cohort,
         args.tracks,
         if args.content { " with content" } else { "" },
         args.delta
-    );
+    ));
     let scenario = Scenario { population: Some(args.population), cohort: args.cohort, ..Scenario::default() };
     for &epsilon in &args.epsilon {
         let target = Target::new(epsilon, args.delta).map_err(|e| Error::input(e.to_string()))?;
@@ -263,8 +263,8 @@ fn plan(args: &PlanArgs) -> Result<()> {
         };
         let schedule =
             methods::schedule(&federation, args.tracks, args.content, Some(target.rho(scenario.mechanism)), None, None);
-        println!("epsilon {epsilon}:");
-        schedule.reasons.iter().for_each(|reason| println!("  {reason}"));
+        output::say(&format!("epsilon {epsilon}:\n"));
+        schedule.reasons.iter().for_each(|reason| output::say(&format!("  {reason}\n")));
     }
     Ok(())
 }
@@ -273,7 +273,7 @@ fn world(against: &str, seed: u64) -> Result<()> {
     let real = crate::loaders::load(against)?;
     let ours = experiment::dataset(&Scenario { seed, ..Scenario::default() })?;
     let name = against.split(':').next().unwrap_or(against);
-    print!("{}", table(&Profile::of(&ours), &Profile::of(&real), name));
+    output::say(&table(&Profile::of(&ours), &Profile::of(&real), name));
     Ok(())
 }
 

@@ -266,28 +266,28 @@ pub(super) fn run(command: &Command) -> Result<()> {
             releases.check()?;
             releases.check_noise(*noise)?;
             let figures = releases.figures(*noise)?;
-            println!("epsilon {:.6} at delta {:e}", figures.epsilon, releases.delta);
-            println!("by {}", figures.by);
+            output::say(&format!("epsilon {:.6} at delta {:e}\n", figures.epsilon, releases.delta));
+            output::say(&format!("by {}\n", figures.by));
             if let Some(check) = figures.check {
-                println!("beside it, by Renyi divergence or zCDP: {check:.6}");
+                output::say(&format!("beside it, by Renyi divergence or zCDP: {check:.6}\n"));
             }
-            println!("{}", caution(releases.mechanism));
+            output::say(&format!("{}\n", caution(releases.mechanism)));
         }
         Command::Calibrate { releases, epsilon } => {
             releases.check()?;
             Target::new(*epsilon, releases.delta).map_err(|e| Error::input(e.to_string()))?;
             let (noise, spent) = releases.calibrate(*epsilon)?;
-            println!("noise {noise}: epsilon {spent:.6} of {epsilon} at delta {:e}", releases.delta);
-            println!("{}", caution(releases.mechanism));
+            output::say(&format!("noise {noise}: epsilon {spent:.6} of {epsilon} at delta {:e}\n", releases.delta));
+            output::say(&format!("{}\n", caution(releases.mechanism)));
         }
-        Command::Explain { plan } => print!("{}", PlanFile::read(plan)?.explain()?.text()),
+        Command::Explain { plan } => output::say(&PlanFile::read(plan)?.explain()?.text()),
         Command::Ledger { file } => {
             let ledger = Ledger::inspect(file).map_err(|error| Error::input(error.to_string()))?;
-            print!("{}", ledger.in_words());
+            output::say(&ledger.in_words());
         }
         Command::Audit { seed, markdown, quick } => {
             let report = audit::run(*seed, *quick)?;
-            print!("{}", report.text());
+            output::say(&report.text());
             if let Some(path) = markdown {
                 output::write_whole(path, report.markdown().as_bytes())?;
             }

@@ -36,22 +36,27 @@ impl Composed {
         if self.infinite > delta {
             return f64::INFINITY;
         }
-        // From the top, with u = sum of masses and v = sum of e^-loss masses above: delta(e) = inf + u - e^e v. Where it
-        // passes delta between two points, e is solved for.
-        let (mut u, mut v) = (0.0f64, 0.0f64);
+        // From the top, with u the masses above a point and w the same weighted with e^(point - loss), so that nothing grows:
+        // delta(e) = infinite + u - e^(e - point) w until the next point. Where it passes delta, e is solved for.
+        let (mut u, mut w) = (0.0f64, 0.0f64);
+        let fall = (-self.step).exp();
         for i in (0..self.masses.len()).rev() {
             let loss = self.loss(i);
-            if self.infinite + u - loss.exp() * v > delta {
-                return ((self.infinite + u - delta) / v).ln().max(0.0);
+            if self.infinite + u - w > delta {
+                return (loss + ((self.infinite + u - delta) / w).ln()).max(0.0);
             }
             if loss < 0.0 {
                 break;
             }
             u += self.masses[i];
-            v += self.masses[i] * (-loss).exp();
+            w = (w + self.masses[i]) * fall;
         }
-        // Not passed at a positive point: it may still be between the lowest positive point and 0.
-        if self.infinite + u - v > delta { ((self.infinite + u - delta) / v).ln().max(0.0) } else { 0.0 }
+        // All of it lies above the lowest point kept, where delta(0) is still too large only if that point is positive.
+        let lowest = self.loss(0);
+        if lowest > 0.0 && self.infinite + u - w > delta {
+            return (lowest - self.step + ((self.infinite + u - delta) / w).ln()).max(0.0);
+        }
+        0.0
     }
 }
 
@@ -77,18 +82,25 @@ pub(super) fn compose(history: &[(Mechanism, u64)], delta: f64) -> [Composed; 2]
         }
         [remove, add]
     };
-    let coarse_step = coarse_step(&history, negligible);
-    let coarse = discretise(coarse_step);
-    let windows = coarse.map(|losses| Window::of(&history, &losses, coarse_step, tail));
-    let width = windows.iter().map(|w| w.high - w.low).fold(0.0, f64::max) + 4.0 * coarse_step;
     let resolution = history.iter().map(|(m, _)| m.resolution()).fold(f64::INFINITY, f64::min);
-    // Each release's loss is spread over a cell, which adds up to h^2 / 8 to the mean loss: together a small part of it.
-    let finest = resolution.min((SPREAD * width / releases).sqrt());
-    let size = fft_size((width / finest).clamp(LEAST_CELLS, MOST_CELLS));
-    let step = (width / (size as f64 - 8.0)).max(1e-9);
-    if size > HARD_LIMIT {
-        return [Composed::certain(1.0), Composed::certain(1.0)];
-    }
+    let mut coarse_step = coarse_step(&history, negligible);
+    let (windows, size, step) = loop {
+        let coarse = discretise(coarse_step);
+        let windows = coarse.map(|losses| Window::of(&history, &losses, coarse_step, tail));
+        let width = windows.iter().map(|w| w.high - w.low).fold(0.0, f64::max) + 4.0 * coarse_step;
+        // Each release's loss is spread over a cell, which adds up to h^2 / 8 to the mean loss: together a small part of it.
+        let finest = resolution.min((SPREAD * width / releases).sqrt()).min(coarse_step);
+        let size = fft_size((width / finest).clamp(LEAST_CELLS, MOST_CELLS));
+        let step = (width / (size as f64 - 8.0)).max(1e-9);
+        // Wider cells have longer tails: a window holds for steps up to the one that it was found with.
+        if step <= coarse_step {
+            break (windows, size, step);
+        }
+        if step > 1.0 {
+            return [Composed::certain(1.0), Composed::certain(1.0)];
+        }
+        coarse_step = 1.5 * step;
+    };
     let fine = discretise(step);
     // Each direction's cells wrap around into its own window; mass that wraps down from above the window is what the
     // tail bound pays for, mass that wraps up from below only adds.
@@ -303,5 +315,3 @@ const LANES: usize = 16;
 const LEAST_CELLS: f64 = (1 << 14) as f64;
 const MOST_CELLS: f64 = (1 << 21) as f64;
 const COARSE_CELLS: usize = 2000;
-// Windows beyond this many cells have epsilons in the thousands: everything is told, which is never below the truth.
-const HARD_LIMIT: usize = 1 << 23;

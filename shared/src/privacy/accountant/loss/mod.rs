@@ -82,6 +82,31 @@ mod tests {
         }
     }
 
+    // Randomised response has three losses, -l, 0 and l, so the composition is a lattice walk that can be added up exactly.
+    #[test]
+    fn many_releases_of_few_outcomes_are_exact() {
+        for (noise, choices, steps) in [(0.787_755_455_370_036_4, 2u32, 50usize), (0.621_625_357_403_308, 10, 1000)] {
+            let lie = noise / f64::from(choices);
+            let (truth, rest) = (1.0 - noise + lie, f64::from(choices - 2) * lie);
+            let mut walk = vec![1.0];
+            for _ in 0..steps {
+                let mut next = vec![0.0; walk.len() + 2];
+                for (i, mass) in walk.iter().enumerate() {
+                    next[i] += mass * lie;
+                    next[i + 1] += mass * rest;
+                    next[i + 2] += mass * truth;
+                }
+                walk = next;
+            }
+            let loss = |i: usize| (i as f64 - steps as f64) * (truth / lie).ln();
+            let delta = |e: f64| -> f64 {
+                walk.iter().enumerate().filter(|(i, _)| loss(*i) > e).map(|(i, m)| m * -(e - loss(i)).exp_m1()).sum()
+            };
+            let got = epsilon(&[(Mechanism::RandomisedResponse { noise, choices }, steps as u64)], 1e-6);
+            assert!(delta(got) <= 1e-6 && delta(got * 0.9999) > 1e-6, "{steps}: {got}, {}", delta(got));
+        }
+    }
+
     #[test]
     fn it_is_monotone() {
         let at = |rate, z, steps| epsilon(&[(poisson(rate, z), steps)], 1e-6);
