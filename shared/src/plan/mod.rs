@@ -348,6 +348,8 @@ pub const MAX_BITS: u32 = 62;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privacy::Samplers;
+    use proptest::prelude::*;
 
     fn request() -> PlanRequest {
         PlanRequest {
@@ -398,5 +400,36 @@ mod tests {
         assert_eq!(RoundPlan::new(PlanRequest { rho: Some(1e18), ..request() }).err(), Some(Error::Grid("rows")));
         empty.blocks[0].clip = f64::NAN;
         assert_eq!(RoundPlan::new(empty).err(), Some(Error::Block("rows")));
+    }
+
+    proptest! {
+        // Whatever is asked for: a plan that can be built has noise that is wide, honest and enough, and sums that fit.
+        #[test]
+        fn plans_that_can_be_built_hold(
+            cohort in 1usize..20_000,
+            honest_fraction in 1e-4f64..=1.0,
+            log_rho in -12.0f64..4.0,
+            rows in 1usize..5000,
+            log_clip in -6.0f64..6.0,
+            mode in prop_oneof![Just(Mode::Secure), Just(Mode::Local), Just(Mode::Central)],
+            mechanism in prop_oneof![Just(Mechanism::DiscreteGaussian), Just(Mechanism::Skellam)],
+            rotation in prop_oneof![Just(Rotation::None), Just(Rotation::Hadamard)],
+        ) {
+            let block = BlockLayout { name: "b", rows, width: 1, clip: log_clip.exp(), share: 1.0, rotation };
+            let rho = log_rho.exp();
+            let asked = PlanRequest {
+                mode, mechanism, cohort, honest_fraction, rho: Some(rho), blocks: vec![block], ..request()
+            };
+            if let Ok(plan) = RoundPlan::new(asked) {
+                let block = &plan.blocks()[0];
+                prop_assert!(plan.honest() >= 1);
+                prop_assert!(block.local_variance as f64 >= LEAST_DEVIATION.powi(2) * 0.999);
+                prop_assert!(plan.rho_with(plan.honest()) <= rho * (1.0 + 1e-9), "{} {rho}", plan.rho_with(plan.honest()));
+                prop_assert!(plan.rho_with(plan.honest()) >= rho * 0.99);
+                prop_assert!(plan.wrap_probability() <= WRAP_PROBABILITY);
+                prop_assert!(block.length >= rows && plan.bits() <= MAX_BITS);
+                prop_assert!(mode.trusts_coordinator() || Samplers::new(&plan).is_ok());
+            }
+        }
     }
 }

@@ -72,7 +72,7 @@ pub fn tree_sensitivity_squared(leaves: usize, limits: Participation) -> Result<
     let most = (limits.most as usize).min(fits);
     // The size of the search's tables, and of the loops over them.
     let gap = limits.separation as f64;
-    if most > 1 && gap.powi(3) * (most * most) as f64 * (leaves as f64).log2() > 4e9 {
+    if most > 1 && gap.powi(2) * (most * most) as f64 * (leaves as f64).log2() > 1e10 {
         return Ok(tree_bound(leaves, most, limits.separation as usize));
     }
     Ok(TreeSearch::new(limits.separation as usize).most(leaves, most))
@@ -153,6 +153,13 @@ impl TreeSearch {
                 if !possible(l) || !possible(r) {
                     continue;
                 }
+                // A larger gap on the left leaves the right more room, so of gaps with one value the largest is best.
+                let steps: Vec<Vec<usize>> = l
+                    .chunks_exact(gaps)
+                    .map(|row| {
+                        (0..gaps).filter(|&gap| row[gap].is_finite() && row.get(gap + 1) != Some(&row[gap])).collect()
+                    })
+                    .collect();
                 for (cell, value) in cells.iter_mut().enumerate() {
                     let (lead, trail) = (cell / gaps, cell % gaps);
                     let sum = if in_left == 0 {
@@ -160,8 +167,9 @@ impl TreeSearch {
                     } else if in_left == count {
                         l[lead * gaps + trail.saturating_sub(right.size)]
                     } else {
-                        (0..gaps)
-                            .map(|gap| l[lead * gaps + gap] + r[(gaps - 1 - gap) * gaps + trail])
+                        steps[lead]
+                            .iter()
+                            .map(|&gap| l[lead * gaps + gap] + r[(gaps - 1 - gap) * gaps + trail])
                             .fold(f64::NEG_INFINITY, f64::max)
                     };
                     *value = value.max(sum);

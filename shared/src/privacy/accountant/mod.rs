@@ -92,7 +92,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The claim for a device that has spent `rho` in all.
+    /// The claim for a device that has spent `rho` in all. The samplers' distance from their law, which adds less than
+    /// 1e-20 to delta, is the ledger's to account for.
     pub fn new(rho: f64, delta: f64, mode: Mode, mechanism: Mechanism) -> Self {
         let noise_multiplier = (0.5 / rho).sqrt();
         Self {
