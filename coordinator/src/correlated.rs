@@ -4,6 +4,10 @@
 //! The noise of round t is `w_t = z_t - sum_(0 < i < bands) c_i w_(t-i)` with fresh Gaussian z_t, so that later rounds
 //! cancel part of earlier noise in the running sum that a model is.
 //!
+//! All of it is in grid units, of which a device's vector has the same number at most in each round: a clip that moves
+//! with what was released keeps the claim, since Gaussian strategies hold for rounds that are chosen as they go (Denisov
+//! et al. 2022), and merely cancels a little less noise.
+//!
 //! *Claim*: all rounds together are one Gaussian mechanism, `C G + Z`, whose sensitivity the strategy gives; against
 //! readers of the models only. *Assumptions*: devices keep to the limits on participation, as their ledgers do; z_t is
 //! drawn in double precision, and what is released is rounded to the integer grid, so that none of its low bits show.

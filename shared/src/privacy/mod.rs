@@ -36,6 +36,16 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// The mode's name in files and text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Secure => "secure",
+            Self::Central => "central",
+            Self::CentralMf => "central-mf",
+            Self::Local => "local",
+        }
+    }
+
     /// Whether the coordinator sees exact sums and is trusted to add the noise.
     pub fn trusts_coordinator(self) -> bool {
         matches!(self, Self::Central | Self::CentralMf)

@@ -247,8 +247,14 @@ impl Explanation {
         };
         let _ = writeln!(
             text,
-            "One device over {} rounds, delta {:e} ({adjacency}). Mode {:?}, {:?}.\n",
-            file.rounds, file.delta, file.mode, file.mechanism
+            "One device over {} rounds, delta {:e} ({adjacency}). Mode {}, {} noise.\n",
+            file.rounds,
+            file.delta,
+            file.mode.name(),
+            match file.mechanism {
+                Mechanism::DiscreteGaussian => "discrete Gaussian",
+                Mechanism::Skellam => "Skellam",
+            }
         );
         let width = self.lines.iter().map(|l| l.against.len()).max().unwrap_or(0);
         let _ = writeln!(text, "{:width$}  epsilon", "against");

@@ -97,7 +97,7 @@ pub enum Refusal {
         round: u64,
     },
     /// A mode that the policy does not accept.
-    #[error("round {round} of '{task}' is in mode {mode:?}, which the policy does not accept")]
+    #[error("round {round} of '{task}' is in mode {}, which the policy does not accept", mode.name())]
     Mode {
         /// The task.
         task: String,

@@ -57,7 +57,8 @@ impl Policy {
 impl std::fmt::Display for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Budget { epsilon, delta } = self.budget;
-        write!(f, "epsilon {epsilon} at delta {delta:e}, modes {:?}", self.modes)?;
+        let modes: Vec<&str> = self.modes.iter().map(|mode| mode.name()).collect();
+        write!(f, "at most epsilon {epsilon} at delta {delta:e}, in mode {}", modes.join(" or "))?;
         for (task, budget) in &self.tasks {
             write!(f, ", '{task}' epsilon {} at delta {:e}", budget.epsilon, budget.delta)?;
         }
