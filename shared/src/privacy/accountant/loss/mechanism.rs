@@ -354,3 +354,39 @@ fn laplace(scale: f64, h: f64) -> Losses {
 const MOST_LOSS: f64 = 600.0;
 // Outcomes of a discrete mechanism that are listed one by one.
 const MOST_ATOMS: u32 = 1 << 22;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Nothing is lost on the way to the grid, tails told outright included: both laws have mass 1, of which Q's shows as
+    // sum of masses times e^-loss where nothing is told.
+    #[test]
+    fn no_mass_is_lost() {
+        let mechanisms = [
+            Mechanism::PoissonGaussian { rate: 0.1, noise_multiplier: 0.7 },
+            Mechanism::PoissonGaussian { rate: 1.0, noise_multiplier: 1.0 },
+            Mechanism::Laplace { scale: 1.5 },
+            Mechanism::DiscreteLaplace { inverse_scale: 0.4, sensitivity: 3 },
+            Mechanism::RandomisedResponse { noise: 0.3, choices: 5 },
+            Mechanism::DiscreteGaussian { deviation: 2.0, sensitivity: 1 },
+            Mechanism::Skellam { variance: 5.0, sensitivity: 2 },
+        ];
+        for mechanism in mechanisms {
+            for (step, negligible) in [(0.01, 0.05), (0.003, 1e-12)] {
+                for losses in mechanism.losses(step, negligible) {
+                    let total: f64 = losses.masses.iter().sum::<f64>() + losses.infinite;
+                    assert!((total - 1.0).abs() < 1e-9, "{mechanism:?} {step}: {total}");
+                    assert!(losses.infinite <= 2.0 * negligible && losses.masses.iter().all(|&m| m >= 0.0));
+                    let other: f64 =
+                        (losses.first..).zip(&losses.masses).map(|(i, mass)| mass * (-(i as f64) * step).exp()).sum();
+                    // A lowest loss that was lifted takes some of Q's mass away, never more than there is.
+                    assert!(other <= 1.0 + 1e-6, "{mechanism:?} {step}: {other}");
+                    if negligible < 1e-9 {
+                        assert!(other > 0.999, "{mechanism:?} {step}: {other}");
+                    }
+                }
+            }
+        }
+    }
+}
