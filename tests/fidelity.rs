@@ -15,7 +15,7 @@ struct Silence;
 
 impl Workload for Silence {
     fn layout(&self) -> Vec<BlockLayout> {
-        vec![BlockLayout { name: "silence", rows: 4000, width: 1, clip: 1.0, share: 1.0, rotation: Rotation::None }]
+        vec![BlockLayout::new("silence", 4000, 1, 1.0)]
     }
 
     fn contribute(&self, _: Device<'_>, _: &mut impl rand_core::Rng) -> Statistics {

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use sordino_shared::evaluate::{Gain, Judged, Ties};
 use sordino_shared::privacy::accountant::correlated::{
-    Participation, restarted_trees_sensitivity_squared, square_root, toeplitz_sensitivity, tree_sensitivity_squared,
+    ParticipationLimits, restarted_trees_sensitivity_squared, square_root, toeplitz_sensitivity,
+    tree_sensitivity_squared,
 };
 use sordino_shared::privacy::accountant::distributed::{Sensitivity, rounded_norm_squared};
 use sordino_shared::privacy::accountant::{gaussian, loss, renyi, zcdp};
@@ -205,7 +206,7 @@ fn claimed(kind: &str, p: &Value) -> Option<Claimed> {
         }
         "mf_toeplitz" => {
             let limits =
-                Participation { most: count("max_participations") as u32, separation: count("min_sep") as u32 };
+                ParticipationLimits { most: count("max_participations") as u32, separation: count("min_sep") as u32 };
             let coefficients = square_root(count("bands") as usize);
             let sensitivity =
                 toeplitz_sensitivity(&coefficients, count("n") as usize, limits).expect("limits that make sense");
@@ -221,7 +222,7 @@ fn claimed(kind: &str, p: &Value) -> Option<Claimed> {
             gaussian_of(number("noise_multiplier") / restarted_trees_sensitivity_squared(&leaves).sqrt())
         }
         "tree_no_restart" => {
-            let limits = Participation {
+            let limits = ParticipationLimits {
                 most: count("max_participation") as u32,
                 separation: count("min_separation_nodes_between") as u32 + 1,
             };

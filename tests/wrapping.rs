@@ -2,7 +2,7 @@
 
 use sordino_shared::model::Solver;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan, WRAP_PROBABILITY};
-use sordino_shared::privacy::{Mechanism, Mode, Samplers, Sum, decode};
+use sordino_shared::privacy::{Mechanism, Samplers, Sum, decode};
 use sordino_shared::workload::{Block, Contribution, Device, Statistics, Workload};
 use sordino_tests::rng;
 
@@ -13,7 +13,7 @@ struct Aligned(Rotation);
 
 impl Workload for Aligned {
     fn layout(&self) -> Vec<BlockLayout> {
-        vec![BlockLayout { name: "aligned", rows: LENGTH, width: 1, clip: 1.0, share: 1.0, rotation: self.0 }]
+        vec![BlockLayout { rotation: self.0, ..BlockLayout::new("aligned", LENGTH, 1, 1.0) }]
     }
 
     fn contribute(&self, _: Device<'_>, _: &mut impl rand_core::Rng) -> Statistics {
@@ -27,15 +27,11 @@ impl Workload for Aligned {
 
 fn plan(rotation: Rotation, mechanism: Mechanism, cohort: usize) -> RoundPlan {
     RoundPlan::new(PlanRequest {
-        mode: Mode::Secure,
         mechanism,
         rotation_seed: 5,
-        strategy_sensitivity: 1.0,
-        cohort,
         honest_fraction: 0.6,
         rho: Some(0.5),
-        blocks: Aligned(rotation).layout(),
-        simulated_noise_scale: 1.0,
+        ..PlanRequest::new(cohort, Aligned(rotation).layout())
     })
     .expect("a valid plan")
 }

@@ -7,7 +7,6 @@ use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Example, Hyperparameters, Solver};
 use sordino_shared::plan::{PlanRequest, RoundPlan};
 use sordino_shared::privacy::ledger::{Ledger, Policy};
-use sordino_shared::privacy::{Mechanism, Mode};
 use sordino_shared::workload::{Device, Popularity, Workload};
 use std::path::Path;
 
@@ -16,15 +15,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut ledger = Ledger::create(Path::new(&file), Policy::new(1.0, 1e-6), 1_795_000_000_000)?;
     let workload = Popularity::new(4000, Hyperparameters::default());
     let plan = RoundPlan::new(PlanRequest {
-        mode: Mode::Secure,
-        mechanism: Mechanism::DiscreteGaussian,
-        rotation_seed: 1,
-        strategy_sensitivity: 1.0,
-        cohort: 1000,
         honest_fraction: 0.6,
         rho: Some(0.007),
-        blocks: workload.layout(),
-        simulated_noise_scale: 1.0,
+        ..PlanRequest::new(1000, workload.layout())
     })?;
     let examples = [Example { track: TrackId(17), confidence: 1.0 }];
     for round in 1.. {

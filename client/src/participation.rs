@@ -74,23 +74,17 @@ mod tests {
     use sordino_shared::ids::TrackId;
     use sordino_shared::model::{Example, Hyperparameters, Solver};
     use sordino_shared::plan::PlanRequest;
+    use sordino_shared::privacy::Mode;
+    use sordino_shared::privacy::accountant::correlated::Strategy;
     use sordino_shared::privacy::ledger::Policy;
-    use sordino_shared::privacy::{Mechanism, Mode};
     use sordino_shared::workload::Popularity;
 
+    fn request(workload: &Popularity) -> PlanRequest {
+        PlanRequest { honest_fraction: 0.6, ..PlanRequest::new(100, workload.layout()) }
+    }
+
     fn plan(workload: &Popularity, rho: Option<f64>, mode: Mode) -> RoundPlan {
-        RoundPlan::new(PlanRequest {
-            mode,
-            mechanism: Mechanism::DiscreteGaussian,
-            rotation_seed: 1,
-            strategy_sensitivity: 1.0,
-            cohort: 100,
-            honest_fraction: 0.6,
-            rho,
-            blocks: workload.layout(),
-            simulated_noise_scale: 1.0,
-        })
-        .expect("a valid plan")
+        RoundPlan::new(PlanRequest { mode, rho, ..request(workload) }).expect("a valid plan")
     }
 
     #[test]
@@ -126,23 +120,39 @@ mod tests {
         assert_eq!(ledger.balance().rho, spent);
     }
 
+    // The plan carries its strategy: the device reckons the sensitivity itself, pays once, and keeps the limits.
+    #[test]
+    fn correlated_rounds_are_paid_once_and_kept_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut policy = Policy::new(2.0, 1e-6);
+        policy.modes.push(Mode::CentralMf);
+        let mut ledger = Ledger::create(&folder.path().join("ledger"), policy, 0).expect("a ledger");
+        let workload = Popularity::new(50, Hyperparameters::default());
+        let plan = RoundPlan::new(PlanRequest {
+            mode: Mode::CentralMf,
+            strategy: Some(Strategy::new(9, 3)),
+            rho: Some(0.02),
+            ..request(&workload)
+        })
+        .expect("a valid plan");
+        let mut accept = |round| {
+            let device =
+                Device { examples: &[], held_out: &[], memory: &mut Vec::new(), solver: &mut Solver::default() };
+            Invitation { task: "ranker", round, plan: &plan }.accept(&workload, device, &mut ledger, 0)
+        };
+        assert!(accept(1).is_ok() && accept(2).is_err() && accept(4).is_ok() && accept(7).is_ok());
+        assert!(accept(10).is_err(), "after the task's last round");
+        let spent = ledger.balance().rho;
+        assert!(spent <= 0.02 && spent > 0.0195, "{spent}");
+    }
+
     // A simulation's plan with less noise says so by its price: it cannot pass for an honest one.
     #[test]
     fn less_noise_costs_more() {
         let workload = Popularity::new(50, Hyperparameters::default());
-        let request = |scale| PlanRequest {
-            mode: Mode::Secure,
-            mechanism: Mechanism::DiscreteGaussian,
-            rotation_seed: 1,
-            strategy_sensitivity: 1.0,
-            cohort: 100,
-            honest_fraction: 0.6,
-            rho: Some(0.01),
-            blocks: workload.layout(),
-            simulated_noise_scale: scale,
-        };
         let cost = |scale| {
-            let plan = RoundPlan::new(request(scale)).expect("a plan");
+            let request = PlanRequest { rho: Some(0.01), simulated_noise_scale: scale, ..request(&workload) };
+            let plan = RoundPlan::new(request).expect("a plan");
             Spend::of_plan(&plan, &Samplers::new(&plan).expect("samplers"), "t", 1, 0).rho
         };
         assert!(cost(0.5) > 3.9 * cost(1.0), "{} {}", cost(0.5), cost(1.0));

@@ -28,22 +28,16 @@ mod tests {
     use super::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
-    use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation};
+    use sordino_shared::plan::{BlockLayout, PlanRequest};
     use sordino_shared::privacy::Mode;
 
     #[test]
     fn small_and_large_blocks_get_the_plans_noise() {
-        let block = |name, rows| BlockLayout { name, rows, width: 1, clip: 1.0, share: 1.0, rotation: Rotation::None };
+        let block = |name, rows| BlockLayout::new(name, rows, 1, 1.0);
         let plan = RoundPlan::new(PlanRequest {
             mode: Mode::Central,
-            mechanism: Mechanism::DiscreteGaussian,
-            rotation_seed: 1,
-            strategy_sensitivity: 1.0,
-            cohort: 100,
-            honest_fraction: 1.0,
             rho: Some(0.5),
-            blocks: vec![block("small", 50), block("large", 5000)],
-            simulated_noise_scale: 1.0,
+            ..PlanRequest::new(100, vec![block("small", 50), block("large", 5000)])
         })
         .expect("a valid plan");
         let mut sum = Sum::new(&plan);

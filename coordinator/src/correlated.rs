@@ -15,42 +15,10 @@
 use ndarray::Zip;
 use rand_core::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use serde::{Deserialize, Serialize};
 use sordino_shared::plan::RoundPlan;
 use sordino_shared::privacy::Sum;
-use sordino_shared::privacy::accountant::correlated::{Error, Participation, square_root, toeplitz_sensitivity};
+use sordino_shared::privacy::accountant::correlated::{Strategy, square_root};
 use std::collections::VecDeque;
-
-/// A task's strategy: the noise's matrix and the participation that it is made for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Strategy {
-    /// Rounds of the task.
-    pub rounds: usize,
-    /// Coefficients of the matrix; more bands cost memory for one more vector each.
-    pub bands: usize,
-    /// Participations of a device at most.
-    pub most: u32,
-    /// Rounds from one participation of a device to the next at least.
-    pub separation: u32,
-}
-
-impl Strategy {
-    /// As many bands as rounds lie between two participations, which is the best cheap choice.
-    pub fn new(rounds: usize, separation: u32) -> Self {
-        let separation = separation.max(1);
-        let most = rounds.div_ceil(separation as usize) as u32;
-        Self { rounds, bands: (separation as usize).min(rounds), most, separation }
-    }
-
-    /// How far one device moves all rounds together, in clips.
-    ///
-    /// # Errors
-    /// Where a number is zero.
-    pub fn sensitivity(&self) -> Result<f64, Error> {
-        let limits = Participation { most: self.most, separation: self.separation };
-        toeplitz_sensitivity(&square_root(self.bands), self.rounds, limits)
-    }
-}
 
 /// The noise of a task, from round to round. What it remembers is secret: with it the sums could be read.
 pub struct CorrelatedNoise {
@@ -96,27 +64,15 @@ mod tests {
     use super::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
-    use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation};
-    use sordino_shared::privacy::{Mechanism, Mode};
+    use sordino_shared::plan::{BlockLayout, PlanRequest};
+    use sordino_shared::privacy::Mode;
 
     fn plan(strategy: &Strategy, rho: f64) -> RoundPlan {
         RoundPlan::new(PlanRequest {
             mode: Mode::CentralMf,
-            mechanism: Mechanism::DiscreteGaussian,
-            rotation_seed: 1,
-            strategy_sensitivity: strategy.sensitivity().expect("limits"),
-            cohort: 10,
-            honest_fraction: 1.0,
+            strategy: Some(*strategy),
             rho: Some(rho),
-            blocks: vec![BlockLayout {
-                name: "values",
-                rows: 2000,
-                width: 1,
-                clip: 1.0,
-                share: 1.0,
-                rotation: Rotation::None,
-            }],
-            simulated_noise_scale: 1.0,
+            ..PlanRequest::new(10, vec![BlockLayout::new("values", 2000, 1, 1.0)])
         })
         .expect("a valid plan")
     }

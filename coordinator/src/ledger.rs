@@ -85,7 +85,7 @@ mod tests {
             mode: Mode::Secure,
             mechanism: Mechanism::DiscreteGaussian,
             rho: 0.02,
-            covered: None,
+            strategy: None,
             distance: 0.0,
             charged: 0.0,
         }

@@ -8,7 +8,7 @@
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan};
 use sordino_shared::privacy::accountant::loss::{self, Mechanism as LossMechanism};
 use sordino_shared::privacy::{
-    Clipped, DeviceGenerator, Law, Mechanism, Mode, Noised, Rounded, Sampler, SamplerKind, Samplers, central_release,
+    Clipped, DeviceGenerator, Law, Mechanism, Noised, Rounded, Sampler, SamplerKind, Samplers, central_release,
 };
 use sordino_shared::workload::{Block, Statistics};
 use std::time::Instant;
@@ -60,15 +60,9 @@ fn encoding() {
     println!("milliseconds for 131,072 values, one core");
     for rotation in [Rotation::None, Rotation::Hadamard] {
         let plan = RoundPlan::new(PlanRequest {
-            mode: Mode::Secure,
-            mechanism: Mechanism::DiscreteGaussian,
-            rotation_seed: 1,
-            strategy_sensitivity: 1.0,
-            cohort: 1000,
             honest_fraction: 0.6,
             rho: Some(0.5),
-            blocks: vec![BlockLayout { name: "values", rows: 131_072, width: 1, clip: 1.0, share: 1.0, rotation }],
-            simulated_noise_scale: 1.0,
+            ..PlanRequest::new(1000, vec![BlockLayout { rotation, ..BlockLayout::new("values", 131_072, 1, 1.0) }])
         })
         .expect("a valid plan");
         let samplers = Samplers::new(&plan).expect("samplers");

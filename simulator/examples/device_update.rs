@@ -8,7 +8,7 @@ use rand_core::SeedableRng;
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Example, Hyperparameters, Prior, Solver};
 use sordino_shared::plan::{PlanRequest, RoundPlan};
-use sordino_shared::privacy::{Clipped, DeviceGenerator, Mechanism, Mode, Noised, Rounded, Samplers, central_release};
+use sordino_shared::privacy::{Clipped, DeviceGenerator, Noised, Rounded, Samplers, central_release};
 use sordino_shared::random::{distinct_below, unit_f64};
 use sordino_shared::workload::{Device, Factors, PopularityEstimate, Workload};
 use std::time::Instant;
@@ -26,18 +26,8 @@ fn main() {
     tracks.sort_unstable();
     let examples: Vec<Example> =
         tracks.into_iter().map(|t| Example { track: TrackId(t as u32), confidence: 1.0 }).collect();
-    let plan = RoundPlan::new(PlanRequest {
-        mode: Mode::Secure,
-        mechanism: Mechanism::DiscreteGaussian,
-        rotation_seed: 1,
-        strategy_sensitivity: 1.0,
-        cohort: 10_000,
-        honest_fraction: 1.0,
-        rho: Some(0.1),
-        blocks: workload.layout(),
-        simulated_noise_scale: 1.0,
-    })
-    .expect("a valid plan");
+    let plan = RoundPlan::new(PlanRequest { rho: Some(0.1), ..PlanRequest::new(10_000, workload.layout()) })
+        .expect("a valid plan");
     let mut solver = Solver::default();
     let statistics = |solver: &mut Solver, rng: &mut ChaCha8Rng| {
         workload.contribute(Device { examples: &examples, held_out: &[], memory: &mut Vec::new(), solver }, rng)

@@ -4,8 +4,10 @@
 
 mod range;
 
+use range::Range;
 pub use range::WRAP_PROBABILITY;
 
+use crate::privacy::accountant::correlated::{self, Strategy};
 use crate::privacy::accountant::distributed::{self, Sensitivity};
 use crate::privacy::{Law, Mechanism, Mode, largest_exact_variance};
 use serde::{Deserialize, Serialize};
@@ -41,6 +43,11 @@ pub struct BlockLayout {
 }
 
 impl BlockLayout {
+    /// A block with the whole of its round's share, not rotated; fields are set from there.
+    pub fn new(name: &'static str, rows: usize, width: usize, clip: f64) -> Self {
+        Self { name, rows, width, clip, share: 1.0, rotation: Rotation::None }
+    }
+
     /// The number of values.
     pub fn len(&self) -> usize {
         self.rows * self.width
@@ -87,9 +94,8 @@ pub struct PlanRequest {
     pub mechanism: Mechanism,
     /// Seed of the rotations' signs: public, and fresh in each round.
     pub rotation_seed: u64,
-    /// How far one device moves all rounds together, in clips: 1, or in mode `central-mf` the sensitivity of the noise's
-    /// strategy ([`crate::privacy::accountant::correlated`]); rho then is the cost of all rounds.
-    pub strategy_sensitivity: f64,
+    /// In mode `central-mf`, and there alone, how the noise is correlated; rho then is the cost of all rounds.
+    pub strategy: Option<Strategy>,
     /// Devices in one sum: the cohort.
     pub cohort: usize,
     /// The share of the cohort, in (0, 1], that is sure to be honest and to survive: only its noise counts.
@@ -102,6 +108,23 @@ pub struct PlanRequest {
     pub simulated_noise_scale: f64,
 }
 
+impl PlanRequest {
+    /// A `secure` round of the discrete Gaussian without noise, everybody being honest; fields are set from there.
+    pub fn new(cohort: usize, blocks: Vec<BlockLayout>) -> Self {
+        Self {
+            mode: Mode::Secure,
+            mechanism: Mechanism::DiscreteGaussian,
+            rotation_seed: 0,
+            strategy: None,
+            cohort,
+            honest_fraction: 1.0,
+            rho: None,
+            blocks,
+            simulated_noise_scale: 1.0,
+        }
+    }
+}
+
 /// A valid plan of one round.
 #[derive(Clone, Debug)]
 pub struct RoundPlan {
@@ -109,7 +132,10 @@ pub struct RoundPlan {
     mechanism: Mechanism,
     cohort: usize,
     honest: usize,
-    strategy_sensitivity: f64,
+    strategy: Option<Strategy>,
+    // How far one device moves what is released, in clips.
+    factor: f64,
+    range: Range,
     blocks: Vec<BlockPlan>,
     bits: u32,
     rho: Option<f64>,
@@ -138,9 +164,20 @@ pub enum Error {
         /// What was given.
         value: f64,
     },
-    /// A sensitivity of correlated noise below 1, or in a mode that has none.
-    #[error("a strategy's sensitivity must be at least 1, and 1 outside mode central-mf, not {0}")]
-    Strategy(f64),
+    /// So few honest devices that none is sure to be there: nobody's noise would count.
+    #[error("an honest share of {fraction} of {cohort} devices is less than one device: nobody's noise would count")]
+    NobodyHonest {
+        /// Devices in one sum.
+        cohort: usize,
+        /// The share.
+        fraction: f64,
+    },
+    /// Correlated noise in a mode that has none, or none where the mode is about it.
+    #[error("mode {} {}", .0.name(), if *.0 == Mode::CentralMf { "needs a strategy" } else { "takes no strategy: that is for central-mf" })]
+    StrategyMode(Mode),
+    /// A strategy that makes no sense.
+    #[error(transparent)]
+    Strategy(#[from] correlated::Error),
     /// There is so little noise that the grid would be finer than a device's integers.
     #[error(
         "block '{0}' has too little noise for whole numbers: lower epsilon or the population, or use no noise at all"
@@ -176,10 +213,16 @@ impl RoundPlan {
         if !(fraction > 0.0 && fraction <= 1.0) {
             return Err(Error::Fraction { name: "honest_fraction", most: 1.0, value: fraction });
         }
-        let strategy = request.strategy_sensitivity;
-        if !(strategy >= 1.0 && strategy.is_finite() && (strategy == 1.0 || request.mode == Mode::CentralMf)) {
-            return Err(Error::Strategy(strategy));
+        let honest = noise_shares(&request);
+        if honest == 0 {
+            return Err(Error::NobodyHonest { cohort: request.cohort, fraction });
         }
+        if request.strategy.is_some() != (request.mode == Mode::CentralMf) {
+            return Err(Error::StrategyMode(request.mode));
+        }
+        let moved = request.strategy.map_or(Ok(1.0), |strategy| strategy.sensitivity())?;
+        let factor = request.mode.adjacency().factor() * moved;
+        let growth = request.strategy.map_or(1.0, |strategy| strategy.noise_growth());
         let scale = request.simulated_noise_scale;
         if !(scale > 0.0 && scale.is_finite()) {
             return Err(Error::Fraction { name: "simulated_noise_scale", most: f64::MAX, value: scale });
@@ -194,7 +237,7 @@ impl RoundPlan {
             if !valid {
                 return Err(Error::Block(layout.name));
             }
-            let block = plan_block(layout.clone(), layout.share / shares, &request);
+            let block = plan_block(layout.clone(), layout.share / shares, &request, factor);
             if layout.clip / block.grid > FINEST_GRID {
                 return Err(Error::Grid(layout.name));
             }
@@ -205,7 +248,8 @@ impl RoundPlan {
             blocks.push(block);
         }
         let share = WRAP_PROBABILITY / blocks.len().max(1) as f64;
-        let needs = |block: &BlockPlan| range::bits_needed(block, request.mechanism, request.cohort, share);
+        let range = Range { mechanism: request.mechanism, cohort: request.cohort, growth };
+        let needs = |block: &BlockPlan| range.bits_needed(block, share);
         let (bits, block) = blocks.iter().map(|b| (needs(b), b.layout.name)).max().unwrap_or((1, "none"));
         if bits > MAX_BITS {
             return Err(Error::Range { block, bits });
@@ -214,8 +258,10 @@ impl RoundPlan {
             mode: request.mode,
             mechanism: request.mechanism,
             cohort: request.cohort,
-            honest: noise_shares(&request) as usize,
-            strategy_sensitivity: request.strategy_sensitivity,
+            honest,
+            strategy: request.strategy,
+            factor,
+            range,
             blocks,
             bits,
             rho: request.rho,
@@ -237,6 +283,11 @@ impl RoundPlan {
         self.honest
     }
 
+    /// How the noise is correlated over rounds, in mode `central-mf`.
+    pub fn strategy(&self) -> Option<Strategy> {
+        self.strategy
+    }
+
     /// Devices in one sum.
     pub fn cohort(&self) -> usize {
         self.cohort
@@ -254,7 +305,7 @@ impl RoundPlan {
 
     /// Upper bound on the probability that any value of the sum wraps around; at most [`WRAP_PROBABILITY`].
     pub fn wrap_probability(&self) -> f64 {
-        self.blocks.iter().map(|block| range::wrap_bound(block, self.mechanism, self.cohort, self.bits)).sum()
+        self.blocks.iter().map(|block| self.range.wrap_bound(block, self.bits)).sum()
     }
 
     /// What the round costs one device if only `honest` devices' noise is in the sum: rho, from the plan's integers alone.
@@ -267,8 +318,7 @@ impl RoundPlan {
         if honest == 0 || block.local_variance == 0 {
             return f64::INFINITY;
         }
-        let sensitivity = Sensitivity::of_rounded(block.bound_squared, block.length)
-            .scaled(self.mode.adjacency().factor() * self.strategy_sensitivity);
+        let sensitivity = Sensitivity::of_rounded(block.bound_squared, block.length).scaled(self.factor);
         let variance = block.local_variance as f64;
         match self.mechanism {
             Mechanism::DiscreteGaussian => distributed::gaussian_rho(sensitivity, variance, honest, block.length),
@@ -287,7 +337,7 @@ impl RoundPlan {
     }
 }
 
-fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest) -> BlockPlan {
+fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest, factor: f64) -> BlockPlan {
     let length = match layout.rotation {
         Rotation::None => layout.len(),
         Rotation::Hadamard => layout.len().next_power_of_two(),
@@ -303,8 +353,7 @@ fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest) -> BlockPl
     };
     let rho = rho * share;
     // A first bound at the widest grid only chooses the grid; the noise then follows from the bound of that grid.
-    let noise_shares = noise_shares(request);
-    let factor = request.mode.adjacency().factor() * request.strategy_sensitivity;
+    let noise_shares = noise_shares(request) as f64;
     let local = factor * layout.clip / (2.0 * rho).sqrt() * request.simulated_noise_scale / noise_shares.sqrt();
     let grid = widest.min(local / LEAST_DEVIATION);
     let bound_squared = rounding_bound(layout.clip / grid, d);
@@ -319,11 +368,11 @@ fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest) -> BlockPl
 }
 
 // How many devices' noise is sure to be in the sum.
-fn noise_shares(request: &PlanRequest) -> f64 {
+fn noise_shares(request: &PlanRequest) -> usize {
     match request.mode {
-        Mode::Local => 1.0,
+        Mode::Local => 1,
         Mode::Secure | Mode::Central | Mode::CentralMf => {
-            (request.cohort as f64 * request.honest_fraction).floor().max(1.0)
+            (request.cohort as f64 * request.honest_fraction).floor() as usize
         }
     }
 }
@@ -349,6 +398,7 @@ pub const MAX_BITS: u32 = 62;
 mod tests {
     use super::*;
     use crate::privacy::Samplers;
+    use crate::privacy::accountant::correlated::Strategy;
     use proptest::prelude::*;
 
     fn request() -> PlanRequest {
@@ -356,18 +406,11 @@ mod tests {
             mode: Mode::Secure,
             mechanism: Mechanism::DiscreteGaussian,
             rotation_seed: 1,
-            strategy_sensitivity: 1.0,
+            strategy: None,
             cohort: 1000,
             honest_fraction: 0.9,
             rho: Some(0.1),
-            blocks: vec![BlockLayout {
-                name: "rows",
-                rows: 100,
-                width: 8,
-                clip: 1.0,
-                share: 1.0,
-                rotation: Rotation::None,
-            }],
+            blocks: vec![BlockLayout::new("rows", 100, 8, 1.0)],
             simulated_noise_scale: 1.0,
         }
     }
@@ -396,6 +439,15 @@ mod tests {
         assert_eq!(RoundPlan::new(PlanRequest { cohort: 0, ..request() }).err(), Some(Error::EmptyCohort));
         assert_eq!(RoundPlan::new(PlanRequest { rho: Some(0.0), ..request() }).err(), Some(Error::Budget(0.0)));
         assert!(RoundPlan::new(PlanRequest { honest_fraction: 0.0, ..request() }).is_err());
+        let nobody = RoundPlan::new(PlanRequest { cohort: 10, honest_fraction: 0.05, ..request() });
+        assert_eq!(nobody.err(), Some(Error::NobodyHonest { cohort: 10, fraction: 0.05 }));
+        let strategy = Some(Strategy::new(8, 2));
+        assert_eq!(
+            RoundPlan::new(PlanRequest { strategy, ..request() }).err(),
+            Some(Error::StrategyMode(Mode::Secure))
+        );
+        let none = RoundPlan::new(PlanRequest { mode: Mode::CentralMf, ..request() });
+        assert_eq!(none.err(), Some(Error::StrategyMode(Mode::CentralMf)));
         let mut empty = request();
         assert_eq!(RoundPlan::new(PlanRequest { rho: Some(1e18), ..request() }).err(), Some(Error::Grid("rows")));
         empty.blocks[0].clip = f64::NAN;
@@ -415,7 +467,7 @@ mod tests {
             mechanism in prop_oneof![Just(Mechanism::DiscreteGaussian), Just(Mechanism::Skellam)],
             rotation in prop_oneof![Just(Rotation::None), Just(Rotation::Hadamard)],
         ) {
-            let block = BlockLayout { name: "b", rows, width: 1, clip: log_clip.exp(), share: 1.0, rotation };
+            let block = BlockLayout { rotation, ..BlockLayout::new("b", rows, 1, log_clip.exp()) };
             let rho = log_rho.exp();
             let asked = PlanRequest {
                 mode, mechanism, cohort, honest_fraction, rho: Some(rho), blocks: vec![block], ..request()

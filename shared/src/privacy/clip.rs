@@ -73,24 +73,13 @@ fn square_sum(values: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{BlockLayout, PlanRequest, Rotation};
-    use crate::privacy::{Mechanism, Mode};
+    use crate::plan::{BlockLayout, PlanRequest};
 
     #[test]
     fn values_that_are_not_finite_become_zero_and_are_counted() {
-        let layout = BlockLayout { name: "b", rows: 6, width: 1, clip: 1.0, share: 1.0, rotation: Rotation::None };
-        let plan = RoundPlan::new(PlanRequest {
-            mode: Mode::Secure,
-            mechanism: Mechanism::DiscreteGaussian,
-            rotation_seed: 1,
-            strategy_sensitivity: 1.0,
-            cohort: 10,
-            honest_fraction: 1.0,
-            rho: Some(0.1),
-            blocks: vec![layout],
-            simulated_noise_scale: 1.0,
-        })
-        .expect("a valid plan");
+        let layout = BlockLayout::new("b", 6, 1, 1.0);
+        let plan =
+            RoundPlan::new(PlanRequest { rho: Some(0.1), ..PlanRequest::new(10, vec![layout]) }).expect("a valid plan");
         let values = vec![f32::NAN, 0.6, f32::INFINITY, -0.8, f32::NEG_INFINITY, f32::MIN_POSITIVE / 2.0];
         let clipped = Clipped::new(Statistics { blocks: vec![Block::Dense(values)] }, &plan);
         assert_eq!(clipped.not_finite(), 3);

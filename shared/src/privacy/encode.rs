@@ -133,7 +133,7 @@ const TWO_TO_MINUS_32: f64 = 1.0 / 4_294_967_296.0;
 mod tests {
     use super::*;
     use crate::plan::{BlockLayout, PlanRequest};
-    use crate::privacy::{Mechanism, Mode};
+
     use crate::workload::Statistics;
     use proptest::prelude::*;
     use rand_chacha::ChaCha8Rng;
@@ -145,15 +145,9 @@ mod tests {
 
     fn rotated(length: usize, clip: f64, rho: Option<f64>, rotation: Rotation) -> RoundPlan {
         RoundPlan::new(PlanRequest {
-            mode: Mode::Secure,
-            mechanism: Mechanism::DiscreteGaussian,
             rotation_seed: 3,
-            strategy_sensitivity: 1.0,
-            cohort: 4,
-            honest_fraction: 1.0,
             rho,
-            blocks: vec![BlockLayout { name: "values", rows: length, width: 1, clip, share: 1.0, rotation }],
-            simulated_noise_scale: 1.0,
+            ..PlanRequest::new(4, vec![BlockLayout { rotation, ..BlockLayout::new("values", length, 1, clip) }])
         })
         .expect("a valid plan")
     }

@@ -1,7 +1,7 @@
 //! A workload whose clip follows a quantile of its devices' norms.
 
 use super::{Block, Device, Statistics, Workload};
-use crate::plan::{BlockLayout, Rotation};
+use crate::plan::BlockLayout;
 use crate::privacy::AdaptiveClip;
 use rand_core::Rng;
 
@@ -42,7 +42,7 @@ impl<W: Reclip> Workload for Adaptive<W> {
         let shares: f64 = layout.iter().map(|block| block.share).sum();
         let share = shares * self.clip.share / (1.0 - self.clip.share);
         // +-1/2: half the sensitivity of a bit.
-        layout.push(BlockLayout { name: "unclipped", rows: 1, width: 1, clip: 0.5, share, rotation: Rotation::None });
+        layout.push(BlockLayout { share, ..BlockLayout::new("unclipped", 1, 1, 0.5) });
         layout
     }
 
@@ -74,7 +74,7 @@ mod tests {
 
     impl Workload for Fixed {
         fn layout(&self) -> Vec<BlockLayout> {
-            vec![BlockLayout { name: "fixed", rows: 1, width: 1, clip: self.1, share: 1.0, rotation: Rotation::None }]
+            vec![BlockLayout::new("fixed", 1, 1, self.1)]
         }
 
         fn contribute(&self, _: Device<'_>, _: &mut impl Rng) -> Statistics {

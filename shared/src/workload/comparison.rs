@@ -7,7 +7,7 @@
 use super::{Block, Device, Statistics, Workload};
 use crate::evaluate::{Gain, Judged};
 use crate::model::Model;
-use crate::plan::{BlockLayout, Rotation};
+use crate::plan::BlockLayout;
 use rand_core::Rng;
 
 /// The comparison workload.
@@ -47,7 +47,7 @@ impl Comparison {
 
 impl Workload for Comparison {
     fn layout(&self) -> Vec<BlockLayout> {
-        vec![BlockLayout { name: "advantage", rows: 1, width: 1, clip: 1.0, share: 1.0, rotation: Rotation::None }]
+        vec![BlockLayout::new("advantage", 1, 1, 1.0)]
     }
 
     fn contribute(&self, device: Device<'_>, _rng: &mut impl Rng) -> Statistics {

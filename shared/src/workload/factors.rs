@@ -18,7 +18,7 @@
 use super::{Block, Device, PopularityEstimate, Statistics, Workload};
 use crate::linalg::{matmul, symmetric_eigen};
 use crate::model::{EmbeddingModel, Hyperparameters, Prior, shrink_rows};
-use crate::plan::{BlockLayout, Rotation};
+use crate::plan::BlockLayout;
 use ndarray::{Array1, Array2, Axis};
 use rand_core::Rng;
 use rayon::prelude::*;
@@ -57,22 +57,8 @@ impl Workload for Factors {
         let rows_clip = ROWS_FILL * self.listener_clip;
         let moments_clip = self.listener_clip.powi(2) * largest_weight;
         vec![
-            BlockLayout {
-                name: "rows",
-                rows: self.model.tracks(),
-                width: d,
-                clip: rows_clip,
-                share: 0.95,
-                rotation: Rotation::None,
-            },
-            BlockLayout {
-                name: "moments",
-                rows: 1,
-                width: d * (d + 1) / 2,
-                clip: moments_clip,
-                share: 0.05,
-                rotation: Rotation::None,
-            },
+            BlockLayout { share: 0.95, ..BlockLayout::new("rows", self.model.tracks(), d, rows_clip) },
+            BlockLayout { share: 0.05, ..BlockLayout::new("moments", 1, d * (d + 1) / 2, moments_clip) },
         ]
     }
 

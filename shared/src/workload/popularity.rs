@@ -6,7 +6,7 @@
 
 use super::{Block, Device, Statistics, Workload};
 use crate::model::{Example, Hyperparameters};
-use crate::plan::{BlockLayout, Rotation};
+use crate::plan::BlockLayout;
 use rand_core::Rng;
 use rayon::prelude::*;
 
@@ -45,22 +45,8 @@ impl Workload for Popularity {
     fn layout(&self) -> Vec<BlockLayout> {
         let largest_weight = 1.0 / self.hyperparameters.full_weight_tracks.sqrt();
         vec![
-            BlockLayout {
-                name: "plays",
-                rows: self.tracks,
-                width: 1,
-                clip: 1.0,
-                share: 0.98,
-                rotation: Rotation::None,
-            },
-            BlockLayout {
-                name: "weight",
-                rows: 1,
-                width: 1,
-                clip: largest_weight,
-                share: 0.02,
-                rotation: Rotation::None,
-            },
+            BlockLayout { share: 0.98, ..BlockLayout::new("plays", self.tracks, 1, 1.0) },
+            BlockLayout { share: 0.02, ..BlockLayout::new("weight", 1, 1, largest_weight) },
         ]
     }
 

@@ -9,7 +9,7 @@ use super::{Block, Device, Reclip, Statistics, Workload};
 use crate::ids::TrackId;
 use crate::linalg::dot_f32;
 use crate::model::{EmbeddingModel, Hyperparameters};
-use crate::plan::{BlockLayout, Rotation};
+use crate::plan::BlockLayout;
 use crate::privacy::AdaptiveClip;
 use crate::random::{below, unit_f64};
 use ndarray::Array2;
@@ -82,14 +82,7 @@ impl GradientDescent {
 impl Workload for GradientDescent {
     fn layout(&self) -> Vec<BlockLayout> {
         let (rows, width) = self.table.dim();
-        vec![BlockLayout {
-            name: "gradient",
-            rows,
-            width,
-            clip: self.settings.clip,
-            share: 1.0,
-            rotation: Rotation::None,
-        }]
+        vec![BlockLayout::new("gradient", rows, width, self.settings.clip)]
     }
 
     fn contribute(&self, device: Device<'_>, rng: &mut impl Rng) -> Statistics {

@@ -10,7 +10,7 @@
 use super::{Block, Device, PopularityEstimate, Statistics, Workload};
 use crate::linalg::{matmul, thin_svd};
 use crate::model::{Example, Prior, shrink_rows};
-use crate::plan::{BlockLayout, Rotation};
+use crate::plan::BlockLayout;
 use crate::random::unit_f64;
 use ndarray::{Array1, Array2, Axis, Slice};
 use rand_core::Rng;
@@ -79,14 +79,7 @@ impl Subspace {
 
 impl Workload for Subspace {
     fn layout(&self) -> Vec<BlockLayout> {
-        vec![BlockLayout {
-            name: "projections",
-            rows: self.basis.nrows(),
-            width: self.basis.ncols(),
-            clip: 1.0,
-            share: 1.0,
-            rotation: Rotation::None,
-        }]
+        vec![BlockLayout::new("projections", self.basis.nrows(), self.basis.ncols(), 1.0)]
     }
 
     fn contribute(&self, device: Device<'_>, _rng: &mut impl Rng) -> Statistics {

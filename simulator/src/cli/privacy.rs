@@ -4,8 +4,7 @@ use crate::error::{Error, Result};
 use crate::output;
 use crate::privacy::{audit, explain::PlanFile};
 use clap::{Args, Subcommand, ValueEnum};
-use sordino_coordinator::correlated::Strategy;
-use sordino_shared::privacy::accountant::correlated::{Participation, tree_sensitivity_squared};
+use sordino_shared::privacy::accountant::correlated::{ParticipationLimits, Strategy, tree_sensitivity_squared};
 use sordino_shared::privacy::accountant::distributed::Sensitivity;
 use sordino_shared::privacy::accountant::{Target, gaussian, loss, renyi, zcdp};
 use sordino_shared::privacy::ledger::Ledger;
@@ -210,7 +209,7 @@ impl Releases {
                 gaussian(noise / sensitivity, "matrix mechanism (Choquette-Choo et al. 2023), exact Gaussian")
             }
             Kind::Tree => {
-                let limits = Participation { most: self.participations, separation: self.separation };
+                let limits = ParticipationLimits { most: self.participations, separation: self.separation };
                 let squared = tree_sensitivity_squared(steps as usize, limits).map_err(strategy)?;
                 gaussian(noise / squared.sqrt(), "tree aggregation (Kairouz et al. 2021), exact Gaussian")
             }

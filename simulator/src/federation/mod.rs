@@ -10,9 +10,10 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::train::{Randomness, take_part};
-use sordino_coordinator::correlated::{CorrelatedNoise, Strategy};
+use sordino_coordinator::correlated::CorrelatedNoise;
 use sordino_shared::model::Solver;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan};
+use sordino_shared::privacy::accountant::correlated::Strategy;
 use sordino_shared::privacy::{Mechanism, Mode, Samplers, Sum, decode};
 use sordino_shared::random::{distinct_below, mix};
 use sordino_shared::workload::{Contribution, Device, Workload};
@@ -228,15 +229,11 @@ impl Federation {
             Mode::Central | Mode::CentralMf => n / population,
             Mode::Local => (n / population).sqrt(),
         };
-        let strategy_sensitivity = match &self.strategy {
-            Some(strategy) => strategy.sensitivity().map_err(|error| Error::input(error.to_string()))?,
-            None => 1.0,
-        };
         RoundPlan::new(PlanRequest {
             mode: self.mode,
             mechanism: self.mechanism,
             rotation_seed,
-            strategy_sensitivity,
+            strategy: self.strategy,
             cohort: simulated,
             honest_fraction: self.honest_fraction,
             rho,
@@ -255,7 +252,7 @@ impl Federation {
     fn choose(&self, devices: usize, seed: u64, round: usize) -> Vec<usize> {
         // Under correlated noise each device keeps its distance from one participation to the next: groups take turns.
         if let Some(strategy) = &self.strategy {
-            let groups = strategy.separation as usize;
+            let groups = strategy.limits.separation as usize;
             return (round % groups..devices).step_by(groups).collect();
         }
         match self.devices_per_round {

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use serde::Deserialize;
-use sordino_coordinator::correlated::Strategy;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan, WRAP_PROBABILITY};
+use sordino_shared::privacy::accountant::correlated::Strategy;
 use sordino_shared::privacy::accountant::{Claim, Target, distributed, loss};
 use sordino_shared::privacy::{Mechanism, Mode, Samplers};
 use std::fmt::Write;
@@ -92,8 +92,7 @@ impl PlanFile {
 
     // rho of what one plan's round is charged: a share of the budget, or all of it under correlated noise.
     fn plan(&self, rho: f64) -> Result<RoundPlan> {
-        let strategy = self.strategy().map(|s| s.sensitivity()).transpose().map_err(|e| Error::input(e.to_string()))?;
-        let releases = if strategy.is_some() { 1.0 } else { f64::from(self.rounds) };
+        let releases = if self.strategy().is_some() { 1.0 } else { f64::from(self.rounds) };
         let layout = |block: &PlanBlock| BlockLayout {
             // Lives as long as the program: one name a block of one plan.
             name: Box::leak(block.name.clone().into_boxed_str()),
@@ -106,13 +105,10 @@ impl PlanFile {
         RoundPlan::new(PlanRequest {
             mode: self.mode,
             mechanism: self.mechanism,
-            rotation_seed: 0,
-            strategy_sensitivity: strategy.unwrap_or(1.0),
-            cohort: self.cohort,
+            strategy: self.strategy(),
             honest_fraction: self.honest_fraction,
             rho: Some(rho / releases),
-            blocks: self.blocks.iter().map(layout).collect(),
-            simulated_noise_scale: 1.0,
+            ..PlanRequest::new(self.cohort, self.blocks.iter().map(layout).collect())
         })
         .map_err(|error| Error::input(error.to_string()))
     }

@@ -6,11 +6,13 @@
 //!
 //! The claim falls with the limits on participation: the device itself keeps to both.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// How often, and how far apart, a device may take part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Participation {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParticipationLimits {
     /// At most so many times.
     pub most: u32,
     /// At least so many rounds from one time to the next: 1 allows every round. (Some libraries count the rounds *between*
@@ -25,6 +27,55 @@ pub enum Error {
     /// One of the numbers is zero.
     #[error("rounds, participations, separation and bands must each be at least 1")]
     Zero,
+    /// More rounds than are reckoned with.
+    #[error("{0} rounds are more than the {MOST_ROUNDS} that correlated noise is reckoned for: plan a task of fewer")]
+    TooMany(usize),
+}
+
+const MOST_ROUNDS: usize = 1 << 16;
+
+/// How a task's noise is correlated, and the participation that it is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Strategy {
+    /// Rounds of the task, numbered from 0.
+    pub rounds: usize,
+    /// Coefficients of the matrix; each more costs the coordinator the memory of one vector.
+    pub bands: usize,
+    /// What devices keep to.
+    pub limits: ParticipationLimits,
+}
+
+impl Strategy {
+    /// As many bands as rounds lie between two participations, which is the best cheap choice.
+    pub fn new(rounds: usize, separation: u32) -> Self {
+        let separation = separation.max(1);
+        let most = rounds.div_ceil(separation as usize) as u32;
+        Self { rounds, bands: (separation as usize).min(rounds), limits: ParticipationLimits { most, separation } }
+    }
+
+    /// How far one device moves all rounds together, in clips.
+    ///
+    /// # Errors
+    /// [`Error::Zero`] and [`Error::TooMany`].
+    pub fn sensitivity(&self) -> Result<f64, Error> {
+        if self.rounds > MOST_ROUNDS {
+            return Err(Error::TooMany(self.rounds));
+        }
+        toeplitz_sensitivity(&square_root(self.bands), self.rounds, self.limits)
+    }
+
+    /// The largest variance of one round's noise over that of fresh noise: the squared coefficients of the inverse matrix,
+    /// added up.
+    pub fn noise_growth(&self) -> f64 {
+        let coefficients = square_root(self.bands);
+        let mut inverse = vec![1.0];
+        for _ in 1..self.rounds {
+            let earlier = coefficients[1..].iter().zip(inverse.iter().rev());
+            inverse.push(-earlier.map(|(c, d)| c * d).sum::<f64>());
+        }
+        inverse.iter().map(|d| d * d).sum()
+    }
 }
 
 /// The first `bands` coefficients of the square root of the prefix-sum matrix: c_0 = 1, c_i = c_(i-1) (2i - 1) / (2i).
@@ -46,7 +97,7 @@ pub fn square_root(bands: usize) -> Vec<f64> {
 ///
 /// # Errors
 /// [`Error::Zero`].
-pub fn toeplitz_sensitivity(coefficients: &[f64], rounds: usize, limits: Participation) -> Result<f64, Error> {
+pub fn toeplitz_sensitivity(coefficients: &[f64], rounds: usize, limits: ParticipationLimits) -> Result<f64, Error> {
     if rounds == 0 || coefficients.is_empty() || limits.most == 0 || limits.separation == 0 {
         return Err(Error::Zero);
     }
@@ -64,7 +115,7 @@ pub fn toeplitz_sensitivity(coefficients: &[f64], rounds: usize, limits: Partici
 ///
 /// # Errors
 /// [`Error::Zero`].
-pub fn tree_sensitivity_squared(leaves: usize, limits: Participation) -> Result<f64, Error> {
+pub fn tree_sensitivity_squared(leaves: usize, limits: ParticipationLimits) -> Result<f64, Error> {
     if leaves == 0 || limits.most == 0 || limits.separation == 0 {
         return Err(Error::Zero);
     }
@@ -185,7 +236,7 @@ mod tests {
     use super::*;
 
     // All patterns of participation within the limits.
-    fn patterns(rounds: usize, limits: Participation) -> Vec<Vec<usize>> {
+    fn patterns(rounds: usize, limits: ParticipationLimits) -> Vec<Vec<usize>> {
         let mut all: Vec<Vec<usize>> = vec![Vec::new()];
         let mut grown: Vec<Vec<usize>> = all.clone();
         for _ in 0..limits.most {
@@ -206,7 +257,7 @@ mod tests {
         for (rounds, bands, most, separation) in
             [(8, 8, 3, 2), (10, 3, 3, 3), (9, 4, 2, 1), (7, 7, 1, 1), (10, 5, 4, 2)]
         {
-            let limits = Participation { most, separation };
+            let limits = ParticipationLimits { most, separation };
             let c = square_root(bands);
             let worst = patterns(rounds, limits)
                 .iter()
@@ -227,7 +278,7 @@ mod tests {
     fn tree_sensitivity_is_that_of_the_worst_pattern() {
         for leaves in [1usize, 2, 5, 8, 11, 16] {
             for (most, separation) in [(1, 1), (2, 1), (3, 2), (3, 3), (4, 3), (2, 7)] {
-                let limits = Participation { most, separation };
+                let limits = ParticipationLimits { most, separation };
                 let sum = |pattern: &Vec<usize>| -> f64 {
                     (0..=leaves.ilog2())
                         .flat_map(|level| (0..leaves >> level).map(move |node| (level, node)))
@@ -243,10 +294,29 @@ mod tests {
         }
     }
 
+    // By the definition: the noise of every round as a row of the inverse.
+    #[test]
+    fn noise_grows_as_the_inverse_says() {
+        let strategy = Strategy::new(12, 4);
+        let c = square_root(strategy.bands);
+        let mut inverse = vec![vec![0.0; 12]; 12];
+        for column in 0..12 {
+            for row in column..12 {
+                let unit = f64::from(u8::from(row == column));
+                let earlier: f64 =
+                    (1..4).filter(|&lag| lag <= row).map(|lag| c[lag] * inverse[row - lag][column]).sum();
+                inverse[row][column] = unit - earlier;
+            }
+        }
+        let largest = inverse.iter().map(|row| row.iter().map(|v| v * v).sum::<f64>()).fold(0.0, f64::max);
+        assert!((strategy.noise_growth() - largest).abs() < 1e-12 && largest > 1.0);
+        assert_eq!(Strategy::new(1 << 20, 4).sensitivity(), Err(Error::TooMany(1 << 20)));
+    }
+
     #[test]
     fn zero_limits_are_refused() {
-        let none = Participation { most: 0, separation: 1 };
+        let none = ParticipationLimits { most: 0, separation: 1 };
         assert_eq!(toeplitz_sensitivity(&[1.0], 3, none), Err(Error::Zero));
-        assert_eq!(tree_sensitivity_squared(0, Participation { most: 1, separation: 1 }), Err(Error::Zero));
+        assert_eq!(tree_sensitivity_squared(0, ParticipationLimits { most: 1, separation: 1 }), Err(Error::Zero));
     }
 }

@@ -18,8 +18,9 @@ mod filter;
 mod record;
 mod words;
 
-pub use record::{Budget, Covered, Policy, Record, Spend};
+pub use record::{Budget, Policy, Record, Spend};
 
+use super::accountant::correlated::Strategy;
 use super::accountant::zcdp;
 use super::{Mechanism, Mode};
 use file::LedgerFile;
@@ -132,17 +133,21 @@ pub enum Refusal {
         /// Whose budget: of all tasks, or of one.
         whose: String,
     },
-    /// More or closer participations than the task's noise was made for.
-    #[error("round {round} of '{task}' breaks its limits: at most {most} participations, {separation} rounds apart")]
+    /// More, closer or later participations than the task's noise was made for, or another strategy than before.
+    #[error(
+        "round {round} of '{task}' breaks its limits: at most {} participations, {} rounds apart, in rounds 0 to {}, all \
+         under one plan",
+        strategy.limits.most,
+        strategy.limits.separation,
+        strategy.rounds.saturating_sub(1)
+    )]
     Participation {
         /// The task.
         task: String,
         /// The round.
         round: u64,
-        /// Participations allowed.
-        most: u32,
-        /// Rounds from one to the next.
-        separation: u32,
+        /// What the noise was made for.
+        strategy: Strategy,
     },
     /// The samplers' distance from their law would no longer vanish in delta.
     #[error("the noise of round {round} of '{task}' is not exact enough for delta {delta:e}")]
@@ -322,17 +327,14 @@ impl Ledger {
 
     // What a release adds. Under correlated noise the first participation pays for all that the limits allow.
     fn cost(&self, spend: &Spend) -> Result<f64, Refusal> {
-        let Some(covered) = spend.covered else { return Ok(spend.rho) };
+        let Some(strategy) = spend.strategy else { return Ok(spend.rho) };
+        let limits = strategy.limits;
         let earlier: Vec<&Spend> = self.spends().filter(|s| s.task == spend.task).collect();
-        let near = |s: &&&Spend| s.round.abs_diff(spend.round) < u64::from(covered.separation);
-        let changed = earlier.iter().any(|s| s.covered != Some(covered) || s.rho != spend.rho);
-        if changed || earlier.len() >= covered.most as usize || earlier.iter().any(|s| near(&s)) {
-            return Err(Refusal::Participation {
-                task: spend.task.clone(),
-                round: spend.round,
-                most: covered.most,
-                separation: covered.separation,
-            });
+        let changed = earlier.iter().any(|s| s.strategy != spend.strategy || s.rho != spend.rho);
+        let near = earlier.iter().any(|s| s.round.abs_diff(spend.round) < u64::from(limits.separation));
+        let often = earlier.len() >= limits.most as usize;
+        if changed || near || often || spend.round >= strategy.rounds as u64 {
+            return Err(Refusal::Participation { task: spend.task.clone(), round: spend.round, strategy });
         }
         Ok(if earlier.is_empty() { spend.rho } else { 0.0 })
     }

@@ -1,5 +1,6 @@
 //! What a ledger holds.
 
+use super::super::accountant::correlated::Strategy;
 use super::super::accountant::{self, Target, zcdp};
 use super::super::{Mechanism, Mode, Samplers};
 use crate::plan::RoundPlan;
@@ -66,16 +67,6 @@ impl std::fmt::Display for Policy {
     }
 }
 
-/// Limits under which one payment covers several participations: noise that is correlated over rounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Covered {
-    /// Participations at most.
-    pub most: u32,
-    /// Rounds from one participation to the next at least.
-    pub separation: u32,
-}
-
 /// One release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,11 +85,11 @@ pub struct Spend {
     pub mode: Mode,
     /// The noise's law.
     pub mechanism: Mechanism,
-    /// rho of the release; with `covered` of all participations together.
+    /// rho of the release; with a strategy, of all participations together.
     pub rho: f64,
-    /// Where one payment covers several participations, their limits.
+    /// Noise that is correlated over rounds: one payment covers all participations within its limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub covered: Option<Covered>,
+    pub strategy: Option<Strategy>,
     /// The samplers' distance from their law over the whole sum, in total variation.
     pub distance: f64,
     /// rho that this record adds: the ledger fills it in.
@@ -119,7 +110,7 @@ impl Spend {
             mode: plan.mode(),
             mechanism: plan.mechanism(),
             rho: plan.rho_with(plan.honest()),
-            covered: None,
+            strategy: plan.strategy(),
             distance: samplers.distance(plan, plan.cohort()),
             charged: 0.0,
         }

@@ -1,3 +1,4 @@
+use super::super::accountant::correlated::Strategy;
 use super::*;
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ fn spend(round: u64, rho: f64) -> Spend {
         mode: Mode::Secure,
         mechanism: Mechanism::DiscreteGaussian,
         rho,
-        covered: None,
+        strategy: None,
         distance: 1e-28,
         charged: 0.0,
     }
@@ -82,18 +83,22 @@ fn correlated_noise_is_paid_once_and_its_limits_are_kept() {
     let mut policy = policy();
     policy.modes.push(Mode::CentralMf);
     let mut ledger = Ledger::create(&path, policy, 0).expect("a ledger");
-    let covered = Some(Covered { most: 3, separation: 10 });
-    let at = |round| Spend { mode: Mode::CentralMf, covered, ..spend(round, 0.01) };
+    let strategy = Some(Strategy::new(30, 10));
+    let at = |round| Spend { mode: Mode::CentralMf, strategy, ..spend(round, 0.01) };
     ledger.spend(at(5)).expect("the first");
     for near in [6, 14, 0] {
         let refused = ledger.check(&at(near)).expect_err("too close");
         assert!(matches!(refused, Refusal::Participation { .. }), "{refused}");
     }
+    let other = Spend { strategy: Some(Strategy::new(30, 1)), ..at(15) };
+    assert!(ledger.check(&other).is_err(), "limits do not change on the way");
+    assert!(ledger.check(&Spend { strategy: None, ..at(15) }).is_ok(), "paid for by itself");
     ledger.spend(at(15)).expect("far enough");
     ledger.spend(at(25)).expect("far enough");
     assert!(ledger.check(&at(35)).is_err(), "a fourth time");
-    let other = Spend { covered: Some(Covered { most: 9, separation: 1 }), ..at(50) };
-    assert!(ledger.check(&other).is_err(), "limits do not change on the way");
+    let another = Spend { task: "another".to_owned(), ..at(30) };
+    assert!(ledger.check(&another).is_err(), "a round after the last");
+    assert!(ledger.check(&Spend { round: 29, ..another }).is_ok());
     assert!((ledger.balance().rho - 0.01).abs() < 1e-12);
 }
 

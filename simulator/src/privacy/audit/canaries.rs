@@ -10,10 +10,10 @@ use rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 use sordino_client::train::{Randomness, take_part};
 use sordino_coordinator::central;
-use sordino_coordinator::correlated::{CorrelatedNoise, Strategy};
+use sordino_coordinator::correlated::CorrelatedNoise;
 use sordino_shared::model::Solver;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan};
-use sordino_shared::privacy::accountant::correlated::square_root;
+use sordino_shared::privacy::accountant::correlated::{Strategy, square_root};
 use sordino_shared::privacy::accountant::{Claim, loss};
 use sordino_shared::privacy::{Mechanism, Mode, Samplers, Sum, decode};
 use sordino_shared::random::{distinct_below, mix, unit_f64};
@@ -73,7 +73,7 @@ struct Canary {
 impl Workload for Canary {
     fn layout(&self) -> Vec<BlockLayout> {
         let rotation = self.rotation;
-        vec![BlockLayout { name: "canary", rows: self.length, width: 1, clip: 1.0, share: 1.0, rotation }]
+        vec![BlockLayout { rotation, ..BlockLayout::new("canary", self.length, 1, 1.0) }]
     }
 
     // The memory holds the canary's value and how far it goes along it.
@@ -122,8 +122,7 @@ impl Setup {
         self.rate.is_none().then(|| (2.0 * self.rho).sqrt())
     }
 
-    fn plan(&self, length: usize, strategy: Option<&Strategy>) -> Result<RoundPlan> {
-        let sensitivity = strategy.map(|s| s.sensitivity()).transpose().map_err(|e| Error::input(e.to_string()))?;
+    fn plan(&self, length: usize, strategy: Option<Strategy>) -> Result<RoundPlan> {
         let scale = match self.fault {
             Some(Fault::NoiseHalved | Fault::ReplaceOneAtClip) => 0.5,
             _ => 1.0,
@@ -133,12 +132,11 @@ impl Setup {
             mode: self.mode,
             mechanism: self.mechanism,
             rotation_seed: 11,
-            strategy_sensitivity: sensitivity.unwrap_or(1.0),
-            cohort: self.cohort,
+            strategy,
             honest_fraction,
             rho: Some(self.rho),
-            blocks: Canary { length, rotation: self.rotation }.layout(),
             simulated_noise_scale: scale,
+            ..PlanRequest::new(self.cohort, Canary { length, rotation: self.rotation }.layout())
         })
         .map_err(|error| Error::input(error.to_string()))
     }
@@ -230,7 +228,7 @@ impl Setup {
         let strategy = Strategy::new(ROUNDS, SEPARATION);
         let gap = if self.fault == Some(Fault::SeparationOffByOne) { SEPARATION - 1 } else { SEPARATION } as usize;
         let length = TASK_CANARIES;
-        let plan = self.plan(length, Some(&strategy))?;
+        let plan = self.plan(length, Some(strategy))?;
         let coefficients = square_root(strategy.bands);
         let undo = |rounds: &[f64]| -> Vec<f64> {
             (0..rounds.len())
@@ -248,7 +246,7 @@ impl Setup {
                     let start = row % gap;
                     round >= start
                         && (round - start).is_multiple_of(gap)
-                        && (round - start) / gap < strategy.most as usize
+                        && (round - start) / gap < strategy.limits.most as usize
                 };
                 let mut solver = Solver::default();
                 let mut sums: Vec<Vec<f64>> = Vec::with_capacity(ROUNDS);
