@@ -6,7 +6,7 @@ use sordino_shared::plan::{BlockLayout, Rotation};
 use sordino_shared::privacy::{Mechanism, Mode, Samplers};
 use sordino_shared::workload::{Block, Device, Popularity, Statistics, Workload};
 use sordino_simulator::experiment::dataset;
-use sordino_simulator::federation::{Federation, Fidelity, NoiseFrom};
+use sordino_simulator::federation::{Federation, Fidelity, NoiseFrom, SumNoise};
 use sordino_simulator::population::{Population, Protocol};
 use sordino_tests::small;
 
@@ -51,8 +51,9 @@ fn federation(fidelity: Fidelity, mode: Mode, noise_from: NoiseFrom) -> Federati
 
 fn noise(fidelity: Fidelity, mode: Mode, from: NoiseFrom, population: &Population) -> (Vec<f64>, f64) {
     let mut memories = vec![Vec::new(); population.devices()];
-    let outcome =
-        federation(fidelity, mode, from).run(&Silence, Some(0.1), population, &mut memories, 0).expect("a round");
+    let outcome = federation(fidelity, mode, from)
+        .run(&Silence, Some(0.1), population, &mut memories, 0, &mut SumNoise::Independent)
+        .expect("a round");
     (outcome.sum.into_iter().flatten().collect(), outcome.deviations[0])
 }
 
@@ -96,7 +97,9 @@ fn the_second_mechanism_and_rotation_keep_the_promised_variance() {
         Federation { mechanism: Mechanism::Skellam, rotation: Rotation::Hadamard, ..base },
     ] {
         let mut memories = vec![Vec::new(); population.devices()];
-        let outcome = federation.run(&Silence, Some(0.1), &population, &mut memories, 0).expect("a round");
+        let outcome = federation
+            .run(&Silence, Some(0.1), &population, &mut memories, 0, &mut SumNoise::Independent)
+            .expect("a round");
         let ratio = deviation(&outcome.sum[0]) / outcome.deviations[0];
         assert!(outcome.sum[0].len() == 4000 && (ratio - 1.0).abs() < 0.06, "{federation:?}: {ratio}");
     }

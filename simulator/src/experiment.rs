@@ -76,20 +76,7 @@ impl<'a> Experiment<'a> {
                 population.devices()
             )));
         }
-        let federation = Federation {
-            mode: scenario.mode,
-            mechanism: scenario.mechanism,
-            rotation: scenario.rotation,
-            fidelity: scenario.fidelity,
-            noise_from: scenario.noise_from,
-            simulated: population.devices(),
-            population: devices,
-            cohort: scenario.cohort.min(devices),
-            honest_fraction: scenario.honest_fraction,
-            devices_per_round: scenario.devices_per_round,
-            strategy: scenario.strategy(population.devices()),
-            seed: scenario.seed,
-        };
+        let federation = scenario.federation(population.devices(), devices);
         let target = scenario.target(devices)?;
         let content = methods::content_of(&dataset);
         Ok(Self { scenario, dataset, population, content, federation, target })

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::evaluation;
-use crate::federation::{Fidelity, NoiseFrom};
+use crate::federation::{Federation, Fidelity, NoiseFrom};
 use crate::methods::Method;
 use crate::population::Protocol;
 use crate::world::WorldSettings;
@@ -199,9 +199,27 @@ impl Scenario {
         LabelPolicy::from_toml(&text).map_err(|e| Error::file(path, e.to_string()))
     }
 
+    /// The federation of `simulated` devices that stand for `population`.
+    pub fn federation(&self, simulated: usize, population: usize) -> Federation {
+        Federation {
+            mode: self.mode,
+            mechanism: self.mechanism,
+            rotation: self.rotation,
+            fidelity: self.fidelity,
+            noise_from: self.noise_from,
+            simulated,
+            population,
+            cohort: self.cohort.min(population),
+            honest_fraction: self.honest_fraction,
+            devices_per_round: self.devices_per_round,
+            strategy: self.strategy(simulated),
+            seed: self.seed,
+        }
+    }
+
     /// How noise is correlated in mode `central-mf`: devices take turns, in as many groups as rounds of
     /// `devices_per_round` need to pass once through the population.
-    pub fn strategy(&self, devices: usize) -> Option<Strategy> {
+    fn strategy(&self, devices: usize) -> Option<Strategy> {
         if self.mode != Mode::CentralMf {
             return None;
         }

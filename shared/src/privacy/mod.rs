@@ -36,6 +36,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// All modes.
+    pub const ALL: [Self; 4] = [Self::Secure, Self::Central, Self::CentralMf, Self::Local];
+
     /// The mode's name in files and text.
     pub fn name(self) -> &'static str {
         match self {

@@ -247,20 +247,7 @@ fn plan(args: &PlanArgs) -> Result<()> {
     let scenario = Scenario { population: Some(args.population), cohort: args.cohort, ..Scenario::default() };
     for &epsilon in &args.epsilon {
         let target = Target::new(epsilon, args.delta).map_err(|e| Error::input(e.to_string()))?;
-        let federation = crate::federation::Federation {
-            mode: scenario.mode,
-            mechanism: scenario.mechanism,
-            rotation: scenario.rotation,
-            fidelity: scenario.fidelity,
-            noise_from: scenario.noise_from,
-            simulated: args.population,
-            population: args.population,
-            cohort: args.cohort.min(args.population),
-            honest_fraction: scenario.honest_fraction,
-            devices_per_round: None,
-            strategy: None,
-            seed: 0,
-        };
+        let federation = scenario.federation(args.population, args.population);
         let schedule =
             methods::schedule(&federation, args.tracks, args.content, Some(target.rho(scenario.mechanism)), None, None);
         output::say(&format!("epsilon {epsilon}:\n"));
@@ -326,19 +313,14 @@ fn parse_list<T>(text: &str, parse: impl Fn(&str) -> std::result::Result<T, Stri
 }
 
 fn parse_mechanism(text: &str) -> std::result::Result<Mechanism, String> {
-    match text {
-        "discrete-gaussian" => Ok(Mechanism::DiscreteGaussian),
-        "skellam" => Ok(Mechanism::Skellam),
-        _ => Err("choose discrete-gaussian or skellam".to_owned()),
-    }
+    parse_name(text, &Mechanism::ALL, Mechanism::name)
 }
 
 fn parse_mode(text: &str) -> std::result::Result<Mode, String> {
-    match text {
-        "secure" => Ok(Mode::Secure),
-        "central" => Ok(Mode::Central),
-        "central-mf" => Ok(Mode::CentralMf),
-        "local" => Ok(Mode::Local),
-        _ => Err("choose secure, central, central-mf or local".to_owned()),
-    }
+    parse_name(text, &Mode::ALL, Mode::name)
+}
+
+fn parse_name<T: Copy>(text: &str, all: &[T], name: fn(T) -> &'static str) -> std::result::Result<T, String> {
+    let names = || all.iter().map(|&one| name(one)).collect::<Vec<_>>().join(", ");
+    all.iter().copied().find(|&one| name(one) == text).ok_or_else(|| format!("choose one of {}", names()))
 }

@@ -2,6 +2,8 @@
 
 mod noise;
 
+pub use noise::SumNoise;
+
 use crate::error::{Error, Result};
 use crate::population::Population;
 use rand_chacha::ChaCha8Rng;
@@ -86,7 +88,9 @@ pub struct Outcome {
 }
 
 impl Federation {
-    /// Runs one round over the population, devices in parallel. `memories` holds what devices keep from round to round.
+    /// Runs one round over the population, devices in parallel. `memories` holds what devices keep from round to round,
+    /// `noise` what the coordinator keeps of the noise that it adds; where that is correlated, `rho` is the cost of all
+    /// rounds together.
     ///
     /// The sum is of integers, and every device and every chunk of noise has a generator of its own, so the result does
     /// not depend on the number of threads.
@@ -97,36 +101,7 @@ impl Federation {
         population: &Population,
         memories: &mut [Vec<f32>],
         round: usize,
-    ) -> Result<Outcome> {
-        self.run_with(workload, rho, population, memories, round, &mut noise::add_to_sum)
-    }
-
-    /// The same with correlated noise, whose state goes from round to round. `rho` is the cost of all rounds together.
-    pub fn run_correlated(
-        &self,
-        workload: &impl Workload,
-        rho: Option<f64>,
-        population: &Population,
-        memories: &mut [Vec<f32>],
-        round: usize,
-        correlated: &mut CorrelatedNoise,
-    ) -> Result<Outcome> {
-        let mut add = |sum: &mut Sum, plan: &RoundPlan, seed: u64| {
-            if plan.rho().is_some() {
-                correlated.add(sum, plan, &mut Xoshiro256PlusPlus::seed_from_u64(seed));
-            }
-        };
-        self.run_with(workload, rho, population, memories, round, &mut add)
-    }
-
-    fn run_with(
-        &self,
-        workload: &impl Workload,
-        rho: Option<f64>,
-        population: &Population,
-        memories: &mut [Vec<f32>],
-        round: usize,
-        add_noise: &mut dyn FnMut(&mut Sum, &RoundPlan, u64),
+        noise: &mut SumNoise,
     ) -> Result<Outcome> {
         let seed = mix(self.seed, ROUND_STREAM, round as u64);
         let chosen = self.choose(population.devices(), seed, round);
@@ -193,7 +168,7 @@ impl Federation {
             clipped.iter_mut().zip(counts).for_each(|(c, n)| *c += n);
         }
         if !draws_own {
-            add_noise(&mut sum, &plan, mix(seed, NOISE_STREAM, u64::MAX));
+            noise.add(&mut sum, &plan, mix(seed, NOISE_STREAM, u64::MAX));
         }
         let devices = chosen.len();
         Ok(Outcome {
@@ -204,6 +179,14 @@ impl Federation {
             bits: plan.bits(),
             values: plan.values(),
         })
+    }
+
+    /// The noise on sums, before the first round.
+    pub fn sum_noise(&self) -> SumNoise {
+        match &self.strategy {
+            None => SumNoise::Independent,
+            Some(strategy) => SumNoise::Correlated(CorrelatedNoise::new(strategy)),
+        }
     }
 
     /// Devices that the members of one round stand for: all N, or their share where a round draws some.

@@ -6,7 +6,6 @@ use crate::federation::Federation;
 use crate::population::Population;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
-use sordino_coordinator::correlated::CorrelatedNoise;
 use sordino_shared::model::{Example, Hyperparameters, Model, Solver};
 use sordino_shared::random::mix;
 use sordino_shared::workload::{Adaptive, GradientDescent, GradientSettings, Workload};
@@ -65,18 +64,14 @@ impl Descent<'_> {
     ) -> Result<(Personal, Vec<RoundLog>)> {
         let mut personal =
             Personal { workload: inner(&workload).clone(), memories: vec![Vec::new(); self.population.devices()] };
-        let mut correlated = self.federation.strategy.as_ref().map(CorrelatedNoise::new);
+        let mut noise = self.federation.sum_noise();
         let share = self.rho.map(|rho| rho / self.rounds as f64);
+        let rho = if self.federation.strategy.is_some() { self.rho } else { share };
         let mut logs = Vec::with_capacity(self.rounds);
         for round in 0..self.rounds {
             let start = Instant::now();
             let memories = &mut personal.memories;
-            let outcome = match &mut correlated {
-                None => self.federation.run(&workload, share, self.population, memories, round)?,
-                Some(noise) => {
-                    self.federation.run_correlated(&workload, self.rho, self.population, memories, round, noise)?
-                }
-            };
+            let outcome = self.federation.run(&workload, rho, self.population, memories, round, &mut noise)?;
             workload.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
             let seconds = start.elapsed().as_secs_f64();
             let measure = round % 10 == 9 || round + 1 == self.rounds;

@@ -78,11 +78,12 @@ pub fn train(
         rho_spent: rho.map(|_| 0.0),
         fallback: None,
     };
+    let mut noise = federation.sum_noise();
     while let Some((round, share)) = training.round() {
         let start = Instant::now();
         let (number, kind) = (training.releases(), round.name());
         let round_rho = rho.map(|rho| rho * share);
-        let outcome = federation.run(round, round_rho, population, &mut memories, number)?;
+        let outcome = federation.run(round, round_rho, population, &mut memories, number, &mut noise)?;
         let mut rng = ChaCha8Rng::seed_from_u64(mix(federation.seed, COORDINATOR_STREAM, number as u64));
         training.apply(outcome.sum, &outcome.deviations, outcome.devices as f64, &mut rng);
         let seconds = start.elapsed().as_secs_f64();

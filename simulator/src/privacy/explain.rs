@@ -247,10 +247,7 @@ impl Explanation {
             file.rounds,
             file.delta,
             file.mode.name(),
-            match file.mechanism {
-                Mechanism::DiscreteGaussian => "discrete Gaussian",
-                Mechanism::Skellam => "Skellam",
-            }
+            file.mechanism
         );
         let width = self.lines.iter().map(|l| l.against.len()).max().unwrap_or(0);
         let _ = writeln!(text, "{:width$}  epsilon", "against");

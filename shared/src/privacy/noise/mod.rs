@@ -32,6 +32,28 @@ pub enum Mechanism {
     Skellam,
 }
 
+impl Mechanism {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::DiscreteGaussian, Self::Skellam];
+
+    /// The mechanism's name in files and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DiscreteGaussian => "discrete-gaussian",
+            Self::Skellam => "skellam",
+        }
+    }
+}
+
+impl std::fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::DiscreteGaussian => "discrete Gaussian",
+            Self::Skellam => "Skellam",
+        })
+    }
+}
+
 /// A symmetric law on the integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Law {
@@ -43,11 +65,7 @@ pub struct Law {
 
 impl std::fmt::Display for Law {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = match self.mechanism {
-            Mechanism::DiscreteGaussian => "discrete Gaussian",
-            Mechanism::Skellam => "Skellam",
-        };
-        write!(f, "{name} of variance {}", self.variance)
+        write!(f, "{} of variance {}", self.mechanism, self.variance)
     }
 }
 

@@ -3,7 +3,6 @@
 use super::statistics::{Guess, one_run_epsilon};
 use crate::error::Result;
 use crate::experiment::dataset;
-use crate::federation::Federation;
 use crate::methods;
 use crate::population::Population;
 use crate::scenario::Scenario;
@@ -47,20 +46,8 @@ pub(super) fn attack(epsilon: Option<f64>, shadows: usize, seed: u64) -> Result<
         .map(|shadow| {
             let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, 21, shadow as u64));
             let members: Vec<bool> = (0..population.devices()).map(|_| rng.next_u32() & 1 == 1).collect();
-            let federation = Federation {
-                mode: scenario.mode,
-                mechanism: scenario.mechanism,
-                rotation: scenario.rotation,
-                fidelity: scenario.fidelity,
-                noise_from: scenario.noise_from,
-                simulated: population.devices(),
-                population: population.devices(),
-                cohort: population.devices(),
-                honest_fraction: 1.0,
-                devices_per_round: None,
-                strategy: None,
-                seed: mix(seed, 22, shadow as u64),
-            };
+            let scenario = Scenario { seed: mix(seed, 22, shadow as u64), ..scenario.clone() };
+            let federation = scenario.federation(population.devices(), population.devices());
             let half = population.with_only(&members);
             // Dimensions are given: the attack is on a model that says something, noise or not.
             let schedule =

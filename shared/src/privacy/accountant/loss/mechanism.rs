@@ -131,7 +131,7 @@ impl Mechanism {
                 shifted(weight, reach, sensitivity)
             }
             Self::Skellam { variance, sensitivity } => {
-                let reach = super::super::super::skellam_tail(variance, -640.0).ceil() as i64 + i64::from(sensitivity);
+                let reach = crate::privacy::skellam_tail(variance, -640.0).ceil() as i64 + i64::from(sensitivity);
                 let weights = skellam_weights(variance, reach as usize + 2);
                 shifted(|k| weights[k.unsigned_abs() as usize], reach, sensitivity)
             }
