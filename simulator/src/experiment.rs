@@ -375,9 +375,9 @@ impl<'a> Experiment<'a> {
             (Mode::Central, _) => "Noise: one draw for each sum, as a trusted coordinator would add it.",
             (_, Fidelity::Learning) => {
                 "Noise: one draw for each simulated sum (learning fidelity); the claim is that of devices which draw \
-                 exact discrete noise of the same variance."
+                 discrete noise of the same variance."
             }
-            (_, Fidelity::Device) => "Noise: every device drew its own exact discrete share (device fidelity).",
+            (_, Fidelity::Device) => "Noise: every device drew its own discrete share (device fidelity).",
         }
     }
 }

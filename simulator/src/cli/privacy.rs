@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::output;
 use crate::privacy::{audit, explain::PlanFile};
 use clap::{Args, Subcommand, ValueEnum};
+use sordino_shared::privacy::accountant::calibrate::{Cost, calibrate};
 use sordino_shared::privacy::accountant::correlated::{ParticipationLimits, Strategy, tree_sensitivity_squared};
 use sordino_shared::privacy::accountant::distributed::Sensitivity;
 use sordino_shared::privacy::accountant::{Target, gaussian, loss, renyi, zcdp};
@@ -218,44 +219,15 @@ impl Releases {
 
     // The least noise whose epsilon is at most the target, and that epsilon.
     fn calibrate(&self, target: f64) -> Result<(f64, f64)> {
-        let holds = |noise: f64| Ok::<bool, Error>(self.figures(noise)?.epsilon <= target);
-        let none = || Error::input(format!("no noise in reach keeps epsilon {target} over {} steps", self.steps));
-        // More noise costs less, but for zCDP, where the number is the cost itself.
-        let factor: f64 = if self.mechanism == Kind::Zcdp { 0.5 } else { 2.0 };
-        let response = self.mechanism == Kind::RandomisedResponse;
-        // From 1 (for randomised response 1/2) towards more noise until it holds, towards less until it does not.
-        let (mut good, mut bad);
-        if response {
-            (good, bad) = (1.0 - 1e-9, 1e-9);
-            if !holds(good)? {
-                return Err(none());
-            }
-        } else {
-            good = 1.0;
-            while !holds(good)? {
-                good *= factor;
-                if !(1e-9..1e9).contains(&good) {
-                    return Err(none());
-                }
-            }
-            bad = good / factor;
-            while (1e-9..1e9).contains(&bad) && holds(bad)? {
-                good = bad;
-                bad /= factor;
-            }
-        }
-        // To one part in a million, and to six places in the direction that holds: what is printed has been computed.
-        while (good / bad - 1.0).abs() > 1e-6 {
-            let middle = 0.5 * (good + bad);
-            if holds(middle)? { good = middle } else { bad = middle }
-        }
-        let places = 1e6f64.max(10f64.powf(6.0 - good.log10().floor()));
-        let printed = if factor > 1.0 { (good * places).ceil() / places } else { (good * places).floor() / places };
-        let spent = self.figures(printed)?.epsilon;
-        if spent > target {
-            return Err(none());
-        }
-        Ok((printed, spent))
+        // Refusals do not depend on the noise: once asked for here, the cost below cannot fail.
+        self.figures(0.5)?;
+        let cost = |noise: f64| self.figures(noise).map_or(f64::INFINITY, |figures| figures.epsilon);
+        let direction = if self.mechanism == Kind::Zcdp { Cost::Rises } else { Cost::Falls };
+        let range = if self.mechanism == Kind::RandomisedResponse { (0.0, 1.0) } else { (1e-9, 1e9) };
+        let noise = calibrate(target, cost, direction, range).ok_or_else(|| {
+            Error::input(format!("no noise in reach keeps epsilon {target} over {} steps", self.steps))
+        })?;
+        Ok((noise, cost(noise)))
     }
 }
 

@@ -299,14 +299,13 @@ mod tests {
     fn noise_grows_as_the_inverse_says() {
         let strategy = Strategy::new(12, 4);
         let c = square_root(strategy.bands);
-        let mut inverse = vec![vec![0.0; 12]; 12];
-        for column in 0..12 {
-            for row in column..12 {
-                let unit = f64::from(u8::from(row == column));
-                let earlier: f64 =
-                    (1..4).filter(|&lag| lag <= row).map(|lag| c[lag] * inverse[row - lag][column]).sum();
-                inverse[row][column] = unit - earlier;
+        let mut inverse: Vec<Vec<f64>> = Vec::new();
+        for row in 0..12 {
+            let mut next: Vec<f64> = (0..12).map(|column| f64::from(u8::from(row == column))).collect();
+            for lag in (1..4).filter(|&lag| lag <= row) {
+                next.iter_mut().zip(&inverse[row - lag]).for_each(|(value, earlier)| *value -= c[lag] * earlier);
             }
+            inverse.push(next);
         }
         let largest = inverse.iter().map(|row| row.iter().map(|v| v * v).sum::<f64>()).fold(0.0, f64::max);
         assert!((strategy.noise_growth() - largest).abs() < 1e-12 && largest > 1.0);

@@ -6,11 +6,13 @@
 //! - [`distributed`]: what sums of devices' discrete Gaussian or Skellam noise cost.
 //! - [`loss`]: privacy loss distributions, tight for compositions of anything.
 //! - [`renyi`]: Renyi divergences, a check beside them and the bound for sampling without replacement.
+//! - [`calibrate`]: the noise for a wanted epsilon.
 //! - [`correlated`]: sensitivities of noise that is correlated over rounds.
 //!
 //! Each returns an epsilon that is never below the true one of the mechanism it is stated for. [`Claim`] is what a training
 //! claims.
 
+pub mod calibrate;
 pub mod correlated;
 pub mod distributed;
 pub mod gaussian;

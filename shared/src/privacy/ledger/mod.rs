@@ -13,153 +13,20 @@
 //! - *Rebased, never silently*: a changed policy is an error on opening until [`Ledger::rebase`] records the change with
 //!   its reason. What was spent stays spent.
 
+mod error;
 mod file;
 mod filter;
 mod record;
 mod words;
 
+pub use error::{Error, Refusal};
 pub use record::{Budget, Policy, Record, Spend};
 
-use super::accountant::correlated::Strategy;
+use super::Mechanism;
 use super::accountant::zcdp;
-use super::{Mechanism, Mode};
 use file::LedgerFile;
 use std::collections::BTreeMap;
 use std::path::Path;
-use thiserror::Error;
-
-/// What can go wrong with the file.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// There is no ledger.
-    #[error("there is no ledger at {0}: create one when the device enrols; if there was one, stay out of all rounds")]
-    Missing(String),
-    /// There is one already.
-    #[error("there is a ledger at {0} already: open it, what it says stays spent")]
-    Exists(String),
-    /// Another process holds it.
-    #[error("the ledger at {0} is in use by another process: wait for it")]
-    InUse(String),
-    /// The content is not what was written.
-    #[error("the ledger at {path} is damaged ({reason}): take part in no round until it is restored")]
-    Damaged {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A newer version wrote it.
-    #[error("the ledger at {path} has version {found}, this program knows {known}: update the program")]
-    Newer {
-        /// The file.
-        path: String,
-        /// Its version.
-        found: u64,
-        /// Ours.
-        known: u64,
-    },
-    /// The policy is another than the ledger's.
-    #[error("the ledger's policy is {ledger}, not {given}: rebase the ledger with a reason to change it")]
-    PolicyChanged {
-        /// The ledger's.
-        ledger: String,
-        /// What the caller has.
-        given: String,
-    },
-    /// A policy that makes no sense.
-    #[error("the policy makes no sense: {0}")]
-    Policy(#[from] super::accountant::Error),
-    /// The release must not happen.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The disk did not do what it was asked.
-    #[error("the ledger at {path} could not be {action}: {source}")]
-    Disk {
-        /// The file.
-        path: String,
-        /// Read, written, ...
-        action: &'static str,
-        /// The cause.
-        source: std::io::Error,
-    },
-}
-
-/// Why a device does not take part, in words for the listener and the operator.
-#[derive(Clone, Debug, Error, PartialEq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// No noise at all.
-    #[error("round {round} of '{task}' has no noise: it promises nothing")]
-    NoNoise {
-        /// The task.
-        task: String,
-        /// The round.
-        round: u64,
-    },
-    /// A mode that the policy does not accept.
-    #[error("round {round} of '{task}' is in mode {}, which the policy does not accept", mode.name())]
-    Mode {
-        /// The task.
-        task: String,
-        /// The round.
-        round: u64,
-        /// The mode.
-        mode: Mode,
-    },
-    /// The round was paid for already: send the stored bytes again, or nothing.
-    #[error("round {round} of '{task}' was spent already: send the same bytes again or nothing, never new noise")]
-    Twice {
-        /// The task.
-        task: String,
-        /// The round.
-        round: u64,
-    },
-    /// The budget does not suffice.
-    #[error(
-        "round {round} of '{task}' costs rho {cost:.6}, and of {limit:.6} ({whose}) {spent:.6} is spent: it does not fit"
-    )]
-    Overspent {
-        /// The task.
-        task: String,
-        /// The round.
-        round: u64,
-        /// rho of the round.
-        cost: f64,
-        /// rho spent before.
-        spent: f64,
-        /// rho allowed.
-        limit: f64,
-        /// Whose budget: of all tasks, or of one.
-        whose: String,
-    },
-    /// More, closer or later participations than the task's noise was made for, or another strategy than before.
-    #[error(
-        "round {round} of '{task}' breaks its limits: at most {} participations, {} rounds apart, in rounds 0 to {}, all \
-         under one plan",
-        strategy.limits.most,
-        strategy.limits.separation,
-        strategy.rounds.saturating_sub(1)
-    )]
-    Participation {
-        /// The task.
-        task: String,
-        /// The round.
-        round: u64,
-        /// What the noise was made for.
-        strategy: Strategy,
-    },
-    /// The samplers' distance from their law would no longer vanish in delta.
-    #[error("the noise of round {round} of '{task}' is not exact enough for delta {delta:e}")]
-    Distance {
-        /// The task.
-        task: String,
-        /// The round.
-        round: u64,
-        /// The policy's delta.
-        delta: f64,
-    },
-}
 
 /// What is spent and what is left.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,3 +1,4 @@
+use super::super::Mode;
 use super::super::accountant::correlated::Strategy;
 use super::*;
 use proptest::prelude::*;

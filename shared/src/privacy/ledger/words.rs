@@ -1,6 +1,7 @@
 //! The ledger in plain words.
 
-use super::{Ledger, Mode, Record};
+use super::super::Mode;
+use super::{Ledger, Record};
 use chrono::DateTime;
 
 pub(super) fn describe(ledger: &Ledger) -> String {

@@ -183,6 +183,7 @@ impl Setup {
         let mut sum = Sum::new(plan);
         let mut answers = Vec::with_capacity(devices);
         let mut solver = Solver::default();
+        let mut clipped_late = vec![0.0; length];
         for (device, row) in distinct_below(&mut coins, length, devices).into_iter().enumerate() {
             let inside = coins.next_u32() & 1 == 1;
             answers.push((row, inside));
@@ -194,7 +195,6 @@ impl Setup {
                 (false, Mode::Local) => -RAW,
                 (false, _) => 0.0,
             };
-            let value = if self.fault == Some(Fault::ClipAfterNoise) { value / RAW } else { value };
             let mut memory = vec![row as f32, value];
             let view = Device { examples: &[], held_out: &[], memory: &mut memory, solver: &mut solver };
             if self.device_randomness {
@@ -205,14 +205,20 @@ impl Setup {
             let noise_seed = if self.fault == Some(Fault::ConstantSeed) { 0 } else { number };
             let mut rng = ChaCha8Rng::seed_from_u64(mix(mix(seed, 2, noise_seed), 3, device as u64));
             let contribution = Contribution::new(&workload, plan, view, &mut rng);
+            if self.fault == Some(Fault::ClipAfterNoise) {
+                clipped_late
+                    .iter_mut()
+                    .zip(clip_after_noise(&contribution, plan, samplers, &mut rng))
+                    .for_each(|(s, v)| *s += v);
+                continue;
+            }
             if self.mode == Mode::Central || (self.fault == Some(Fault::OneWithoutNoise) && device == 0) {
                 sum.add_rounded(&contribution.rounded);
             } else {
                 sum.add(&contribution.noised(samplers, &mut rng));
             }
-            // What the faulty orders leave in the sum beside the honest vector: it was three times as long when the noise
-            // came, or was weighted by three after the clip.
-            if matches!(self.fault, Some(Fault::ClipAfterNoise | Fault::WeightsUncapped)) {
+            // A weight of three on the clipped vector adds it twice more.
+            if self.fault == Some(Fault::WeightsUncapped) {
                 sum.add_rounded(&contribution.rounded);
                 sum.add_rounded(&contribution.rounded);
             }
@@ -220,7 +226,9 @@ impl Setup {
         if self.mode == Mode::Central {
             central::add_noise(&mut sum, plan, &mut ChaCha8Rng::seed_from_u64(mix(seed, 4, number)))?;
         }
-        Ok((decode(&sum, plan).swap_remove(0), answers))
+        let mut decoded = decode(&sum, plan).swap_remove(0);
+        decoded.iter_mut().zip(&clipped_late).for_each(|(value, late)| *value += late);
+        Ok((decoded, answers))
     }
 
     // Whole tasks under correlated noise: the attacker undoes the correlation and looks along each canary's own column.
@@ -277,6 +285,24 @@ impl Setup {
             .collect();
         Ok(tasks.into_iter().flatten().collect())
     }
+}
+
+// The wrong order: the raw vector, three times as long as its clip, gets its noise first and is clipped with it. In value
+// units.
+fn clip_after_noise(
+    contribution: &Contribution,
+    plan: &RoundPlan,
+    samplers: &Samplers,
+    rng: &mut impl Rng,
+) -> Vec<f64> {
+    let block = &plan.blocks()[0];
+    let clipped = contribution.rounded.blocks()[0].to_dense();
+    let noised = contribution.noised(samplers, rng);
+    let raw: Vec<f64> =
+        noised.blocks()[0].iter().zip(&clipped).map(|(&v, &c)| v as f64 + (f64::from(RAW) - 1.0) * c as f64).collect();
+    let norm = raw.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let scale = ((block.bound_squared as f64).sqrt() / norm).min(1.0);
+    raw.into_iter().map(|v| v * scale * block.grid).collect()
 }
 
 const ROUNDS: usize = 16;

@@ -65,109 +65,116 @@ pub(super) fn compose(history: &[(Mechanism, u64)], delta: f64) -> [Composed; 2]
     if history.is_empty() {
         return [Composed::certain(0.0), Composed::certain(0.0)];
     }
-    if history.iter().any(|(mechanism, _)| mechanism.is_unbounded()) {
+    let unbounded = history.iter().any(|(mechanism, _)| mechanism.is_unbounded());
+    let Some(grid) = (!unbounded).then(|| Grid::of(&history, delta)).flatten() else {
         return [Composed::certain(1.0), Composed::certain(1.0)];
-    }
-    let releases: f64 = history.iter().map(|(_, count)| *count as f64).sum();
-    let tail = delta * TAIL;
-    let negligible = (tail / releases).max(1e-300);
-
-    // A coarse pass finds the window, the fine pass fills it.
-    let discretise = |step: f64| -> [Vec<Losses>; 2] {
-        let (mut remove, mut add) = (Vec::new(), Vec::new());
-        for (mechanism, _) in &history {
-            let [one, other] = mechanism.losses(step, negligible);
-            remove.push(one);
-            add.push(other);
-        }
-        [remove, add]
     };
-    let resolution = history.iter().map(|(m, _)| m.resolution()).fold(f64::INFINITY, f64::min);
-    let mut coarse_step = coarse_step(&history, negligible);
-    let (windows, size, step) = loop {
-        let coarse = discretise(coarse_step);
-        let windows = coarse.map(|losses| Window::of(&history, &losses, coarse_step, tail));
-        let width = windows.iter().map(|w| w.high - w.low).fold(0.0, f64::max) + 4.0 * coarse_step;
-        // Each release's loss is spread over a cell, which adds up to h^2 / 8 to the mean loss: together a small part of it.
-        let finest = resolution.min((SPREAD * width / releases).sqrt()).min(coarse_step);
-        let size = fft_size((width / finest).clamp(LEAST_CELLS, MOST_CELLS));
-        let step = (width / (size as f64 - 8.0)).max(1e-9);
-        // Wider cells have longer tails: a window holds for steps up to the one that it was found with.
-        if step <= coarse_step {
-            break (windows, size, step);
-        }
-        if step > 1.0 {
-            return [Composed::certain(1.0), Composed::certain(1.0)];
-        }
-        coarse_step = 1.5 * step;
-    };
-    let fine = discretise(step);
-    // Each direction's cells wrap around into its own window; mass that wraps down from above the window is what the
-    // tail bound pays for, mass that wraps up from below only adds.
-    let lows: Vec<i64> = windows.iter().map(|w| (w.low / step).floor() as i64 - 2).collect();
-    let mut planner = FftPlanner::<f64>::new();
-    let forward = planner.plan_fft_forward(size);
-    let mut product: Option<Vec<Complex<f64>>> = None;
-    let mut other: Vec<Complex<f64>> = Vec::new();
-    let same = history.iter().all(|(m, _)| m.is_symmetric());
-    for (number, (_, count)) in history.iter().enumerate() {
-        // Remove in the real part, add in the imaginary part: two real transforms for one.
-        let mut cells = vec![Complex::new(0.0, 0.0); size];
-        around(fine[0][number].first, size).zip(&fine[0][number].masses).for_each(|(i, mass)| cells[i].re += mass);
-        if !same {
-            around(fine[1][number].first, size).zip(&fine[1][number].masses).for_each(|(i, mass)| cells[i].im += mass);
-        }
-        forward.process(&mut cells);
-        let first = product.is_none();
-        let spectrum = product.get_or_insert_with(|| vec![Complex::new(1.0, 0.0); size / 2 + 1]);
-        if first {
-            other = vec![Complex::new(1.0, 0.0); if same { 0 } else { size / 2 + 1 }];
-        }
-        let half = |k: usize| {
-            let (here, mirror) = (cells[k], cells[(size - k) % size].conj());
-            // (X + conj X(-k)) / 2 and (X - conj X(-k)) / 2i
-            let (sum, difference) = ((here + mirror) * 0.5, (here - mirror) * 0.5);
-            (sum, Complex::new(difference.im, -difference.re))
-        };
-        multiply_powers(spectrum, |k| half(k).0, *count);
-        if !same {
-            multiply_powers(&mut other, |k| half(k).1, *count);
-        }
-    }
-    let spectrum = product.unwrap_or_default();
-    let mut back = vec![Complex::new(0.0, 0.0); size];
-    for k in 0..size {
-        let at = |half: &[Complex<f64>]| if k <= size / 2 { half[k] } else { half[size - k].conj() };
-        let second = if same { Complex::new(0.0, 0.0) } else { at(&other) };
-        back[k] = at(&spectrum) + Complex::new(-second.im, second.re);
-    }
-    planner.plan_fft_inverse(size).process(&mut back);
+    let fine = discretise(&history, grid.step, grid.negligible);
+    let cells = convolve(&history, &fine, grid.size);
+    [0, 1].map(|direction| grid.bound(&history, &fine[direction], direction, &cells))
+}
 
-    let mut composed = (0..2).map(|direction| {
-        let direction = if same { 0 } else { direction };
-        let losses = &fine[direction];
-        let infinite =
-            history.iter().zip(losses).map(|((_, count), l)| *count as f64 * (-l.infinite).ln_1p()).sum::<f64>();
-        let mut masses = vec![0.0; size];
+// All releases' losses, in both directions.
+fn discretise(history: &[(Mechanism, u64)], step: f64, negligible: f64) -> [Vec<Losses>; 2] {
+    let (remove, add) = history.iter().map(|(mechanism, _)| mechanism.losses(step, negligible).into()).unzip();
+    [remove, add]
+}
+
+// The cells that a composition is computed on. Each direction's wrap around into its own window; mass that wraps down from
+// above the window is what the tail bound pays for, mass that wraps up from below only adds.
+struct Grid {
+    windows: [Window; 2],
+    size: usize,
+    step: f64,
+    negligible: f64,
+}
+
+impl Grid {
+    // A coarse pass finds the windows. `None` where only absurdly coarse cells would reach across them.
+    fn of(history: &[(Mechanism, u64)], delta: f64) -> Option<Self> {
+        let releases = releases(history);
+        let tail = delta * TAIL;
+        let negligible = (tail / releases).max(1e-300);
+        let resolution = history.iter().map(|(m, _)| m.resolution()).fold(f64::INFINITY, f64::min);
+        let mut coarse_step = coarse_step(history, negligible);
+        loop {
+            let coarse = discretise(history, coarse_step, negligible);
+            let windows = coarse.map(|losses| Window::of(history, &losses, coarse_step, tail));
+            let width = windows.iter().map(|w| w.high - w.low).fold(0.0, f64::max) + 4.0 * coarse_step;
+            // Each release's loss is spread over a cell, which adds up to h^2 / 8 to the mean loss: together a small part of
+            // it.
+            let finest = resolution.min((SPREAD * width / releases).sqrt()).min(coarse_step);
+            let size = fft_size((width / finest).clamp(LEAST_CELLS, MOST_CELLS));
+            let step = (width / (size as f64 - 8.0)).max(1e-9);
+            // Wider cells have longer tails: a window holds for steps up to the one that it was found with.
+            if step <= coarse_step {
+                return Some(Self { windows, size, step, negligible });
+            }
+            if step > 1.0 {
+                return None;
+            }
+            coarse_step = 1.5 * step;
+        }
+    }
+
+    // One direction's composition, with all that the transform cannot know added to infinite loss.
+    fn bound(
+        &self,
+        history: &[(Mechanism, u64)],
+        losses: &[Losses],
+        direction: usize,
+        cells: &[Complex<f64>],
+    ) -> Composed {
+        let window = &self.windows[direction];
+        let first = (window.low / self.step).floor() as i64 - 2;
+        let mut masses = vec![0.0; self.size];
         let mut squares = 0.0;
-        for (i, mass) in around(lows[direction], size).zip(&mut masses) {
-            let value = back[i];
-            let value = (if direction == 0 { value.re } else { value.im }) / size as f64;
+        for (i, mass) in around(first, self.size).zip(&mut masses) {
+            let value = if direction == 0 { cells[i].re } else { cells[i].im } / self.size as f64;
             squares += value * value;
             *mass = value.max(0.0);
         }
+        let log_told_by_none: f64 =
+            history.iter().zip(losses).map(|((_, count), l)| *count as f64 * (-l.infinite).ln_1p()).sum();
         // Errors of the spectrum: a unit in the last place for each of the transform's passes, raised to the power of the
         // releases. Parseval carries them over to the masses, Cauchy and Schwarz to their sum.
-        let relative = f64::EPSILON * (size as f64).log2() * (2.0 + releases);
-        let rounding = relative * (squares * size as f64).sqrt();
-        let top = (lows[direction] + size as i64) as f64 * step;
-        let beyond = windows[direction].tail_above(&history, losses, step, top);
-        Composed { first: lows[direction], step, masses, infinite: -infinite.exp_m1() + beyond + rounding }
-    });
-    match (composed.next(), composed.next()) {
-        (Some(remove), Some(add)) => [remove, add],
-        _ => [Composed::certain(1.0), Composed::certain(1.0)],
+        let relative = f64::EPSILON * (self.size as f64).log2() * (2.0 + releases(history));
+        let rounding = relative * (squares * self.size as f64).sqrt();
+        let top = (first + self.size as i64) as f64 * self.step;
+        let beyond = window.tail_above(history, losses, self.step, top);
+        Composed { first, step: self.step, masses, infinite: -log_told_by_none.exp_m1() + beyond + rounding }
     }
+}
+
+// The composed cells: remove in the real part, add in the imaginary part, which makes one complex transform of two real ones.
+// Both are scaled by the number of cells.
+fn convolve(history: &[(Mechanism, u64)], losses: &[Vec<Losses>; 2], size: usize) -> Vec<Complex<f64>> {
+    let mut planner = FftPlanner::<f64>::new();
+    let forward = planner.plan_fft_forward(size);
+    let mut spectra = [0, 1].map(|_| vec![Complex::new(1.0, 0.0); size / 2 + 1]);
+    for (number, (_, count)) in history.iter().enumerate() {
+        let [remove, add] = [&losses[0][number], &losses[1][number]];
+        let mut cells = vec![Complex::new(0.0, 0.0); size];
+        around(remove.first, size).zip(&remove.masses).for_each(|(i, mass)| cells[i].re += mass);
+        around(add.first, size).zip(&add.masses).for_each(|(i, mass)| cells[i].im += mass);
+        forward.process(&mut cells);
+        // (X + conj X(-k)) / 2 and (X - conj X(-k)) / 2i
+        let mirror = |k: usize| cells[(size - k) % size].conj();
+        multiply_powers(&mut spectra[0], |k| (cells[k] + mirror(k)) * 0.5, *count);
+        multiply_powers(&mut spectra[1], |k| (cells[k] - mirror(k)) * Complex::new(0.0, -0.5), *count);
+    }
+    let mut cells: Vec<Complex<f64>> = (0..size)
+        .map(|k| {
+            let at = |half: &[Complex<f64>]| if k <= size / 2 { half[k] } else { half[size - k].conj() };
+            at(&spectra[0]) + at(&spectra[1]) * Complex::new(0.0, 1.0)
+        })
+        .collect();
+    planner.plan_fft_inverse(size).process(&mut cells);
+    cells
+}
+
+fn releases(history: &[(Mechanism, u64)]) -> f64 {
+    history.iter().map(|(_, count)| *count as f64).sum()
 }
 
 // Multiplies each value by the power of its factor. By squaring, which is closer than logarithms, for some values at a time
@@ -264,26 +271,25 @@ impl Window {
             }
             (best, order)
         };
-        let end = |index: &dyn Fn(&Losses) -> i64| -> f64 {
-            history.iter().zip(losses).map(|((_, count), l)| *count as f64 * index(l) as f64 * step).sum()
-        };
-        let (lowest, highest) = (end(&|l| l.first), end(&|l| l.first + l.masses.len() as i64));
+        let lowest: f64 = history.iter().zip(losses).map(|((_, count), l)| *count as f64 * l.first as f64 * step).sum();
+        let highest = highest(history, losses, step) + step;
         let (high, order) = bound(1.0);
         Self { low: (-bound(-1.0).0).max(lowest), high: high.min(highest), order }
     }
 
     // Upper bound on the mass of the composition at `top` and above.
     fn tail_above(&self, history: &[(Mechanism, u64)], losses: &[Losses], step: f64, top: f64) -> f64 {
-        let highest: f64 = history
-            .iter()
-            .zip(losses)
-            .map(|((_, count), l)| *count as f64 * (l.first + l.masses.len() as i64 - 1) as f64 * step)
-            .sum();
-        if highest < top {
+        if highest(history, losses, step) < top {
             return 0.0;
         }
         (log_moment(history, losses, step, self.order) - self.order * top).exp().min(1.0)
     }
+}
+
+// The largest finite loss of the composition.
+fn highest(history: &[(Mechanism, u64)], losses: &[Losses], step: f64) -> f64 {
+    let last = |l: &Losses| (l.first + l.masses.len() as i64 - 1) as f64 * step;
+    history.iter().zip(losses).map(|((_, count), l)| *count as f64 * last(l)).sum()
 }
 
 // ln E[e^(t L)] of the whole composition.

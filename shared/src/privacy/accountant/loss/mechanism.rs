@@ -71,11 +71,6 @@ impl Mechanism {
         [one.clone(), one]
     }
 
-    /// Whether both directions have one loss distribution.
-    pub(super) fn is_symmetric(&self) -> bool {
-        !matches!(self, Self::PoissonGaussian { rate, .. } if *rate < 1.0)
-    }
-
     /// A step of the grid at which one release's losses are well resolved.
     pub(super) fn resolution(&self) -> f64 {
         match *self {
