@@ -78,34 +78,40 @@ pub(super) fn interval(hits: usize, trials: usize, error: f64) -> (f64, f64) {
     (if hits == 0 { 0.0 } else { end(share, 0.0) }, if hits == trials { 1.0 } else { end(share, 1.0) })
 }
 
-/// Error rates at thresholds, as bounds: `(share of in above, at least; share of out above, at most)`. All bounds hold
-/// together with probability 1 - `error`.
+/// Error rates at thresholds, as bounds: `(share of in above, at least; share of out above, at most)`, and the same for "out"
+/// below a threshold. All bounds hold together with probability 1 - `error`: every second guess chooses the thresholds, as
+/// quantiles, and the others, which know nothing of them, are counted.
 pub(super) fn rates(guesses: &[Guess], error: f64) -> Vec<(f64, f64)> {
-    let mut inside: Vec<f64> = guesses.iter().filter(|g| g.inside).map(|g| g.score).collect();
-    let mut outside: Vec<f64> = guesses.iter().filter(|g| !g.inside).map(|g| g.score).collect();
-    inside.sort_by(f64::total_cmp);
-    outside.sort_by(f64::total_cmp);
-    if inside.is_empty() || outside.is_empty() {
+    let sorted = |parity: usize, inside: bool| {
+        let own = guesses.iter().skip(parity).step_by(2).filter(|g| g.inside == inside);
+        let mut scores: Vec<f64> = own.map(|g| g.score).collect();
+        scores.sort_by(f64::total_cmp);
+        scores
+    };
+    let [choose_in, choose_out, inside, outside] =
+        [(0, true), (0, false), (1, true), (1, false)].map(|(p, i)| sorted(p, i));
+    if [&choose_in, &choose_out, &inside, &outside].iter().any(|scores| scores.is_empty()) {
         return Vec::new();
     }
     let shares = [0.0002, 0.001, 0.005, 0.02, 0.1, 0.3, 0.5];
     let each = error / (4.0 * shares.len() as f64);
-    let mut bounds = Vec::new();
-    // The threshold comes from the other half's quantile, so that it does not lean on the counts it judges by much.
-    for share in shares {
-        let threshold = outside[((1.0 - share) * (outside.len() - 1) as f64) as usize];
-        let above = |sorted: &[f64]| sorted.len() - sorted.partition_point(|&s| s <= threshold);
-        let hit = interval(above(&inside), inside.len(), each);
-        let false_alarm = interval(above(&outside), outside.len(), each);
-        bounds.push((hit.0, false_alarm.1));
-        // The same for the other side: "out" below a threshold.
-        let threshold = inside[(share * (inside.len() - 1) as f64) as usize];
-        let below = |sorted: &[f64]| sorted.partition_point(|&s| s < threshold);
-        let hit = interval(below(&outside), outside.len(), each);
-        let false_alarm = interval(below(&inside), inside.len(), each);
-        bounds.push((hit.0, false_alarm.1));
-    }
-    bounds
+    let bounds = |hits: usize, of: usize, alarms: usize, among: usize| {
+        (interval(hits, of, each).0, interval(alarms, among, each).1)
+    };
+    let quantile = |scores: &[f64], share: f64| scores[(share * (scores.len() - 1) as f64) as usize];
+    let below = |scores: &[f64], threshold: f64| scores.partition_point(|&s| s < threshold);
+    shares
+        .iter()
+        .flat_map(|&share| {
+            let high = quantile(&choose_out, 1.0 - share);
+            let above = |scores: &[f64]| scores.len() - scores.partition_point(|&s| s <= high);
+            let low = quantile(&choose_in, share);
+            [
+                bounds(above(&inside), inside.len(), above(&outside), outside.len()),
+                bounds(below(&outside, low), outside.len(), below(&inside, low), inside.len()),
+            ]
+        })
+        .collect()
 }
 
 /// Lower bound on mu, the parameter of the Gaussian that is as hard to tell: `Phi^-1(hits) - Phi^-1(false alarms)`.
@@ -155,7 +161,7 @@ mod tests {
         (0..count)
             .map(|i| {
                 let noise: f64 = StandardNormal.sample(&mut rng);
-                let inside = i % 2 == 0;
+                let inside = i / 2 % 2 == 0;
                 Guess { inside, score: noise + if inside { mu } else { 0.0 } }
             })
             .collect()
