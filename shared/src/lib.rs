@@ -21,4 +21,6 @@ pub mod model;
 pub mod plan;
 pub mod privacy;
 pub mod random;
+pub mod secagg;
+pub mod wire;
 pub mod workload;

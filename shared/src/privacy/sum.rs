@@ -1,7 +1,7 @@
 //! Stage: add. In: [`Noised`] vectors. Out: one [`Sum`] modulo 2^b.
 //!
 //! Integer addition modulo a power of two is associative and commutative, so any order and any number of threads give
-//! the same bits; pairwise masks, once they are there, cancel in the same arithmetic.
+//! the same bits, and pairwise masks cancel in the same arithmetic.
 
 use super::{Noised, Rounded};
 use crate::plan::RoundPlan;
@@ -20,6 +20,16 @@ impl Sum {
         let blocks = plan.blocks().iter().map(|block| vec![0; block.length]).collect();
         let widths = plan.blocks().iter().map(|block| block.layout.width).collect();
         Self { blocks, widths, devices: 0 }
+    }
+
+    /// A sum of `devices` vectors whose values came as residues modulo 2^b, block after block.
+    pub(crate) fn from_residues(plan: &RoundPlan, devices: usize, mut residues: impl Iterator<Item = u32>) -> Self {
+        let mut sum = Self::new(plan);
+        for block in &mut sum.blocks {
+            block.iter_mut().zip(&mut residues).for_each(|(value, residue)| *value = i64::from(residue));
+        }
+        sum.devices = devices;
+        sum
     }
 
     /// Devices in the sum.

@@ -1,0 +1,124 @@
+//! Step 2: shares go out, masked vectors come in (docs/protocol.md, 2.5 and 2.6).
+
+use super::sharing::Dealt;
+use super::{Abandoned, Agreeing, Cohort, Error, Step};
+use crate::secagg::messages::{Bits, Delivery, ReceivedUpload, Upload};
+use crate::secagg::transcript::{Hash, hash};
+use serde::{Deserialize, Serialize};
+
+/// Vectors come in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uploading {
+    cohort: Cohort,
+    dealt: Vec<Option<Dealt>>,
+    alive: Bits,
+    // The hash of each vector that was taken.
+    taken: Vec<Option<Hash>>,
+}
+
+/// An upload that may be added to the sum, once.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked<'a> {
+    position: u32,
+    digest: Hash,
+    packed: &'a [u8],
+}
+
+impl<'a> Checked<'a> {
+    /// Whose it is.
+    pub fn position(&self) -> u32 {
+        self.position
+    }
+
+    pub(in crate::secagg) fn packed(&self) -> &'a [u8] {
+        self.packed
+    }
+}
+
+impl Uploading {
+    pub(super) fn new(cohort: Cohort, dealt: Vec<Option<Dealt>>, alive: Bits) -> Self {
+        let taken = vec![None; cohort.members.len()];
+        Self { cohort, dealt, alive, taken }
+    }
+
+    /// Roster and graph.
+    pub fn cohort(&self) -> &Cohort {
+        &self.cohort
+    }
+
+    /// U2.
+    pub fn alive(&self) -> &Bits {
+        &self.alive
+    }
+
+    /// R1': the shares that are meant for a device; `None` if it is not in U2.
+    pub fn delivery_for(&self, position: u32) -> Option<Delivery> {
+        if !self.alive.contains(position) {
+            return None;
+        }
+        let graph = &self.cohort.graph;
+        let mut alive = Bits::none(graph.degree().neighbours);
+        let mut deals = Vec::new();
+        for (slot, neighbour) in graph.neighbours(position).enumerate() {
+            let back = graph.slot(neighbour, position).expect("the graph is symmetric");
+            if let Some(dealt) = &self.dealt[neighbour as usize] {
+                alive.insert(slot as u32);
+                deals.push(dealt.deals[back].clone());
+            }
+        }
+        Some(Delivery { context: self.cohort.scope.context, alive, deals })
+    }
+
+    /// Length, signature, and that the device is in U2.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn check<'a>(&self, upload: &ReceivedUpload<'a>) -> Result<Checked<'a>, Error> {
+        let ReceivedUpload { context, position, signature, packed } = *upload;
+        let device = self.cohort.device(position);
+        if !self.alive.contains(position) {
+            return Err(Error::NoPart(device));
+        }
+        if !self.cohort.shape.takes(packed) {
+            return Err(Error::Malformed { device, why: "the vector has another length or spare bits" });
+        }
+        let statement = || Upload::statement(&self.cohort.scope, position, packed);
+        self.cohort.check(&context, position, statement, &signature)?;
+        Ok(Checked { position, digest: hash(packed), packed })
+    }
+
+    /// Marks the device as in the sum: `true` if the vector is to be added now, `false` if it had been added before.
+    ///
+    /// # Errors
+    /// [`Error::Contradiction`] for another vector of the same device.
+    pub fn record(&mut self, checked: &Checked<'_>) -> Result<bool, Error> {
+        match self.taken[checked.position as usize] {
+            Some(known) if known == checked.digest => Ok(false),
+            Some(_) => Err(Error::Contradiction(self.cohort.device(checked.position))),
+            None => {
+                self.taken[checked.position as usize] = Some(checked.digest);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Freezes U3.
+    ///
+    /// # Errors
+    /// [`Abandoned`] if too few are left, or too few of any device's neighbours.
+    pub fn close(self) -> Result<Agreeing, Abandoned> {
+        let Self { cohort, dealt, alive, taken } = self;
+        let mut survivors = Bits::none(cohort.devices());
+        for (position, taken) in taken.iter().enumerate() {
+            if taken.is_some() {
+                survivors.insert(position as u32);
+            }
+        }
+        let (found, least) = (survivors.count(), cohort.min_survivors);
+        if found < least {
+            return Err(Abandoned::TooFew { step: Step::Upload, found, least });
+        }
+        cohort.check_openable(&alive, &survivors, Step::Upload)?;
+        Ok(Agreeing::new(cohort, dealt, alive, survivors))
+    }
+}

@@ -1,0 +1,242 @@
+//! Step 0: the terms are checked and keys are advertised (docs/protocol.md, 2.1 to 2.3).
+
+use super::share::Shared;
+use super::{Circle, Neighbour, Peer, Refusal};
+use crate::plan::RoundPlan;
+use crate::secagg::finder::Assumptions;
+use crate::secagg::graph::Graph;
+use crate::secagg::keys::{Certificate, Identity, PublicIdentity, RoundKey, graph_seed};
+use crate::secagg::merkle;
+use crate::secagg::messages::{Advertisement, Offer, Roster, Shares};
+use crate::secagg::shamir::uniform;
+use crate::secagg::terms::Terms;
+use crate::secagg::transcript::Hash;
+use rand_core::CryptoRng;
+use std::collections::BTreeSet;
+use zeroize::Zeroizing;
+
+/// What a device asks of a round before it takes part. The ledger asks for the rest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Whose certificates and graphs it accepts.
+    pub authority: PublicIdentity,
+    /// Whose plans it accepts.
+    pub planner: PublicIdentity,
+    /// The fewest devices whose sum it lets be opened.
+    pub least_survivors: u32,
+    /// The fewest bits of security of the graph.
+    pub least_security_bits: u32,
+    /// The least share of colluding devices that a round must withstand.
+    pub least_colluding: f64,
+    /// The most that the round may cost if nobody's noise but this device's own is in the sum, as zCDP rho.
+    pub most_rho_alone: f64,
+}
+
+impl Policy {
+    /// At least 8 survivors, 2^-40, 5 % colluding; no limit on what is left when everybody else colludes.
+    pub fn new(authority: PublicIdentity, planner: PublicIdentity) -> Self {
+        Self {
+            authority,
+            planner,
+            least_survivors: 8,
+            least_security_bits: 40,
+            least_colluding: 0.05,
+            most_rho_alone: f64::INFINITY,
+        }
+    }
+
+    fn check(&self, terms: &Terms, plan: &RoundPlan) -> Result<(), Refusal> {
+        let assumed = terms.assumptions();
+        let at_least = |name, least: f64, found: f64| {
+            if found >= least { Ok(()) } else { Err(Refusal::Policy { name, least, found }) }
+        };
+        at_least("a number of survivors", self.least_survivors.into(), terms.min_survivors().into())?;
+        at_least("bits of security", self.least_security_bits.into(), assumed.security_bits.into())?;
+        at_least("a colluding share", self.least_colluding, assumed.colluding)?;
+        let alone = plan.rho_with(1);
+        at_least("noise of its own, as 1/rho,", 1.0 / self.most_rho_alone, 1.0 / alone)
+    }
+}
+
+/// A device in a round: its identity and the certificate of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    /// Its key pair.
+    pub identity: &'a Identity,
+    /// What the authority says about it.
+    pub certificate: &'a Certificate,
+}
+
+/// The device has keys for the round and has advertised them.
+pub struct Advertised {
+    terms: Terms,
+    context: Hash,
+    authority: PublicIdentity,
+    secrets: Secrets,
+    own: Advertisement,
+}
+
+/// What a device makes for one round: c's and s's secret keys, r_s and r_b. Wiped on drop.
+pub(super) struct Secrets {
+    pub(super) sealing: RoundKey,
+    pub(super) masking: RoundKey,
+    pub(super) masking_scalar: Zeroizing<Hash>,
+    pub(super) own_scalar: Zeroizing<Hash>,
+}
+
+impl Secrets {
+    fn generate(context: &Hash, rng: &mut impl CryptoRng) -> Self {
+        let sealing = RoundKey::generate(rng);
+        let masking_scalar = Zeroizing::new(uniform(rng).to_bytes());
+        let own_scalar = Zeroizing::new(uniform(rng).to_bytes());
+        let masking = RoundKey::of_scalar(&masking_scalar, context);
+        Self { sealing, masking, masking_scalar, own_scalar }
+    }
+}
+
+/// Checks the offer against the plan and the model that the device holds and against its policy, and makes keys.
+///
+/// # Errors
+/// [`Refusal`]; then nothing was made.
+pub fn advertise(
+    offer: &Offer,
+    plan: &RoundPlan,
+    model: Hash,
+    policy: &Policy,
+    member: Member<'_>,
+    now: i64,
+    rng: &mut impl CryptoRng,
+) -> Result<(Advertised, Advertisement), Refusal> {
+    let assumptions =
+        Assumptions { security_bits: offer.security_bits, colluding: offer.colluding, dropping: offer.dropping };
+    let terms = Terms::new(&offer.task, offer.round, plan, model, assumptions)?;
+    if offer.plan != terms.plan() {
+        return Err(Refusal::OtherPlan);
+    }
+    if offer.model != terms.model() {
+        return Err(Refusal::OtherModel);
+    }
+    if !terms.signed(&policy.planner, &offer.signature) {
+        return Err(Refusal::Unsigned);
+    }
+    policy.check(&terms, plan)?;
+    let own_key = member.identity.public().bytes() == member.certificate.key;
+    if !own_key || !member.certificate.holds(&policy.authority, now) {
+        return Err(Refusal::OwnCertificate);
+    }
+    let context = terms.context();
+    let secrets = Secrets::generate(&context, rng);
+    let (sealing_key, masking_key) = (secrets.sealing.public(), secrets.masking.public());
+    let signature = member.identity.sign(&Advertisement::statement(&context, &sealing_key, &masking_key));
+    let own = Advertisement { certificate: *member.certificate, sealing_key, masking_key, signature };
+    let authority = policy.authority.clone();
+    let state = Advertised { terms, context, authority, secrets, own: own.clone() };
+    Ok((state, own))
+}
+
+impl Advertised {
+    /// ctx of the round.
+    pub fn context(&self) -> Hash {
+        self.context
+    }
+
+    /// Step 1: checks the roster and deals shares of both secrets to the neighbours.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn share(
+        self,
+        roster: &Roster,
+        identity: &Identity,
+        now: i64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Shared, Shares), Refusal> {
+        let (circle, peers) = self.circle(roster, now)?;
+        Shared::deal(circle, peers, self.secrets, identity, rng)
+    }
+
+    /// Every check of the roster, section 2.3, in its order.
+    fn circle(&self, roster: &Roster, now: i64) -> Result<(Circle, Vec<Peer>), Refusal> {
+        let (n, position) = (roster.devices, roster.position);
+        if roster.context != self.context {
+            return Err(Refusal::OtherRound);
+        }
+        let (least, most) = (self.terms.min_survivors(), self.terms.cohort());
+        if !(least..=most).contains(&n) || position >= n {
+            return Err(Refusal::RosterSize { found: n, least, most });
+        }
+        let degree = self.terms.assumptions().degree(n)?;
+        let hash = Roster::hash(&self.context, n, &roster.root);
+        let seed = if degree.neighbours + 1 < n {
+            let drawn = roster.draw.and_then(|draw| graph_seed(&self.authority, &self.context, &hash, &draw));
+            Some(drawn.ok_or(Refusal::Undrawn)?)
+        } else {
+            None
+        };
+        let graph = Graph::new(n, degree, seed.as_ref());
+        let slots: Vec<u32> = graph.neighbours(position).collect();
+        let mut positions = slots.clone();
+        positions.push(position);
+        positions.sort_unstable();
+        if positions.len() != roster.members.len() {
+            return Err(Refusal::Neighbours("there are more or fewer of them"));
+        }
+        let leaves: Vec<(u32, Hash)> = positions
+            .iter()
+            .zip(&roster.members)
+            .map(|(&position, member)| (position, merkle::leaf(&member.to_bytes())))
+            .collect();
+        if merkle::root(n as usize, &leaves, &roster.proof) != Some(roster.root) {
+            return Err(Refusal::Neighbours("they are not at those places of the roster"));
+        }
+        let member_at = |wanted: u32| {
+            let at = positions.binary_search(&wanted).expect("the graph's neighbours are among the positions");
+            &roster.members[at]
+        };
+        if *member_at(position) != self.own {
+            return Err(Refusal::OwnEntry);
+        }
+        check_distinct(&roster.members)?;
+        let (mut neighbours, mut peers) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
+        for (slot, &at) in slots.iter().enumerate() {
+            let member = member_at(at);
+            self.check_member(member, slot, now)?;
+            neighbours.push(Neighbour { position: at, identity: member.certificate.key });
+            let reverse_slot = graph.slot(at, position).expect("the graph is symmetric") as u32;
+            let (sealing_key, masking_key) = (member.sealing_key, member.masking_key);
+            peers.push(Peer { reverse_slot, sealing_key, masking_key });
+        }
+        let shape = self.terms.shape();
+        let circle = Circle {
+            context: self.context,
+            roster: hash,
+            devices: n,
+            position,
+            threshold: degree.threshold,
+            min_survivors: self.terms.min_survivors(),
+            values: shape.values,
+            bits: shape.bits,
+            neighbours,
+        };
+        Ok((circle, peers))
+    }
+
+    fn check_member(&self, member: &Advertisement, slot: usize, now: i64) -> Result<(), Refusal> {
+        let statement = Advertisement::statement(&self.context, &member.sealing_key, &member.masking_key);
+        let identity = PublicIdentity::new(&member.certificate.key).ok_or(Refusal::Certificate { slot })?;
+        if !member.certificate.holds(&self.authority, now) {
+            return Err(Refusal::Certificate { slot });
+        }
+        if !identity.signed(&statement, &member.signature) {
+            return Err(Refusal::AdvertisedKeys { slot });
+        }
+        Ok(())
+    }
+}
+
+/// A roster stands in the order of identities, so that one that stands twice shows; round keys are all different.
+fn check_distinct(members: &[Advertisement]) -> Result<(), Refusal> {
+    let ascending = members.windows(2).all(|pair| pair[0].certificate.key < pair[1].certificate.key);
+    let keys: BTreeSet<&Hash> = members.iter().flat_map(|m| [&m.sealing_key, &m.masking_key]).collect();
+    if ascending && keys.len() == 2 * members.len() { Ok(()) } else { Err(Refusal::CommonKeys) }
+}

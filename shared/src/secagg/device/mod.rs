@@ -1,0 +1,103 @@
+//! The device's half: one type a step, each of which consumes the one before it (docs/protocol.md, section 2).
+//!
+//! ```text
+//! advertise -> Advertised -share-> Shared -receive-> Ready -mask-> Uploaded -agree-> Agreed -unmask-> Answered
+//! ```
+//!
+//! A step that refuses consumes its state as well, and a state that goes away wipes its secrets: whatever a coordinator
+//! does, a device ends in one of these states or in none. From the upload on, a message comes out only after the state
+//! that forbids contradicting it has been written ([`Unsaved`]), and [`resume`] reads it back after a restart.
+
+mod advertise;
+mod record;
+mod refusal;
+mod share;
+mod unmask;
+mod upload;
+
+pub use advertise::{Advertised, Member, Policy, advertise};
+pub use record::{RecordError, Resumed, Unsaved, resume};
+pub use refusal::Refusal;
+pub use share::Shared;
+pub use unmask::{Agreed, Answered};
+pub use upload::{Ready, Uploaded};
+
+use super::keys::{PublicIdentity, Scope};
+use super::mask::Shape;
+use super::messages::Bits;
+use super::transcript::Hash;
+use zeroize::Zeroizing;
+
+/// What a device knows of the round once it has accepted the roster. None of it is secret.
+#[derive(Clone, Debug)]
+struct Circle {
+    context: Hash,
+    roster: Hash,
+    devices: u32,
+    position: u32,
+    threshold: u32,
+    min_survivors: u32,
+    values: u32,
+    bits: u32,
+    neighbours: Vec<Neighbour>,
+}
+
+/// A neighbour, by slot.
+#[derive(Clone, Debug)]
+struct Neighbour {
+    position: u32,
+    identity: Hash,
+}
+
+/// A neighbour's keys of the round, by slot. Not needed once the vector is masked.
+struct Peer {
+    // The slot at which the neighbour has this device: the number of the shares that it deals to this device.
+    reverse_slot: u32,
+    sealing_key: Hash,
+    masking_key: Hash,
+}
+
+/// A device's shares of a neighbour's two secrets; wiped on drop.
+#[derive(Clone)]
+struct Held {
+    masking: Zeroizing<Hash>,
+    own: Zeroizing<Hash>,
+}
+
+impl Circle {
+    fn scope(&self) -> Scope {
+        Scope { context: self.context, roster: self.roster }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { values: self.values, bits: self.bits }
+    }
+
+    fn of_round(&self, context: &Hash) -> Result<(), Refusal> {
+        if *context == self.context { Ok(()) } else { Err(Refusal::OtherRound) }
+    }
+
+    /// Section 2.6: what a device asks of the set of survivors before it signs it.
+    fn check_survivors(&self, survivors: &Bits, alive: &Bits) -> Result<(), Refusal> {
+        if survivors.places() != self.devices {
+            return Err(Refusal::SurvivorSet("its length is not the roster's"));
+        }
+        if survivors.count() < self.min_survivors {
+            return Err(Refusal::TooFewSurvivors { survivors: survivors.count(), least: self.min_survivors });
+        }
+        if !survivors.contains(self.position) {
+            return Err(Refusal::LeftOut);
+        }
+        let appeared = |(slot, neighbour): (usize, &Neighbour)| {
+            survivors.contains(neighbour.position) && !alive.contains(slot as u32)
+        };
+        if self.neighbours.iter().enumerate().any(appeared) {
+            return Err(Refusal::SurvivorSet("a neighbour is in it that had dealt no shares"));
+        }
+        Ok(())
+    }
+
+    fn identity(&self, slot: usize) -> Result<PublicIdentity, Refusal> {
+        PublicIdentity::new(&self.neighbours[slot].identity).ok_or(Refusal::Certificate { slot })
+    }
+}

@@ -1,0 +1,77 @@
+//! Step 2: the vector is masked and sent (docs/protocol.md, 2.6).
+
+use super::record::{Record, Unsaved};
+use super::{Agreed, Circle, Held, Refusal};
+use crate::privacy::Noised;
+use crate::secagg::keys::{Identity, self_mask_key};
+use crate::secagg::mask::{MaskKey, Masked, Sign};
+use crate::secagg::messages::{Agreement, Bits, Survivors, Upload};
+use crate::secagg::transcript::Hash;
+use zeroize::Zeroizing;
+
+/// The device has everything that its masks are made of.
+pub struct Ready {
+    pub(super) circle: Circle,
+    pub(super) alive: Bits,
+    pub(super) own_scalar: Zeroizing<Hash>,
+    // Keys with live neighbours, and the neighbours' positions.
+    pub(super) masks: Vec<(MaskKey, u32)>,
+    pub(super) held: Vec<Option<Held>>,
+}
+
+impl Ready {
+    /// Masks the vector. After this the keys of the masks are gone: no second vector can be sent under them.
+    ///
+    /// # Errors
+    /// [`Refusal::OtherShape`] if the vector is of another plan.
+    pub fn mask(self, noised: &Noised, identity: &Identity) -> Result<Unsaved<Uploaded, Upload>, Refusal> {
+        let Self { circle, alive, own_scalar, masks, held } = self;
+        let (expected, found) = (circle.values as usize, noised.blocks().iter().map(Vec::len).sum());
+        if found != expected {
+            return Err(Refusal::OtherShape { expected, found });
+        }
+        let own = self_mask_key(&own_scalar, &circle.context);
+        let pairs = masks.iter().map(|(key, other)| (key, Sign::of(circle.position, *other)));
+        let masked = Masked::new(noised, circle.shape(), std::iter::once((&own, Sign::Plus)).chain(pairs));
+        let signature = identity.sign(&Upload::statement(&circle.scope(), circle.position, masked.packed()));
+        let upload = Upload::new(circle.context, circle.position, signature, masked);
+        let state = Uploaded { circle, alive, held };
+        let record = Record::uploaded(&state, &upload.to_frame());
+        Ok(Unsaved::new(state, upload, record))
+    }
+
+    /// d and b of the vector that is expected.
+    pub fn shape(&self) -> crate::secagg::mask::Shape {
+        self.circle.shape()
+    }
+}
+
+/// The device has sent its vector and waits to hear whose are in the sum.
+pub struct Uploaded {
+    pub(super) circle: Circle,
+    pub(super) alive: Bits,
+    pub(super) held: Vec<Option<Held>>,
+}
+
+impl Uploaded {
+    /// The most devices that a set of survivors can be about.
+    pub fn devices(&self) -> u32 {
+        self.circle.devices
+    }
+
+    /// Step 3: signs the set of survivors, if the device can accept it. It signs one set a round, whatever happens.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn agree(self, survivors: &Survivors, identity: &Identity) -> Result<Unsaved<Agreed, Agreement>, Refusal> {
+        let Self { circle, alive, held } = self;
+        circle.of_round(&survivors.context)?;
+        circle.check_survivors(&survivors.devices, &alive)?;
+        let hash = Survivors::hash(&circle.scope(), &survivors.devices);
+        let signature = identity.sign(&Agreement::statement(&circle.scope(), circle.position, &hash));
+        let agreement = Agreement { context: circle.context, position: circle.position, signature };
+        let state = Agreed { circle, alive, held, survivors: survivors.devices.clone(), agreement: agreement.clone() };
+        let record = Record::agreed(&state);
+        Ok(Unsaved::new(state, agreement, record))
+    }
+}

@@ -1,0 +1,125 @@
+//! Who is whose neighbour: a ring on which everybody is joined to the nearest k (docs/protocol.md, section 3).
+
+use super::finder::Degree;
+use super::keys::expand;
+use super::mask::KeyStream;
+use super::transcript::{Hash, Transcript};
+use crate::random::below;
+use serde::{Deserialize, Serialize};
+
+/// A k-regular graph over the positions of a roster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Graph {
+    degree: Degree,
+    // The roster's positions in ring order, and the place of each on the ring.
+    ring: Vec<u32>,
+    place: Vec<u32>,
+}
+
+impl Graph {
+    /// The graph over `devices` positions: complete where the degree is `devices - 1`, else a Harary graph over the
+    /// roster in the order that the seed gives.
+    ///
+    /// # Panics
+    /// If there are not more devices than neighbours, or a degree below n - 1 is odd.
+    pub fn new(devices: u32, degree: Degree, seed: Option<&Hash>) -> Self {
+        let k = degree.neighbours;
+        assert!(k < devices && (k + 1 == devices || k.is_multiple_of(2)), "the finder gives no such degree");
+        let mut ring: Vec<u32> = (0..devices).collect();
+        if let Some(seed) = seed.filter(|_| k + 1 < devices) {
+            shuffle(&mut ring, seed);
+        }
+        let mut place = vec![0; ring.len()];
+        for (at, &position) in ring.iter().enumerate() {
+            place[position as usize] = at as u32;
+        }
+        Self { degree, ring, place }
+    }
+
+    /// n: positions of the roster.
+    pub fn devices(&self) -> u32 {
+        self.ring.len() as u32
+    }
+
+    /// k and t.
+    pub fn degree(&self) -> Degree {
+        self.degree
+    }
+
+    /// The neighbour of `position` at each slot: k/2 along the ring, then k/2 against it, nearest last.
+    pub fn neighbours(&self, position: u32) -> impl Iterator<Item = u32> + '_ {
+        let (n, at) = (self.devices(), self.place[position as usize]);
+        (0..self.degree.neighbours).map(move |slot| self.ring[((at + self.offset(slot)) % n) as usize])
+    }
+
+    /// The slot at which `position` has `neighbour`; `None` where they are not joined.
+    pub fn slot(&self, position: u32, neighbour: u32) -> Option<usize> {
+        let n = self.devices();
+        let offset = (self.place[neighbour as usize] + n - self.place[position as usize]) % n;
+        let k = self.degree.neighbours;
+        let along = (1..=k / 2).contains(&offset).then(|| offset - 1);
+        let against = (offset > 0 && offset + k >= n + k / 2).then(|| offset + k - n);
+        along.or(against).map(|slot| slot as usize)
+    }
+
+    fn offset(&self, slot: u32) -> u32 {
+        let k = self.degree.neighbours;
+        if slot < k / 2 { slot + 1 } else { self.devices() - k + slot }
+    }
+}
+
+/// Fisher and Yates, from the end, with numbers from AES-256 in counter mode under a key derived from the seed.
+fn shuffle(ring: &mut [u32], seed: &Hash) {
+    let key = expand(seed, &Transcript::new("ring"));
+    let mut rng = KeyStream::new(&key);
+    for last in (1..ring.len()).rev() {
+        ring.swap(last, below(&mut rng, last as u64 + 1) as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn graph(n: u32, k: u32, seed: u8) -> Graph {
+        Graph::new(n, Degree { neighbours: k, threshold: 2 }, Some(&[seed; 32]))
+    }
+
+    #[test]
+    fn it_is_regular_symmetric_and_without_loops() {
+        for (n, k) in [(3, 2), (4, 3), (7, 6), (8, 7), (8, 4), (9, 2), (257, 56), (1000, 112)] {
+            let graph = graph(n, k, 1);
+            for position in 0..n {
+                let neighbours: Vec<u32> = graph.neighbours(position).collect();
+                let distinct: BTreeSet<u32> = neighbours.iter().copied().collect();
+                assert_eq!(distinct.len(), k as usize);
+                assert!(!distinct.contains(&position));
+                for (slot, &neighbour) in neighbours.iter().enumerate() {
+                    assert_eq!(graph.slot(position, neighbour), Some(slot), "{n} {k}");
+                    assert!(graph.slot(neighbour, position).is_some());
+                }
+                for other in (0..n).filter(|other| !distinct.contains(other)) {
+                    assert_eq!(graph.slot(position, other), None);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_the_ring_and_every_order_can_come() {
+        assert_eq!(graph(300, 4, 1), graph(300, 4, 1));
+        assert_ne!(graph(300, 4, 1), graph(300, 4, 2));
+        // Five on a ring of degree 2: 120 orders, each about 50 times.
+        let mut counts = std::collections::BTreeMap::new();
+        for seed in 0..6000u32 {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&seed.to_le_bytes());
+            let graph = Graph::new(5, Degree { neighbours: 2, threshold: 2 }, Some(&bytes));
+            *counts.entry(graph.ring).or_insert(0u32) += 1;
+        }
+        assert_eq!(counts.len(), 120);
+        let chi: f64 = counts.values().map(|&c| (f64::from(c) - 50.0).powi(2) / 50.0).sum();
+        assert!(chi < 210.0, "119 degrees of freedom, p = 1e-6: {chi}");
+    }
+}
