@@ -182,6 +182,7 @@ fn drawing(context: &Hash, roster: &Hash) -> Transcript {
 }
 
 /// An X25519 key pair of one round; wiped on drop, prints nothing.
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct RoundKey(StaticSecret);
 
 impl RoundKey {
@@ -212,6 +213,7 @@ impl RoundKey {
 }
 
 /// The result of a key agreement, from which keys are derived.
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Agreed(Zeroizing<Hash>);
 
 impl Agreed {
@@ -274,7 +276,7 @@ pub(crate) fn open(key: &Hash, sealed: &Sealed, scope: &Scope, from: u32, to: u3
 }
 
 /// A pair of shares, encrypted and authenticated.
-pub(crate) type Sealed = [u8; 80];
+pub type Sealed = [u8; 80];
 
 /// Arrays of bytes of any length: serde itself knows them up to 32.
 pub(crate) mod byte_array {

@@ -82,10 +82,6 @@ impl Lanes {
         Self { shape, words }
     }
 
-    pub(crate) fn shape(&self) -> Shape {
-        self.shape
-    }
-
     /// The noised vector's residues, block after block.
     fn of(noised: &Noised, shape: Shape) -> Self {
         let mut lanes = Self::zeros(shape);
@@ -179,7 +175,7 @@ impl Lanes {
     }
 
     /// The residues, each below 2^b.
-    fn residues(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn residues(&self) -> impl Iterator<Item = u32> + '_ {
         let mask = u32::MAX >> (32 - self.shape.bits);
         let (narrow, wide): (&[u16], &[u32]) = match &self.words {
             Words::Narrow(words) => (words, &[]),
@@ -216,10 +212,6 @@ impl Masked {
     /// The packed bytes.
     pub fn packed(&self) -> &[u8] {
         &self.packed
-    }
-
-    pub(super) fn into_packed(self) -> Vec<u8> {
-        self.packed
     }
 }
 

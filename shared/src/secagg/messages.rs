@@ -171,17 +171,21 @@ impl Roster {
 
 /// The shares of a device's two secrets for one neighbour, encrypted, and what holds the neighbour to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Deal {
+pub struct Deal {
     #[serde(with = "super::keys::byte_array")]
-    pub(crate) sealed: Sealed,
-    pub(crate) commitments: Commitments,
+    /// The two shares under the pair's key.
+    pub sealed: Sealed,
+    /// What they are held against.
+    pub commitments: Commitments,
 }
 
 /// Hashes of the two shares, cut to 16 bytes: a holder cannot find another share with the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Commitments {
-    pub(crate) masking: [u8; 16],
-    pub(crate) own: [u8; 16],
+pub struct Commitments {
+    /// Of the share of the masking key.
+    pub masking: [u8; 16],
+    /// Of the share of the device's own seed.
+    pub own: [u8; 16],
 }
 
 /// Which of a device's two secrets a share is of.
@@ -242,7 +246,8 @@ pub struct Shares {
     pub seed_hash: Hash,
     /// The device's signature over all of it.
     pub signature: SignatureBytes,
-    pub(crate) deals: Vec<Deal>,
+    /// By slot.
+    pub deals: Vec<Deal>,
 }
 
 #[derive(Encode, Decode)]
@@ -296,7 +301,7 @@ pub struct Delivery {
     /// U2 among the device's neighbours, by slot.
     pub alive: Bits,
     /// What each of them dealt to this device, in the order of slots.
-    pub(crate) deals: Vec<Deal>,
+    pub deals: Vec<Deal>,
 }
 
 impl Delivery {
@@ -475,7 +480,7 @@ impl Quorum {
 
 /// What a device says about one neighbour when the sum is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Opened {
+pub enum Opened {
     /// The neighbour dealt no shares.
     Nothing,
     /// The share of one of its secrets.
@@ -493,7 +498,8 @@ pub struct Answer {
     pub position: u32,
     /// The device's signature.
     pub signature: SignatureBytes,
-    pub(crate) opened: Vec<Opened>,
+    /// By slot.
+    pub opened: Vec<Opened>,
 }
 
 impl Answer {

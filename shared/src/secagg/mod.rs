@@ -27,11 +27,13 @@ mod merkle;
 pub mod messages;
 mod shamir;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod transcript;
 
 pub use finder::{Adversary, Assumptions, Degree, Error as GraphError, LARGEST_COMPLETE, LEAST_DEVICES};
 pub use graph::Graph;
-pub use keys::{AlreadyDrawn, Authority, Certificate, Identity, PublicIdentity, SignatureBytes};
+pub use keys::{AlreadyDrawn, Authority, Certificate, Identity, PublicIdentity, Sealed, SignatureBytes};
 pub use mask::{Masked, MaskedSum, Shape};
 pub use terms::{Terms, TermsError, plan_digest};
 pub use transcript::Hash;

@@ -225,6 +225,11 @@ impl Noised {
         Self { blocks }
     }
 
+    #[cfg(test)]
+    pub(crate) fn of_blocks(blocks: Vec<Vec<i64>>) -> Self {
+        Self { blocks }
+    }
+
     /// The blocks.
     pub fn blocks(&self) -> &[Vec<i64>] {
         &self.blocks

@@ -38,6 +38,12 @@ impl Unmasking {
         &self.frozen.cohort
     }
 
+    /// What answers are signed over.
+    #[cfg(test)]
+    pub(in crate::secagg) fn bound(&self) -> (crate::secagg::keys::Scope, Hash) {
+        (self.frozen.cohort.scope, self.frozen.survivors_hash)
+    }
+
     /// R3': as many of the neighbours' signatures as the threshold asks for; `None` for a device that has not signed, or
     /// has too few neighbours that did.
     pub fn quorum_for(&self, position: u32) -> Option<Quorum> {

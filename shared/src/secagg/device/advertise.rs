@@ -68,6 +68,7 @@ pub struct Member<'a> {
 }
 
 /// The device has keys for the round and has advertised them.
+#[cfg_attr(test, derive(Clone))]
 pub struct Advertised {
     terms: Terms,
     context: Hash,
@@ -77,6 +78,7 @@ pub struct Advertised {
 }
 
 /// What a device makes for one round: c's and s's secret keys, r_s and r_b. Wiped on drop.
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Secrets {
     pub(super) sealing: RoundKey,
     pub(super) masking: RoundKey,

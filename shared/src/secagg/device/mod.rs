@@ -50,6 +50,7 @@ struct Neighbour {
 }
 
 /// A neighbour's keys of the round, by slot. Not needed once the vector is masked.
+#[cfg_attr(test, derive(Clone))]
 struct Peer {
     // The slot at which the neighbour has this device: the number of the shares that it deals to this device.
     reverse_slot: u32,

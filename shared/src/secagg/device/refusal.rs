@@ -79,10 +79,10 @@ pub enum Refusal {
         /// Its slot.
         slot: usize,
     },
-    /// Too few neighbours dealt shares.
-    #[error("{found} neighbours are alive, fewer than the {least} that can open a sum")]
+    /// Too few neighbours dealt shares that can be opened.
+    #[error("{found} neighbours dealt shares that hold, fewer than the {least} that can open a sum")]
     TooFewAlive {
-        /// Neighbours alive.
+        /// Neighbours whose shares hold.
         found: u32,
         /// The threshold.
         least: u32,

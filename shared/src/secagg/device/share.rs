@@ -11,6 +11,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 /// The device has dealt its shares.
+#[cfg_attr(test, derive(Clone))]
 pub struct Shared {
     circle: Circle,
     peers: Vec<Peer>,
@@ -57,13 +58,29 @@ impl Shared {
         Ok((Self { circle, peers, masking, own_scalar, agreed }, shares))
     }
 
+    #[cfg(test)]
+    pub(in crate::secagg) fn masking_key(&self) -> RoundKey {
+        self.masking.clone()
+    }
+
+    #[cfg(test)]
+    pub(in crate::secagg) fn sealing_key(
+        &self,
+        slot: usize,
+        scope: &crate::secagg::keys::Scope,
+        from: u32,
+        to: u32,
+    ) -> Zeroizing<Hash> {
+        self.agreed[slot].sealing_key(scope, from, to)
+    }
+
     /// The most shares that a delivery can hold.
     pub fn neighbours(&self) -> u32 {
         self.circle.neighbours.len() as u32
     }
 
     /// Takes the neighbours' shares. One that cannot be opened, or is not what its dealer committed to, is noted and
-    /// complained of when the sum is opened; the round goes on with the others.
+    /// complained of when the sum is opened; the round goes on with the others, if they are enough.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -74,9 +91,6 @@ impl Shared {
         if alive.places() as usize != circle.neighbours.len() || alive.count() as usize != delivery.deals.len() {
             return Err(Refusal::Malformed("the shares delivered are not one for each live neighbour"));
         }
-        if alive.count() < circle.threshold {
-            return Err(Refusal::TooFewAlive { found: alive.count(), least: circle.threshold });
-        }
         let mut held: Vec<Option<Held>> = vec![None; circle.neighbours.len()];
         let mut masks = Vec::with_capacity(delivery.deals.len());
         for (slot, deal) in alive.iter().zip(&delivery.deals) {
@@ -85,6 +99,11 @@ impl Shared {
             let pair = masking.agree(&peers[slot].masking_key).ok_or(Refusal::LowOrder { slot })?;
             let other = circle.neighbours[slot].position;
             masks.push((pair.mask_key(&circle.scope(), circle.position, other), other));
+        }
+        // Neighbours that were shown another roster deal what cannot be opened here.
+        let found = held.iter().flatten().count() as u32;
+        if found < circle.threshold {
+            return Err(Refusal::TooFewAlive { found, least: circle.threshold });
         }
         Ok(Ready { alive: alive.clone(), circle, own_scalar, masks, held })
     }

@@ -7,6 +7,7 @@ use crate::secagg::messages::{Agreement, Answer, Bits, Opened, Quorum, Secret, S
 use std::collections::BTreeSet;
 
 /// The device has signed the survivors that it was shown, and no others.
+#[cfg_attr(test, derive(Clone))]
 pub struct Agreed {
     pub(super) circle: Circle,
     pub(super) alive: Bits,
@@ -85,6 +86,7 @@ impl Agreed {
 }
 
 /// The device has given out its shares. What is left of the round is that answer.
+#[cfg_attr(test, derive(Clone))]
 pub struct Answered {
     pub(super) answer: Answer,
 }

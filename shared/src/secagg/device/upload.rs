@@ -10,6 +10,7 @@ use crate::secagg::transcript::Hash;
 use zeroize::Zeroizing;
 
 /// The device has everything that its masks are made of.
+#[cfg_attr(test, derive(Clone))]
 pub struct Ready {
     pub(super) circle: Circle,
     pub(super) alive: Bits,
@@ -47,6 +48,7 @@ impl Ready {
 }
 
 /// The device has sent its vector and waits to hear whose are in the sum.
+#[cfg_attr(test, derive(Clone))]
 pub struct Uploaded {
     pub(super) circle: Circle,
     pub(super) alive: Bits,
@@ -54,6 +56,12 @@ pub struct Uploaded {
 }
 
 impl Uploaded {
+    /// By slot: the shares of the masking key and of the own seed.
+    #[cfg(test)]
+    pub(in crate::secagg) fn held_shares(&self) -> Vec<Option<(Hash, Hash)>> {
+        self.held.iter().map(|held| held.as_ref().map(|held| (*held.masking, *held.own))).collect()
+    }
+
     /// The most devices that a set of survivors can be about.
     pub fn devices(&self) -> u32 {
         self.circle.devices

@@ -1,0 +1,167 @@
+//! Crashes of a device at each point where it writes, and of the coordinator between any two messages.
+
+use super::*;
+use crate::secagg::coordinator::Round;
+use crate::secagg::device::{Answered, Resumed, resume};
+use crate::secagg::messages::Survivors;
+
+/// The one record that a device keeps of a round.
+#[derive(Default)]
+struct Disk(Vec<u8>);
+
+impl Disk {
+    fn write(&mut self, record: &[u8]) -> Result<(), Infallible> {
+        self.0 = record.to_vec();
+        Ok(())
+    }
+
+    fn uploaded(&self) -> (Uploaded, Vec<u8>) {
+        match resume(&self.0).expect("a record") {
+            Resumed::Uploaded(state, frame) => (state, frame),
+            _ => panic!("another state"),
+        }
+    }
+
+    fn agreed(&self) -> Agreed {
+        match resume(&self.0).expect("a record") {
+            Resumed::Agreed(state) => state,
+            _ => panic!("another state"),
+        }
+    }
+
+    fn answered(&self) -> Answered {
+        match resume(&self.0).expect("a record") {
+            Resumed::Answered(state) => state,
+            _ => panic!("another state"),
+        }
+    }
+}
+
+// A device that restarts after each write says the same again, and nothing else.
+#[test]
+fn a_device_goes_on_after_every_crash() {
+    let mut world = World::new(8, 2, 5, None);
+    let (mut coordinator, mut ready) = world.ready();
+    let mut disk = Disk::default();
+    let first = ready.remove(0);
+    let unsaved = first.mask(&world.vector(0), &world.identities[0]).expect("a vector");
+    let (_, upload) = unsaved.save(|record| disk.write(record)).expect("written");
+    // Crash. The same bytes go out again, twice over, and count once.
+    let (state, again) = disk.uploaded();
+    assert_eq!(upload.to_frame(), again);
+    let mut sum = MaskedSum::new(world.terms.shape());
+    let received = ReceivedUpload::from_frame(&again, world.terms.shape()).expect("its own form");
+    let checked = coordinator.check(&received).expect("good");
+    assert_eq!(coordinator.record(&checked), Ok(true));
+    assert_eq!(coordinator.record(&checked), Ok(false));
+    sum.add(&checked);
+    let mut others = Vec::new();
+    for (device, state) in ready.into_iter().enumerate() {
+        others.push(world.upload(device + 1, state, &mut coordinator, &mut sum).0);
+    }
+    let mut coordinator = coordinator.close().expect("vectors enough");
+    let survivors = coordinator.survivors();
+    let unsaved = state.agree(&survivors, &world.identities[0]).expect("good survivors");
+    let (_, agreement) = unsaved.save(|record| disk.write(record)).expect("written");
+    // Crash. Other survivors are refused, the same get the same signature.
+    let state = disk.agreed();
+    let mut fewer = survivors.clone();
+    fewer.devices.remove(3);
+    assert_eq!(state.again(&fewer), Err(Refusal::OtherSurvivors));
+    assert_eq!(state.again(&survivors), Ok(agreement.clone()));
+    coordinator.record(&coordinator.check(&agreement).expect("good"));
+    for (device, state) in others.into_iter().enumerate() {
+        let (_, agreement) = saved(state.agree(&survivors, &world.identities[device + 1]).expect("good survivors"));
+        coordinator.record(&coordinator.check(&agreement).expect("good"));
+    }
+    let coordinator = coordinator.close().expect("signatures enough");
+    let quorum = coordinator.quorum_for(0).expect("a quorum");
+    let unsaved = state.unmask(&quorum, &world.identities[0]).expect("a quorum");
+    let (_, answer) = unsaved.save(|record| disk.write(record)).expect("written");
+    // Crash. There is nothing left but the answer.
+    assert_eq!(*disk.answered().again(), answer);
+    assert!(disk.0.len() < answer.to_frame().len() + 256, "held shares are gone from the record");
+    assert!(coordinator.check(answer).is_ok());
+}
+
+#[test]
+fn what_cannot_be_written_is_not_sent() {
+    let mut world = World::new(4, 2, 5, None);
+    let (_, mut ready) = world.ready();
+    let unsaved = ready.remove(0).mask(&world.vector(0), &world.identities[0]).expect("a vector");
+    assert!(unsaved.save(|_| Err("disk full")).is_err());
+}
+
+// Cut or changed anywhere, a record is read as another state, refused, or leads to what the others refuse; it never panics.
+#[test]
+fn spoilt_records_are_taken_or_refused() {
+    let mut world = World::new(5, 2, 2, None);
+    let (coordinator, states, _, _) = world.uploaded();
+    let mut disk = Disk::default();
+    let unsaved = states[0].clone().agree(&coordinator.survivors(), &world.identities[0]).expect("good");
+    unsaved.save(|record| disk.write(record)).expect("written");
+    for length in 0..disk.0.len() {
+        assert!(resume(&disk.0[..length]).is_err());
+    }
+    for at in 0..disk.0.len() {
+        let mut spoilt = disk.0.clone();
+        spoilt[at] ^= 0x41;
+        if let Ok(Resumed::Agreed(state)) = resume(&spoilt) {
+            let shown =
+                Survivors { context: coordinator.survivors().context, devices: coordinator.survivors().devices };
+            let _ = state.again(&shown);
+        }
+    }
+}
+
+#[test]
+fn a_coordinator_goes_on_after_every_crash() {
+    fn reloaded(round: Round) -> Round {
+        let text = serde_json::to_string(&round).expect("a state has a form");
+        let back: Round = serde_json::from_str(&text).expect("its own form");
+        assert_eq!(back, round);
+        back
+    }
+    macro_rules! crash {
+        ($phase:ident, $state:expr) => {
+            match reloaded(Round::$phase($state)) {
+                Round::$phase(state) => state,
+                _ => unreachable!(),
+            }
+        };
+    }
+    let mut world = World::new(6, 2, 4, Some(Degree { neighbours: 4, threshold: 3 }));
+    let (sharing, shared) = world.shared();
+    let mut sharing = crash!(Sharing, sharing);
+    for (_, shares) in &shared[..5] {
+        sharing.record(sharing.check(shares.clone()).expect("good")).expect("the first");
+        sharing = crash!(Sharing, sharing);
+    }
+    let mut uploading = crash!(Uploading, sharing.close().expect("enough"));
+    let mut sum = MaskedSum::new(world.terms.shape());
+    let mut states = Vec::new();
+    for (device, (state, _)) in shared.into_iter().enumerate().take(5) {
+        let ready = state.receive(&uploading.delivery_for(device as u32).expect("alive")).expect("good");
+        states.push(world.upload(device, ready, &mut uploading, &mut sum).0);
+        uploading = crash!(Uploading, uploading);
+    }
+    let mut agreeing = crash!(Agreeing, uploading.close().expect("enough"));
+    let survivors = agreeing.survivors();
+    let mut agreed = Vec::new();
+    for (device, state) in states.into_iter().enumerate() {
+        let (state, agreement) = saved(state.agree(&survivors, &world.identities[device]).expect("good"));
+        agreeing.record(&agreeing.check(&agreement).expect("good"));
+        agreeing = crash!(Agreeing, agreeing);
+        agreed.push(state);
+    }
+    let mut unmasking = crash!(Unmasking, agreeing.close().expect("enough"));
+    for (device, state) in agreed.into_iter().enumerate() {
+        let answer = world.answer(device, state, &unmasking).expect("a quorum");
+        unmasking.record(unmasking.check(answer).expect("good"));
+        unmasking = crash!(Unmasking, unmasking);
+    }
+    let sum: MaskedSum = serde_json::from_str(&serde_json::to_string(&sum).expect("a form")).expect("its own form");
+    let outcome = unmasking.open(sum, &world.plan).expect("shares enough");
+    assert_eq!(world.residues(&outcome.sum), world.plain_sum(0..5));
+    FORCED.set(None);
+}
