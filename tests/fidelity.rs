@@ -6,7 +6,7 @@ use sordino_shared::plan::{BlockLayout, Rotation};
 use sordino_shared::privacy::{Mechanism, Mode, Samplers};
 use sordino_shared::workload::{Block, Device, Popularity, Statistics, Workload};
 use sordino_simulator::experiment::dataset;
-use sordino_simulator::federation::{Federation, Fidelity, NoiseFrom, SumNoise};
+use sordino_simulator::federation::{Federation, Fidelity, MaskSettings, NoiseFrom, SumNoise};
 use sordino_simulator::population::{Population, Protocol};
 use sordino_tests::small;
 
@@ -43,6 +43,7 @@ fn federation(fidelity: Fidelity, mode: Mode, noise_from: NoiseFrom) -> Federati
         population: 40_000,
         cohort: 10_000,
         honest_fraction: 1.0,
+        masks: MaskSettings::default(),
         devices_per_round: None,
         strategy: None,
         seed: 5,

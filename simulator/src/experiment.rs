@@ -341,7 +341,7 @@ impl<'a> Experiment<'a> {
                 c.delta,
                 if cohorts == 1 { "" } else { "s" },
                 self.federation.cohort,
-                100.0 * self.scenario.honest_fraction,
+                100.0 * self.scenario.honest_share(),
             ),
             (Some(c), Mode::Central) => format!(
                 "Each device spends epsilon {:.3} at delta {:.1e} (user level, zero-out), against readers of the model \
@@ -378,6 +378,10 @@ impl<'a> Experiment<'a> {
                  discrete noise of the same variance."
             }
             (_, Fidelity::Device) => "Noise: every device drew its own discrete share (device fidelity).",
+            (_, Fidelity::Protocol) => {
+                "Noise and masks: every device drew its own discrete share and masked its vector; each sum was opened by \
+                 the whole protocol (protocol fidelity)."
+            }
         }
     }
 }

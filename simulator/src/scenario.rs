@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::evaluation;
-use crate::federation::{Federation, Fidelity, NoiseFrom};
+use crate::federation::{Federation, Fidelity, MaskSettings, NoiseFrom};
 use crate::methods::Method;
 use crate::population::Protocol;
 use crate::world::WorldSettings;
@@ -61,7 +61,7 @@ pub struct Scenario {
     pub mode: Mode,
     /// How simulated noise comes about.
     pub fidelity: Fidelity,
-    /// Where single devices draw from in device fidelity.
+    /// Where single devices draw from in device and protocol fidelity.
     pub noise_from: NoiseFrom,
     /// The law of the devices' noise.
     pub mechanism: Mechanism,
@@ -89,6 +89,8 @@ pub struct Scenario {
     pub model: Hyperparameters,
     /// Settings of fedmf.
     pub fedmf: GradientSettings,
+    /// What masked rounds assume of their devices, in protocol fidelity.
+    pub masks: MaskSettings,
     /// The synthetic world.
     pub world: WorldSettings,
 }
@@ -121,6 +123,7 @@ impl Default for Scenario {
             labels: None,
             model: Hyperparameters::default(),
             fedmf: GradientSettings::default(),
+            masks: MaskSettings::default(),
             world: WorldSettings::default(),
         }
     }
@@ -188,6 +191,7 @@ impl Scenario {
                 ));
             }
         }
+        self.check_masks()?;
         self.check_model()?;
         self.world.fault().map_or(Ok(()), |fault| Err(Error::input(fault)))
     }
@@ -210,10 +214,19 @@ impl Scenario {
             simulated,
             population,
             cohort: self.cohort.min(population),
-            honest_fraction: self.honest_fraction,
+            honest_fraction: self.honest_share(),
+            masks: self.masks,
             devices_per_round: self.devices_per_round,
             strategy: self.strategy(simulated),
             seed: self.seed,
+        }
+    }
+
+    /// The share of a cohort that is counted on: what was chosen, and under masks no more than they assume.
+    pub fn honest_share(&self) -> f64 {
+        match self.fidelity {
+            Fidelity::Protocol => self.honest_fraction.min(self.masks.honest_fraction()),
+            Fidelity::Learning | Fidelity::Device => self.honest_fraction,
         }
     }
 
@@ -237,6 +250,21 @@ impl Scenario {
     /// Evaluation settings for a part.
     pub fn evaluation(&self, part: evaluation::Part) -> evaluation::Settings {
         evaluation::Settings { part, most_listeners: self.evaluate_listeners, seed: self.seed }
+    }
+
+    fn check_masks(&self) -> Result<()> {
+        if self.fidelity != Fidelity::Protocol {
+            return Ok(());
+        }
+        if self.mode != Mode::Secure {
+            return Err(Error::input("--fidelity protocol masks vectors, which is for --mode secure"));
+        }
+        if self.epsilon.0.is_none() {
+            return Err(Error::input(
+                "--fidelity protocol needs noise: masks do not make a sum private that has none; give an epsilon",
+            ));
+        }
+        self.masks.check()
     }
 
     fn check_model(&self) -> Result<()> {

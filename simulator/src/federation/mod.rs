@@ -1,8 +1,12 @@
 //! Rounds over a simulated population, by the device's and the coordinator's own code.
 
+mod masked;
 mod noise;
 
+pub use masked::MaskSettings;
 pub use noise::SumNoise;
+
+use masked::MaskedRound;
 
 use crate::error::{Error, Result};
 use crate::population::Population;
@@ -16,8 +20,9 @@ use sordino_coordinator::correlated::CorrelatedNoise;
 use sordino_shared::model::Solver;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan};
 use sordino_shared::privacy::accountant::correlated::Strategy;
-use sordino_shared::privacy::{Mechanism, Mode, Samplers, Sum, decode};
+use sordino_shared::privacy::{Mechanism, Mode, Noised, Samplers, Sum, decode};
 use sordino_shared::random::{distinct_below, mix};
+use sordino_shared::secagg::MaskedSum;
 use sordino_shared::workload::{Contribution, Device, Workload};
 
 /// How the noise of a simulated sum comes about.
@@ -28,9 +33,11 @@ pub enum Fidelity {
     Learning,
     /// Each device draws its own share.
     Device,
+    /// Each device draws its own share and masks its vector; the sum is opened by the whole protocol.
+    Protocol,
 }
 
-/// Where the shares of single devices are drawn from in [`Fidelity::Device`].
+/// Where the shares of single devices are drawn from in [`Fidelity::Device`] and [`Fidelity::Protocol`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NoiseFrom {
@@ -60,6 +67,8 @@ pub struct Federation {
     pub cohort: usize,
     /// Share of a cohort that is sure to be honest and to survive.
     pub honest_fraction: f64,
+    /// What masked rounds assume of their devices.
+    pub masks: MaskSettings,
     /// Devices drawn for each round; all where `None`.
     pub devices_per_round: Option<usize>,
     /// Whether large blocks are rotated.
@@ -87,6 +96,25 @@ pub struct Outcome {
     pub values: usize,
 }
 
+impl Outcome {
+    /// With another cohort's outcome.
+    fn and(mut self, other: Self) -> Self {
+        for (block, other) in self.sum.iter_mut().zip(&other.sum) {
+            block.iter_mut().zip(other).for_each(|(value, more)| *value += more);
+        }
+        let devices = self.devices + other.devices;
+        let shares = [self.devices, other.devices].map(|part| part as f64 / devices.max(1) as f64);
+        for (clipped, more) in self.clipped.iter_mut().zip(&other.clipped) {
+            *clipped = *clipped * shares[0] + more * shares[1];
+        }
+        self.deviations
+            .iter_mut()
+            .zip(&other.deviations)
+            .for_each(|(deviation, more)| *deviation = deviation.hypot(*more));
+        Self { devices, bits: self.bits.max(other.bits), ..self }
+    }
+}
+
 impl Federation {
     /// Runs one round over the population, devices in parallel. `memories` holds what devices keep from round to round,
     /// `noise` what the coordinator keeps of the noise that it adds; where that is correlated, `rho` is the cost of all
@@ -105,27 +133,63 @@ impl Federation {
     ) -> Result<Outcome> {
         let seed = mix(self.seed, ROUND_STREAM, round as u64);
         let chosen = self.choose(population.devices(), seed, round);
-        let plan = self.plan(workload, rho, chosen.len(), mix(seed, ROTATION_STREAM, 0))?;
-        let draws_own = self.fidelity == Fidelity::Device && !self.mode.trusts_coordinator();
-        let samplers = if draws_own { Some(Samplers::new(&plan)?) } else { None };
+        if self.fidelity != Fidelity::Protocol {
+            let plan = self.plan(workload, rho, chosen.len(), mix(seed, ROTATION_STREAM, 0))?;
+            return self.run_cohort(workload, &plan, population, memories, &chosen, (round, seed), noise);
+        }
+        // Under masks a cohort is what it is: no larger than the limit, each with a plan and a sum of its own.
+        let cohorts = chosen.len().div_ceil(self.cohort).max(1);
+        let mut total: Option<Outcome> = None;
+        for (number, devices) in chosen.chunks(chosen.len().div_ceil(cohorts).max(1)).enumerate() {
+            let stands_for = (self.participants() * devices.len()).div_ceil(chosen.len());
+            let rotation_seed = mix(seed, ROTATION_STREAM, number as u64);
+            let plan = self.plan_for(workload, rho, devices.len(), stands_for, rotation_seed)?;
+            let outcome = self.run_cohort(workload, &plan, population, memories, devices, (round, seed), noise)?;
+            total = Some(match total {
+                None => outcome,
+                Some(total) => total.and(outcome),
+            });
+        }
+        total.ok_or_else(|| Error::input("a round needs at least one device"))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the round's whole setting, from one caller")]
+    fn run_cohort(
+        &self,
+        workload: &impl Workload,
+        plan: &RoundPlan,
+        population: &Population,
+        memories: &mut [Vec<f32>],
+        chosen: &[usize],
+        (round, seed): (usize, u64),
+        noise: &mut SumNoise,
+    ) -> Result<Outcome> {
+        let draws_own = self.fidelity != Fidelity::Learning && !self.mode.trusts_coordinator();
+        let samplers = if draws_own { Some(Samplers::new(plan)?) } else { None };
+        let masked = match self.fidelity {
+            Fidelity::Protocol => Some(MaskedRound::begin(plan, self.masks, chosen, round, seed)?),
+            _ => None,
+        };
         let pieces = chosen.len().div_ceil(CHUNK).max(1);
         let shards = rayon::current_num_threads().min(pieces).max(1);
         let mut slots: Vec<Option<Vec<f32>>> = Vec::new();
         slots.resize_with(chosen.len(), || None);
-        for (slot, &device) in slots.iter_mut().zip(&chosen) {
+        for (slot, &device) in slots.iter_mut().zip(chosen) {
             *slot = Some(std::mem::take(&mut memories[device]));
         }
         let per_shard = chosen.len().div_ceil(shards).max(1);
-        let parts: Vec<Result<(Sum, Vec<usize>)>> = chosen
+        let parts: Vec<Result<Part>> = chosen
             .par_chunks(per_shard)
             .zip(slots.par_chunks_mut(per_shard))
-            .map(|(devices, slots)| {
-                let mut sum = Sum::new(&plan);
-                let mut clipped = vec![0usize; plan.blocks().len()];
+            .enumerate()
+            .map(|(shard, (devices, slots))| {
+                let mut part = Part::new(plan, masked.as_ref());
                 let mut solver = Solver::default();
-                for (&device, slot) in devices.iter().zip(slots) {
-                    // A statistical generator is enough to simulate with, and five times as fast as a device's.
-                    let mut rng = Xoshiro256PlusPlus::seed_from_u64(mix(seed, DEVICE_STREAM, device as u64));
+                for (at, (&device, slot)) in devices.iter().zip(slots).enumerate() {
+                    let at = shard * per_shard + at;
+                    if masked.as_ref().is_some_and(|masked| !masked.uploads(at)) {
+                        continue;
+                    }
                     let memory = slot.get_or_insert_default();
                     let view = Device {
                         examples: population.train.of(device),
@@ -133,52 +197,69 @@ impl Federation {
                         memory,
                         solver: &mut solver,
                     };
-                    let shortened = match (&samplers, self.noise_from) {
-                        (None, _) => {
-                            let contribution = Contribution::new(workload, &plan, view, &mut rng);
-                            sum.add_rounded(&contribution.rounded);
-                            contribution.shortened
-                        }
-                        (Some(samplers), NoiseFrom::Seed) => {
-                            let contribution = Contribution::new(workload, &plan, view, &mut rng);
-                            let mut noise = ChaCha8Rng::seed_from_u64(mix(seed, NOISE_STREAM, device as u64));
-                            sum.add(&contribution.noised(samplers, &mut noise));
-                            contribution.shortened
-                        }
-                        (Some(samplers), NoiseFrom::Device) => {
-                            let mut randomness = Randomness::from_operating_system()?;
-                            let part = take_part(workload, &plan, samplers, view, &mut randomness);
-                            sum.add(&part.noised);
-                            part.shortened
-                        }
+                    let Some(samplers) = &samplers else {
+                        let contribution = Contribution::new(workload, plan, view, &mut device_generator(seed, device));
+                        part.sum.add_rounded(&contribution.rounded);
+                        part.count(contribution.shortened);
+                        continue;
                     };
-                    clipped.iter_mut().zip(shortened).for_each(|(count, short)| *count += usize::from(short));
+                    let (noised, shortened) = self.noised(workload, plan, samplers, view, seed, device)?;
+                    part.count(shortened);
+                    match (&masked, &mut part.masked) {
+                        (Some(round), Some(sum)) => round.upload(at, &noised, sum),
+                        _ => part.sum.add(&noised),
+                    }
                 }
-                Ok((sum, clipped))
+                Ok(part)
             })
             .collect();
-        for (slot, &device) in slots.into_iter().zip(&chosen) {
+        for (slot, &device) in slots.into_iter().zip(chosen) {
             memories[device] = slot.unwrap_or_default();
         }
-        let mut parts = parts.into_iter();
-        let (mut sum, mut clipped) = parts.next().transpose()?.unwrap_or_else(|| (Sum::new(&plan), Vec::new()));
+        let mut total = Part::new(plan, masked.as_ref());
         for part in parts {
-            let (other, counts) = part?;
-            sum.merge(&other);
-            clipped.iter_mut().zip(counts).for_each(|(c, n)| *c += n);
+            total.merge(&part?);
+        }
+        let Part { mut sum, masked: masked_sum, clipped } = total;
+        if let (Some(masked), Some(masked_sum)) = (masked, masked_sum) {
+            sum = masked.finish(masked_sum, plan)?;
         }
         if !draws_own {
-            noise.add(&mut sum, &plan, mix(seed, NOISE_STREAM, u64::MAX));
+            noise.add(&mut sum, plan, mix(seed, NOISE_STREAM, u64::MAX));
         }
-        let devices = chosen.len();
+        let devices = sum.devices();
         Ok(Outcome {
-            sum: decode(&sum, &plan),
+            sum: decode(&sum, plan),
             deviations: plan.blocks().iter().map(|b| b.sum_deviation(devices)).collect(),
             devices,
             clipped: clipped.into_iter().map(|c| c as f64 / devices.max(1) as f64).collect(),
             bits: plan.bits(),
             values: plan.values(),
         })
+    }
+
+    /// One device's vector with its own share of the noise, and which of its blocks were clipped.
+    fn noised(
+        &self,
+        workload: &impl Workload,
+        plan: &RoundPlan,
+        samplers: &Samplers,
+        view: Device<'_>,
+        seed: u64,
+        device: usize,
+    ) -> Result<(Noised, Vec<bool>)> {
+        match self.noise_from {
+            NoiseFrom::Seed => {
+                let contribution = Contribution::new(workload, plan, view, &mut device_generator(seed, device));
+                let mut noise = ChaCha8Rng::seed_from_u64(mix(seed, NOISE_STREAM, device as u64));
+                Ok((contribution.noised(samplers, &mut noise), contribution.shortened))
+            }
+            NoiseFrom::Device => {
+                let mut randomness = Randomness::from_operating_system()?;
+                let part = take_part(workload, plan, samplers, view, &mut randomness);
+                Ok((part.noised, part.shortened))
+            }
+        }
     }
 
     /// The noise on sums, before the first round.
@@ -206,7 +287,19 @@ impl Federation {
         simulated: usize,
         rotation_seed: u64,
     ) -> Result<RoundPlan> {
-        let (n, population) = (simulated as f64, self.participants() as f64);
+        self.plan_for(workload, rho, simulated, self.participants(), rotation_seed)
+    }
+
+    /// As [`Self::plan`], of devices that stand for `participants`.
+    fn plan_for(
+        &self,
+        workload: &impl Workload,
+        rho: Option<f64>,
+        simulated: usize,
+        participants: usize,
+        rotation_seed: u64,
+    ) -> Result<RoundPlan> {
+        let (n, population) = (simulated as f64, participants as f64);
         let scale = match self.mode {
             Mode::Secure => (population / self.cohort as f64).ceil().sqrt() * n / population,
             Mode::Central | Mode::CentralMf => n / population,
@@ -248,6 +341,37 @@ impl Federation {
             _ => (0..devices).collect(),
         }
     }
+}
+
+/// What one thread has added up.
+struct Part {
+    sum: Sum,
+    masked: Option<MaskedSum>,
+    // For each block, how many devices' was clipped.
+    clipped: Vec<usize>,
+}
+
+impl Part {
+    fn new(plan: &RoundPlan, masked: Option<&MaskedRound>) -> Self {
+        Self { sum: Sum::new(plan), masked: masked.map(MaskedRound::part), clipped: vec![0; plan.blocks().len()] }
+    }
+
+    fn count(&mut self, shortened: Vec<bool>) {
+        self.clipped.iter_mut().zip(shortened).for_each(|(count, short)| *count += usize::from(short));
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.sum.merge(&other.sum);
+        if let (Some(masked), Some(other)) = (&mut self.masked, &other.masked) {
+            masked.merge(other);
+        }
+        self.clipped.iter_mut().zip(&other.clipped).for_each(|(count, more)| *count += more);
+    }
+}
+
+/// A statistical generator is enough to simulate with, and five times as fast as a device's.
+fn device_generator(seed: u64, device: usize) -> Xoshiro256PlusPlus {
+    Xoshiro256PlusPlus::seed_from_u64(mix(seed, DEVICE_STREAM, device as u64))
 }
 
 const ROUND_STREAM: u64 = 301;
