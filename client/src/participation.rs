@@ -2,11 +2,17 @@
 //!
 //! A crash after the payment sends nothing and gives nothing back. A retry sends the bytes that were made, never new ones:
 //! a second vector for the same round would let its reader average the noise away, so the ledger refuses it.
+//!
+//! In a masked round the vector does not even come out: [`Invitation::accept_masked`] gives the upload, whose record the
+//! host writes before it sends.
 
 use crate::train::{Participation, Randomness, take_part};
 use sordino_shared::plan::RoundPlan;
 use sordino_shared::privacy::ledger::{self, Ledger, Refusal, Spend};
 use sordino_shared::privacy::{NoiseError, Samplers};
+use sordino_shared::secagg::device::{Ready, Refusal as RoundRefusal, Unsaved, Uploaded};
+use sordino_shared::secagg::messages::Upload;
+use sordino_shared::secagg::{Identity, plan_digest};
 use sordino_shared::workload::{Device, Workload};
 use thiserror::Error;
 
@@ -20,6 +26,9 @@ pub enum Error {
     /// No noise could be drawn.
     #[error(transparent)]
     Noise(#[from] NoiseError),
+    /// The masked round is not the one of the invitation.
+    #[error(transparent)]
+    Round(#[from] RoundRefusal),
 }
 
 /// A round that a device is asked to take part in.
@@ -66,17 +75,46 @@ impl Invitation<'_> {
         ledger.spend(self.spend(&samplers, at))?;
         Ok(take_part(workload, self.plan, &samplers, device, &mut randomness))
     }
+
+    /// Takes part in a masked round: as [`Self::accept`], and the vector is masked before it is given out.
+    ///
+    /// # Errors
+    /// [`enum@Error`]; then there is no upload, and the device's part in the round is over.
+    pub fn accept_masked(
+        &self,
+        workload: &impl Workload,
+        device: Device<'_>,
+        ledger: &mut Ledger,
+        at: i64,
+        ready: Ready,
+        identity: &Identity,
+    ) -> Result<Unsaved<Uploaded, Upload>, Error> {
+        let terms = ready.terms();
+        // Before the payment: the masks are for this plan, with its noise, and for no other.
+        if terms.plan() != plan_digest(self.plan) {
+            return Err(RoundRefusal::OtherPlan.into());
+        }
+        if (terms.task(), terms.round()) != (self.task, self.round) {
+            return Err(RoundRefusal::OtherRound.into());
+        }
+        let participation = self.accept(workload, device, ledger, at)?;
+        Ok(ready.mask(&participation.noised, identity)?)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
     use sordino_shared::ids::TrackId;
     use sordino_shared::model::{Example, Hyperparameters, Solver};
     use sordino_shared::plan::PlanRequest;
     use sordino_shared::privacy::Mode;
     use sordino_shared::privacy::accountant::correlated::Strategy;
-    use sordino_shared::privacy::ledger::Policy;
+    use sordino_shared::secagg::coordinator::Advertising;
+    use sordino_shared::secagg::device::{Member, Policy, advertise};
+    use sordino_shared::secagg::{Assumptions, Authority, Terms};
     use sordino_shared::workload::Popularity;
 
     fn request(workload: &Popularity) -> PlanRequest {
@@ -91,7 +129,7 @@ mod tests {
     fn it_pays_once_and_refuses_what_it_cannot_pay() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("ledger");
-        let policy = Policy::new(1.0, 1e-6);
+        let policy = ledger::Policy::new(1.0, 1e-6);
         let mut ledger = Ledger::create(&path, policy.clone(), 0).expect("a ledger");
         let workload = Popularity::new(50, Hyperparameters::default());
         let examples = [Example { track: TrackId(3), confidence: 1.0 }];
@@ -124,7 +162,7 @@ mod tests {
     #[test]
     fn correlated_rounds_are_paid_once_and_kept_apart() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut policy = Policy::new(2.0, 1e-6);
+        let mut policy = ledger::Policy::new(2.0, 1e-6);
         policy.modes.push(Mode::CentralMf);
         let mut ledger = Ledger::create(&folder.path().join("ledger"), policy, 0).expect("a ledger");
         let workload = Popularity::new(50, Hyperparameters::default());
@@ -144,6 +182,74 @@ mod tests {
         assert!(accept(10).is_err(), "after the task's last round");
         let spent = ledger.balance().rho;
         assert!(spent <= 0.02 && spent > 0.0195, "{spent}");
+    }
+
+    /// Four devices up to the point where they mask; the first is the one under test.
+    fn ready(plan: &RoundPlan, round: u64) -> (Ready, Identity) {
+        let mut rng = ChaCha20Rng::seed_from_u64(round);
+        let mut authority = Authority::new(Identity::generate(&mut rng), Default::default());
+        let planner = Identity::generate(&mut rng);
+        let assumptions = Assumptions { dropping: 0.0, ..Assumptions::default() };
+        let terms = Terms::new("popularity", round, plan, [1; 32], assumptions).expect("good terms");
+        let offer = terms.offer(&planner);
+        let policy = Policy { least_survivors: 2, ..Policy::new(authority.public(), planner.public()) };
+        let mut identities: Vec<Identity> = (0..4).map(|_| Identity::generate(&mut rng)).collect();
+        identities.sort_by_key(|identity| identity.public().bytes());
+        let mut keys = Advertising::new(&terms, &authority.public());
+        let mut devices = Vec::new();
+        for identity in &identities {
+            let certificate = authority.certify(&identity.public(), 1);
+            let member = Member { identity, certificate: &certificate };
+            let (state, advertisement) =
+                advertise(&offer, plan, [1; 32], &policy, member, 0, &mut rng).expect("good terms");
+            keys.record(keys.check(&state.context(), advertisement, 0).expect("good keys")).expect("a place");
+            devices.push(state);
+        }
+        let drawing = keys.close().expect("enough");
+        let draw = drawing.wanted().expect("a graph").map(|(c, r)| authority.draw(&c, &r).expect("one roster"));
+        let mut sharing = drawing.open(draw).expect("a graph");
+        let mut shared = Vec::new();
+        for (position, state) in devices.into_iter().enumerate() {
+            let roster = sharing.cohort().roster_for(position as u32);
+            let (state, shares) = state.share(&roster, &identities[position], 0, &mut rng).expect("a good roster");
+            sharing.record(sharing.check(shares).expect("good shares")).expect("the first");
+            shared.push(state);
+        }
+        let delivery = sharing.close().expect("enough").delivery_for(0).expect("alive");
+        (shared.swap_remove(0).receive(&delivery).expect("good shares"), identities.swap_remove(0))
+    }
+
+    // A round that is replayed, with keys however fresh, meets the ledger; another plan does not get as far.
+    #[test]
+    fn a_masked_vector_is_paid_for_and_made_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut ledger =
+            Ledger::create(&folder.path().join("ledger"), ledger::Policy::new(1.0, 1e-6), 0).expect("a ledger");
+        let workload = Popularity::new(50, Hyperparameters::default());
+        let masked = |rho| {
+            let request = PlanRequest { rho: Some(rho), ..PlanRequest::new(4, workload.layout()) };
+            RoundPlan::new(PlanRequest { honest_fraction: 0.75, ..request }).expect("a valid plan")
+        };
+        let (plan, other) = (masked(0.01), masked(0.001));
+        let mut accept = |plan: &RoundPlan, ready: Ready, identity: &Identity| {
+            let device =
+                Device { examples: &[], held_out: &[], memory: &mut Vec::new(), solver: &mut Solver::default() };
+            let invitation = Invitation { task: "popularity", round: 1, plan };
+            let made = invitation.accept_masked(&workload, device, &mut ledger, 0, ready, identity);
+            (made.map(|unsaved| unsaved.save(|_| Ok::<(), ()>(())).expect("written").1), ledger.balance().rho)
+        };
+        let (state, identity) = ready(&other, 1);
+        let (refused, spent) = accept(&plan, state, &identity);
+        assert!(matches!(refused, Err(Error::Round(RoundRefusal::OtherPlan))) && spent == 0.0);
+        let (state, identity) = ready(&plan, 2);
+        let (refused, spent) = accept(&plan, state, &identity);
+        assert!(matches!(refused, Err(Error::Round(RoundRefusal::OtherRound))) && spent == 0.0);
+        let (state, identity) = ready(&plan, 1);
+        let (upload, spent) = accept(&plan, state, &identity);
+        assert!(upload.expect("paid for").to_frame().len() > plan.values() && spent > 0.0099);
+        let (state, identity) = ready(&plan, 1);
+        let (refused, _) = accept(&plan, state, &identity);
+        assert!(matches!(refused, Err(Error::Ledger(ledger::Error::Refused(Refusal::Twice { .. })))));
     }
 
     // A simulation's plan with less noise says so by its price: it cannot pass for an honest one.

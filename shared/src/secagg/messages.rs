@@ -324,7 +324,46 @@ impl Delivery {
     }
 }
 
-/// A masked vector on its way to the coordinator. Made from [`Masked`] alone.
+/// A masked vector on its way to the coordinator. Made from [`Masked`] alone, which is made from a noised vector and all
+/// of a round's masks by [`Ready::mask`](super::device::Ready::mask), and by nothing else.
+///
+/// An upload has a frame:
+///
+/// ```
+/// fn send(upload: &sordino_shared::secagg::messages::Upload) -> Vec<u8> {
+///     upload.to_frame()
+/// }
+/// ```
+///
+/// A noised vector has none, and cannot be dressed up as one that is masked:
+///
+/// ```compile_fail,E0599
+/// fn send(noised: &sordino_shared::privacy::Noised) -> Vec<u8> {
+///     noised.to_frame()
+/// }
+/// ```
+///
+/// ```compile_fail,E0451
+/// fn send(bytes: Vec<u8>) -> sordino_shared::secagg::Masked {
+///     sordino_shared::secagg::Masked { packed: bytes }
+/// }
+/// ```
+///
+/// ```compile_fail,E0603
+/// fn send(bytes: &[u8]) -> Vec<u8> {
+///     sordino_shared::wire::encode(sordino_shared::wire::Kind::Upload, &0u8, &[bytes])
+/// }
+/// ```
+///
+/// Steps cannot be left out or taken twice, since each takes the one before it by value:
+///
+/// ```compile_fail,E0382
+/// use sordino_shared::{privacy::Noised, secagg::{Identity, device::Ready}};
+/// fn twice(ready: Ready, one: &Noised, other: &Noised, identity: &Identity) {
+///     let _ = ready.mask(one, identity);
+///     let _ = ready.mask(other, identity);
+/// }
+/// ```
 pub struct Upload {
     context: Hash,
     position: u32,

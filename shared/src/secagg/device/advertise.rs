@@ -154,7 +154,7 @@ impl Advertised {
         rng: &mut impl CryptoRng,
     ) -> Result<(Shared, Shares), Refusal> {
         let (circle, peers) = self.circle(roster, now)?;
-        Shared::deal(circle, peers, self.secrets, identity, rng)
+        Shared::deal(self.terms, circle, peers, self.secrets, identity, rng)
     }
 
     /// Every check of the roster, section 2.3, in its order.

@@ -5,6 +5,7 @@ use super::{Circle, Held, Peer, Ready, Refusal};
 use crate::secagg::keys::{Agreed as AgreedKey, Identity, RoundKey, open, seal};
 use crate::secagg::messages::{Commitments, Deal, Delivery, Secret, Shares, commitment, seed_hash};
 use crate::secagg::shamir::Polynomial;
+use crate::secagg::terms::Terms;
 use crate::secagg::transcript::Hash;
 use curve25519_dalek::Scalar;
 use rand_core::CryptoRng;
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 /// The device has dealt its shares.
 #[cfg_attr(test, derive(Clone))]
 pub struct Shared {
+    terms: Terms,
     circle: Circle,
     peers: Vec<Peer>,
     masking: RoundKey,
@@ -23,6 +25,7 @@ pub struct Shared {
 
 impl Shared {
     pub(super) fn deal(
+        terms: Terms,
         circle: Circle,
         peers: Vec<Peer>,
         secrets: Secrets,
@@ -55,7 +58,7 @@ impl Shared {
         let seed_hash = seed_hash(&circle.context, &own_scalar);
         let signature = identity.sign(&Shares::statement(&scope, position, &seed_hash, &deals));
         let shares = Shares { context: circle.context, position, seed_hash, signature, deals };
-        Ok((Self { circle, peers, masking, own_scalar, agreed }, shares))
+        Ok((Self { terms, circle, peers, masking, own_scalar, agreed }, shares))
     }
 
     #[cfg(test)]
@@ -85,7 +88,7 @@ impl Shared {
     /// # Errors
     /// [`Refusal`].
     pub fn receive(self, delivery: &Delivery) -> Result<Ready, Refusal> {
-        let Self { circle, peers, masking, own_scalar, agreed } = self;
+        let Self { terms, circle, peers, masking, own_scalar, agreed } = self;
         circle.of_round(&delivery.context)?;
         let alive = &delivery.alive;
         if alive.places() as usize != circle.neighbours.len() || alive.count() as usize != delivery.deals.len() {
@@ -105,7 +108,7 @@ impl Shared {
         if found < circle.threshold {
             return Err(Refusal::TooFewAlive { found, least: circle.threshold });
         }
-        Ok(Ready { alive: alive.clone(), circle, own_scalar, masks, held })
+        Ok(Ready { terms, alive: alive.clone(), circle, own_scalar, masks, held })
     }
 }
 

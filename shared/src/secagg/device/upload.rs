@@ -6,12 +6,14 @@ use crate::privacy::Noised;
 use crate::secagg::keys::{Identity, self_mask_key};
 use crate::secagg::mask::{MaskKey, Masked, Sign};
 use crate::secagg::messages::{Agreement, Bits, Survivors, Upload};
+use crate::secagg::terms::Terms;
 use crate::secagg::transcript::Hash;
 use zeroize::Zeroizing;
 
 /// The device has everything that its masks are made of.
 #[cfg_attr(test, derive(Clone))]
 pub struct Ready {
+    pub(super) terms: Terms,
     pub(super) circle: Circle,
     pub(super) alive: Bits,
     pub(super) own_scalar: Zeroizing<Hash>,
@@ -26,7 +28,7 @@ impl Ready {
     /// # Errors
     /// [`Refusal::OtherShape`] if the vector is of another plan.
     pub fn mask(self, noised: &Noised, identity: &Identity) -> Result<Unsaved<Uploaded, Upload>, Refusal> {
-        let Self { circle, alive, own_scalar, masks, held } = self;
+        let Self { circle, alive, own_scalar, masks, held, .. } = self;
         let (expected, found) = (circle.values as usize, noised.blocks().iter().map(Vec::len).sum());
         if found != expected {
             return Err(Refusal::OtherShape { expected, found });
@@ -41,9 +43,9 @@ impl Ready {
         Ok(Unsaved::new(state, upload, record))
     }
 
-    /// d and b of the vector that is expected.
-    pub fn shape(&self) -> crate::secagg::mask::Shape {
-        self.circle.shape()
+    /// The terms that the vector has to keep to.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
     }
 }
 
