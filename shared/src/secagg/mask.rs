@@ -137,7 +137,7 @@ impl Lanes {
     }
 
     /// The low b bits of each lane, least significant first, without gaps; the last byte is filled up with zeros.
-    fn pack(&self) -> Vec<u8> {
+    pub(crate) fn pack(&self) -> Vec<u8> {
         let mut packed = Vec::with_capacity(self.shape.bytes() + 8);
         let bits = self.shape.bits;
         match &self.words {

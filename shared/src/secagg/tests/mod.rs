@@ -4,6 +4,7 @@ mod devices;
 mod dropout;
 mod hostile;
 mod restart;
+mod vectors;
 
 use super::coordinator::{Advertising, Agreeing, Sharing, Unmasking, Uploading};
 use super::device::{self, Advertised, Agreed, Member, Policy, Ready, Refusal, Shared, Uploaded};
