@@ -361,7 +361,7 @@ impl<'a> Experiment<'a> {
             ),
         });
         if claim.is_some() {
-            notes.push(self.noise_note().to_owned());
+            notes.push(self.noise_note());
         }
         if let Some(reason) = fallback {
             notes.push(format!("The model is private popularity alone: {reason}."));
@@ -369,8 +369,8 @@ impl<'a> Experiment<'a> {
         notes
     }
 
-    fn noise_note(&self) -> &'static str {
-        match (self.scenario.mode, self.scenario.fidelity) {
+    fn noise_note(&self) -> String {
+        let note = match (self.scenario.mode, self.scenario.fidelity) {
             (Mode::CentralMf, _) => "Noise: correlated over the rounds (banded square root), added by the coordinator.",
             (Mode::Central, _) => "Noise: one draw for each sum, as a trusted coordinator would add it.",
             (_, Fidelity::Learning) => {
@@ -378,11 +378,27 @@ impl<'a> Experiment<'a> {
                  discrete noise of the same variance."
             }
             (_, Fidelity::Device) => "Noise: every device drew its own discrete share (device fidelity).",
-            (_, Fidelity::Protocol) => {
-                "Noise and masks: every device drew its own discrete share and masked its vector; each sum was opened by \
-                 the whole protocol (protocol fidelity)."
-            }
-        }
+            (_, Fidelity::Protocol) => return self.masks_note(),
+        };
+        note.to_owned()
+    }
+
+    fn masks_note(&self) -> String {
+        let (masks, devices) = (&self.scenario.masks, self.population.devices());
+        let drawn = self.scenario.devices_per_round.unwrap_or(devices).min(devices);
+        let size = drawn.div_ceil(drawn.div_ceil(self.scenario.cohort).max(1));
+        let graph = masks.degree(size).map_or(String::new(), |degree| {
+            format!(" Each talked to {} neighbours, of which {} open a secret.", degree.neighbours, degree.threshold)
+        });
+        format!(
+            "Noise and masks: every device drew its own discrete share and masked its vector; each sum was opened by the \
+             whole protocol (protocol fidelity).{graph} The graph withstands {} % colluding and {} % dropping out at \
+             2^-{}; {} % did drop out, each at a step drawn at random.",
+            100.0 * masks.colluding,
+            100.0 * masks.dropping,
+            masks.security_bits,
+            100.0 * masks.drop_out
+        )
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys: who a device is, whom it trusts, and what it agrees with its neighbours (docs/protocol.md, section 2).
+//! Keys: who a device is, whom it trusts, and what it agrees with its neighbours (docs/protocol.md, section 9).
 
 use super::mask::MaskKey;
 use super::transcript::{Hash, Transcript};

@@ -13,7 +13,7 @@ use sordino_shared::secagg::device::{self, Advertised, Agreed, Member, Policy, R
 use sordino_shared::secagg::messages::{
     Advertisement, Agreement, Answer, Delivery, Offer, Quorum, ReceivedUpload, Roster, Shares, Survivors,
 };
-use sordino_shared::secagg::{Assumptions, Authority, Certificate, Identity, MaskedSum, Terms};
+use sordino_shared::secagg::{Assumptions, Authority, Certificate, Degree, Identity, MaskedSum, Terms};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Mutex, RwLock};
@@ -43,6 +43,11 @@ impl MaskSettings {
     /// The share of a cohort that is sure to be honest and to survive.
     pub fn honest_fraction(&self) -> f64 {
         1.0 - self.colluding - self.dropping
+    }
+
+    /// Neighbours and threshold in a cohort of so many devices, where there can be such a cohort.
+    pub fn degree(&self, devices: usize) -> Option<Degree> {
+        self.assumptions().degree(u32::try_from(devices).ok()?).ok()
     }
 
     fn assumptions(&self) -> Assumptions {

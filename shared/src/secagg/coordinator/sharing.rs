@@ -1,4 +1,4 @@
-//! Step 1: shares come in (docs/protocol.md, 2.4 and 2.5).
+//! Step 1: shares come in (docs/protocol.md, 2.4).
 
 use super::{Abandoned, Cohort, Error, Step, Uploading};
 use crate::secagg::messages::{Bits, Deal, Shares};

@@ -78,7 +78,7 @@ impl Circle {
         if *context == self.context { Ok(()) } else { Err(Refusal::OtherRound) }
     }
 
-    /// Section 2.6: what a device asks of the set of survivors before it signs it.
+    /// Section 2.7: what a device asks of the set of survivors before it signs it.
     fn check_survivors(&self, survivors: &Bits, alive: &Bits) -> Result<(), Refusal> {
         if survivors.places() != self.devices {
             return Err(Refusal::SurvivorSet("its length is not the roster's"));
