@@ -114,8 +114,7 @@ fn rounds_that_cannot_be_masked_say_why() {
             federation.fidelity = Fidelity::Protocol;
             change(federation);
         })
-        .err()
-        .expect("refused")
+        .expect_err("refused")
     };
     let lost = refused(|federation| federation.masks.drop_out = 0.6);
     assert!(lost.contains("given up") && lost.contains("masks.drop_out"), "{lost}");

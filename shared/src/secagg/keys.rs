@@ -12,7 +12,7 @@ use sha2::Sha256;
 use std::collections::BTreeMap;
 use thiserror::Error;
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// An Ed25519 signature.
 pub type SignatureBytes = [u8; 64];
@@ -232,6 +232,18 @@ impl Agreed {
 pub(crate) fn self_mask_key(scalar: &Hash, context: &Hash) -> MaskKey {
     expand(scalar, &Transcript::new("self").add(context))
 }
+
+impl ZeroizeOnDrop for Identity {}
+impl ZeroizeOnDrop for RoundKey {}
+impl ZeroizeOnDrop for Agreed {}
+
+// The markers above hold because each has one field, of a type that is wiped.
+const _: fn() = || {
+    fn wiped<T: ZeroizeOnDrop>() {}
+    wiped::<SigningKey>();
+    wiped::<StaticSecret>();
+    wiped::<Zeroizing<Hash>>();
+};
 
 /// What is derived and signed once the roster is known takes in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@
 use curve25519_dalek::Scalar;
 use rand_core::CryptoRng;
 use thiserror::Error;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// A secret's polynomial; wiped on drop, prints nothing.
 pub(crate) struct Polynomial {
@@ -44,6 +44,8 @@ impl Drop for Polynomial {
         self.coefficients.zeroize();
     }
 }
+
+impl ZeroizeOnDrop for Polynomial {}
 
 /// A uniform scalar from 64 random bytes.
 pub(crate) fn uniform(rng: &mut impl CryptoRng) -> Scalar {

@@ -2,7 +2,7 @@
 
 use super::finder::{self, Assumptions};
 use super::keys::{Identity, PublicIdentity, SignatureBytes};
-use super::mask::Shape;
+use super::lanes::Shape;
 use super::messages::Offer;
 use super::transcript::{Hash, Transcript};
 use crate::plan::RoundPlan;

@@ -5,7 +5,7 @@ use super::{Abandoned, Error, Sharing, Step};
 use crate::secagg::finder::Assumptions;
 use crate::secagg::graph::Graph;
 use crate::secagg::keys::{PublicIdentity, RoundKey, Scope, SignatureBytes, graph_seed};
-use crate::secagg::mask::Shape;
+use crate::secagg::lanes::Shape;
 use crate::secagg::merkle::{self, Tree};
 use crate::secagg::messages::{Advertisement, Roster};
 use crate::secagg::terms::Terms;

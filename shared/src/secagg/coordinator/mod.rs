@@ -28,7 +28,6 @@ use serde::{Deserialize, Serialize};
 
 /// A round in one of its phases, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "one value a round, moved a handful of times")]
 pub enum Round {
     /// Keys come in.
     Advertising(Advertising),

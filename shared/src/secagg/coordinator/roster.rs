@@ -3,7 +3,7 @@
 use super::{Abandoned, Device, Error, Step};
 use crate::secagg::graph::Graph;
 use crate::secagg::keys::{PublicIdentity, Scope, SignatureBytes, byte_array};
-use crate::secagg::mask::Shape;
+use crate::secagg::lanes::Shape;
 use crate::secagg::merkle::Tree;
 use crate::secagg::messages::{Advertisement, Bits, Roster};
 use crate::secagg::transcript::{Hash, Transcript};

@@ -79,11 +79,11 @@ pub struct Advertised {
 
 /// What a device makes for one round: c's and s's secret keys, r_s and r_b. Wiped on drop.
 #[cfg_attr(test, derive(Clone))]
-pub(super) struct Secrets {
-    pub(super) sealing: RoundKey,
-    pub(super) masking: RoundKey,
-    pub(super) masking_scalar: Zeroizing<Hash>,
-    pub(super) own_scalar: Zeroizing<Hash>,
+pub(in crate::secagg) struct Secrets {
+    pub(in crate::secagg) sealing: RoundKey,
+    pub(in crate::secagg) masking: RoundKey,
+    pub(in crate::secagg) masking_scalar: Zeroizing<Hash>,
+    pub(in crate::secagg) own_scalar: Zeroizing<Hash>,
 }
 
 impl Secrets {
@@ -137,6 +137,12 @@ pub fn advertise(
 }
 
 impl Advertised {
+    #[cfg(test)]
+    pub(in crate::secagg) fn audit<T>(&self, see: impl FnOnce(&Secrets) -> T) {
+        let Self { secrets, terms: _, context: _, authority: _, own: _ } = self;
+        see(secrets);
+    }
+
     /// ctx of the round.
     pub fn context(&self) -> Hash {
         self.context

@@ -15,6 +15,8 @@ mod share;
 mod unmask;
 mod upload;
 
+#[cfg(test)]
+pub(in crate::secagg) use advertise::Secrets;
 pub use advertise::{Advertised, Member, Policy, advertise};
 pub use record::{RecordError, Resumed, Unsaved, resume};
 pub use refusal::Refusal;
@@ -23,7 +25,7 @@ pub use unmask::{Agreed, Answered};
 pub use upload::{Ready, Uploaded};
 
 use super::keys::{PublicIdentity, Scope};
-use super::mask::Shape;
+use super::lanes::Shape;
 use super::messages::Bits;
 use super::transcript::Hash;
 use zeroize::Zeroizing;
@@ -60,9 +62,17 @@ struct Peer {
 
 /// A device's shares of a neighbour's two secrets; wiped on drop.
 #[derive(Clone)]
-struct Held {
+pub(in crate::secagg) struct Held {
     masking: Zeroizing<Hash>,
     own: Zeroizing<Hash>,
+}
+
+#[cfg(test)]
+impl Held {
+    pub(in crate::secagg) fn audit<T>(&self, see: impl FnOnce(&Zeroizing<Hash>, &Zeroizing<Hash>) -> T) {
+        let Self { masking, own } = self;
+        see(masking, own);
+    }
 }
 
 impl Circle {

@@ -77,6 +77,12 @@ impl Shared {
         self.agreed[slot].sealing_key(scope, from, to)
     }
 
+    #[cfg(test)]
+    pub(in crate::secagg) fn audit(&self, see: impl FnOnce(&RoundKey, &Zeroizing<Hash>, &[AgreedKey])) {
+        let Self { masking, own_scalar, agreed, terms: _, circle: _, peers: _ } = self;
+        see(masking, own_scalar, agreed);
+    }
+
     /// The most shares that a delivery can hold.
     pub fn neighbours(&self) -> u32 {
         self.circle.neighbours.len() as u32

@@ -4,7 +4,8 @@ use super::record::{Record, Unsaved};
 use super::{Agreed, Circle, Held, Refusal};
 use crate::privacy::Noised;
 use crate::secagg::keys::{Identity, self_mask_key};
-use crate::secagg::mask::{MaskKey, Masked, Sign};
+use crate::secagg::lanes::Sign;
+use crate::secagg::mask::{MaskKey, Masked};
 use crate::secagg::messages::{Agreement, Bits, Survivors, Upload};
 use crate::secagg::terms::Terms;
 use crate::secagg::transcript::Hash;
@@ -41,6 +42,12 @@ impl Ready {
         let state = Uploaded { circle, alive, held };
         let record = Record::uploaded(&state, &upload.to_frame());
         Ok(Unsaved::new(state, upload, record))
+    }
+
+    #[cfg(test)]
+    pub(in crate::secagg) fn audit(&self, see: impl FnOnce(&Zeroizing<Hash>, &[(MaskKey, u32)], &[Option<Held>])) {
+        let Self { own_scalar, masks, held, terms: _, circle: _, alive: _ } = self;
+        see(own_scalar, masks, held);
     }
 
     /// The terms that the vector has to keep to.

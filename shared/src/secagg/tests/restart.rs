@@ -165,3 +165,30 @@ fn a_coordinator_goes_on_after_every_crash() {
     assert_eq!(world.residues(&outcome.sum), world.plain_sum(0..5));
     FORCED.set(None);
 }
+
+// By types: every field that is secret is of a type that wipes itself. A field that is added must be put into one of the
+// patterns, or this does not compile.
+#[test]
+fn secrets_are_wiped() {
+    fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+    let mut world = World::new(3, 2, 2, None);
+    let (advertised, _) = world.advertise(0);
+    advertised.audit(|secrets| {
+        let crate::secagg::device::Secrets { sealing, masking, masking_scalar, own_scalar } = secrets;
+        (wiped(sealing), wiped(masking), wiped(masking_scalar), wiped(own_scalar))
+    });
+    let (_, shared) = world.shared();
+    shared[0].0.audit(|masking, own_scalar, agreed| {
+        wiped(masking);
+        wiped(own_scalar);
+        agreed.iter().for_each(wiped);
+    });
+    let (_, ready) = world.ready();
+    ready[0].audit(|own_scalar, masks, held| {
+        wiped(own_scalar);
+        masks.iter().for_each(|(key, _)| wiped(key));
+        held.iter().flatten().for_each(|held| held.audit(|masking, own| (wiped(masking), wiped(own))));
+    });
+    wiped(&crate::secagg::shamir::Polynomial::new(&curve25519_dalek::Scalar::ONE, 3, &mut world.device_rng()));
+    wiped(&world.identities[0]);
+}

@@ -5,7 +5,7 @@ use crate::plan::Rotation;
 use crate::secagg::finder::Adversary;
 use crate::secagg::graph::Graph;
 use crate::secagg::keys::{Scope, expand, self_mask_key};
-use crate::secagg::mask::{Lanes, Sign};
+use crate::secagg::lanes::{Lanes, Sign};
 use crate::secagg::merkle::{self, Tree};
 use crate::secagg::messages::{Delivery, Roster};
 use crate::secagg::shamir::{Polynomial, combine};

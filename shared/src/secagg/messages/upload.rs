@@ -1,0 +1,95 @@
+//! Step 2: a masked vector (docs/protocol.md, 2.6).
+
+use super::SignedHeader;
+use crate::secagg::keys::{Scope, SignatureBytes};
+use crate::secagg::lanes::Shape;
+use crate::secagg::mask::Masked;
+use crate::secagg::transcript::{Hash, Transcript, hash};
+use crate::wire::{self, Kind};
+
+/// A masked vector on its way to the coordinator. Made from [`Masked`] alone, which is made from a noised vector and all
+/// of a round's masks by [`Ready::mask`](crate::secagg::device::Ready::mask), and by nothing else.
+///
+/// An upload has a frame:
+///
+/// ```
+/// fn send(upload: &sordino_shared::secagg::messages::Upload) -> Vec<u8> {
+///     upload.to_frame()
+/// }
+/// ```
+///
+/// A noised vector has none, and cannot be dressed up as one that is masked:
+///
+/// ```compile_fail,E0599
+/// fn send(noised: &sordino_shared::privacy::Noised) -> Vec<u8> {
+///     noised.to_frame()
+/// }
+/// ```
+///
+/// ```compile_fail,E0451
+/// fn send(bytes: Vec<u8>) -> sordino_shared::secagg::Masked {
+///     sordino_shared::secagg::Masked { packed: bytes }
+/// }
+/// ```
+///
+/// ```compile_fail,E0603
+/// fn send(bytes: &[u8]) -> Vec<u8> {
+///     sordino_shared::wire::encode(sordino_shared::wire::Kind::Upload, &0u8, &[bytes])
+/// }
+/// ```
+///
+/// Steps cannot be left out or taken twice, since each takes the one before it by value:
+///
+/// ```compile_fail,E0382
+/// use sordino_shared::{privacy::Noised, secagg::{Identity, device::Ready}};
+/// fn twice(ready: Ready, one: &Noised, other: &Noised, identity: &Identity) {
+///     let _ = ready.mask(one, identity);
+///     let _ = ready.mask(other, identity);
+/// }
+/// ```
+pub struct Upload {
+    context: Hash,
+    position: u32,
+    signature: SignatureBytes,
+    masked: Masked,
+}
+
+impl Upload {
+    pub(in crate::secagg) fn new(context: Hash, position: u32, signature: SignatureBytes, masked: Masked) -> Self {
+        Self { context, position, signature, masked }
+    }
+
+    pub(crate) fn statement(scope: &Scope, position: u32, packed: &[u8]) -> Transcript {
+        scope.transcript("upload").number(position).add(&hash(packed))
+    }
+
+    /// To a frame.
+    pub fn to_frame(&self) -> Vec<u8> {
+        let header = SignedHeader { context: self.context, position: self.position, signature: self.signature };
+        wire::encode(Kind::Upload, &header, &[self.masked.packed()])
+    }
+}
+
+/// An upload as the coordinator reads it; the vector is borrowed from the frame.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedUpload<'a> {
+    /// The round.
+    pub context: Hash,
+    /// Whose it is, as it says.
+    pub position: u32,
+    /// The device's signature.
+    pub signature: SignatureBytes,
+    /// The packed vector.
+    pub packed: &'a [u8],
+}
+
+impl<'a> ReceivedUpload<'a> {
+    /// From a frame of the round's shape.
+    ///
+    /// # Errors
+    /// As of [`wire::Error`].
+    pub fn from_frame(frame: &'a [u8], shape: Shape) -> Result<Self, wire::Error> {
+        let (header, packed): (SignedHeader, _) = wire::decode(frame, Kind::Upload, shape.bytes())?;
+        Ok(Self { context: header.context, position: header.position, signature: header.signature, packed })
+    }
+}
