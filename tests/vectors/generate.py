@@ -128,6 +128,15 @@ def finder(n, gamma_percent, delta_percent, sigma, curious):
     return None
 
 
+def least_in_window(n, gamma_percent, sigma, k):
+    corrupt, width = n * gamma_percent // 100, k // 2
+    tail = 0
+    for w in range(width, -1, -1):
+        tail += comb(corrupt, w) * comb(n - corrupt, width - w)
+        if tail * n * 2 ** (sigma + 1) > comb(n, width):
+            return w + 1
+
+
 def complete(n):
     k, colluders = n - 1, -(-n // 3) - 1
     return k, (k + colluders) // 2 + 1
@@ -410,13 +419,15 @@ def graph_vectors():
                 for gamma, delta in shares:
                     found = finder(n, gamma, delta, sigma, curious)
                     rows.append([n, gamma / 100, delta / 100, sigma, "curious" if curious else "semi-malicious", *found])
+    windows = [[n, gamma / 100, sigma, k, least_in_window(n, gamma, sigma, k)]
+               for n, gamma, sigma, k in ((300, 10, 64, 76), (1000, 0, 40, 60), (1000, 10, 64, 112), (10000, 20, 64, 562))]
     rings = []
     for n, k in ((9, 4), (300, 76), (1000, 112)):
         seed = sha(f"ring {n}".encode())
         places = ring(n, seed)
         rings.append({"devices": n, "degree": k, "seed": seed.hex(), "neighbours_of_0": neighbours(places, k, 0),
                       "neighbours_of_5": neighbours(places, k, 5)})
-    return {"degrees": rows, "complete": [[n, *complete(n)] for n in (3, 4, 5, 8, 9, 10, 100, 255, 256)], "rings": rings}
+    return {"degrees": rows, "complete": [[n, *complete(n)] for n in (3, 4, 5, 8, 9, 10, 100, 255, 256)], "windows": windows, "rings": rings}
 
 
 def primitive_vectors():

@@ -92,6 +92,14 @@ impl Assumptions {
         ((1.0 - self.dropping - ROUNDING) * f64::from(devices)).ceil() as u32
     }
 
+    /// w: how many of any k/2 consecutive places on the ring must be survivors, so that an honest one is among them. More
+    /// than w - 1 of them collude with probability at most 2^-(sigma + 1), for all places together: the order on the ring
+    /// is drawn after the roster is fixed.
+    pub fn least_in_window(&self, devices: u32, neighbours: u32) -> u32 {
+        let log_failure = -f64::from(self.security_bits + 1) * std::f64::consts::LN_2 - f64::from(devices).ln();
+        most_above(devices, self.colluders(devices), neighbours / 2, log_failure) + 1
+    }
+
     /// Degree and threshold for a cohort: the complete graph up to [`LARGEST_COMPLETE`] devices, a Harary graph above.
     ///
     /// # Errors
@@ -104,7 +112,11 @@ impl Assumptions {
         }
         match devices {
             0..LEAST_DEVICES => Err(Error::TooFew(devices)),
-            LEAST_DEVICES..=LARGEST_COMPLETE => Ok(complete(devices)),
+            // Each survivor's other neighbours must be enough.
+            LEAST_DEVICES..=LARGEST_COMPLETE if complete(devices).threshold < self.staying(devices) => {
+                Ok(complete(devices))
+            }
+            LEAST_DEVICES..=LARGEST_COMPLETE => Err(Error::NoGraph(devices)),
             _ => self.harary(devices, Adversary::SemiMalicious),
         }
     }
@@ -260,5 +272,6 @@ pub(super) mod tests {
         assert_eq!(Assumptions { security_bits: 39, ..good }.degree(100), Err(Error::Security(39)));
         let much = Assumptions { colluding: 0.33, dropping: 0.49, ..good };
         assert_eq!(much.degree(300), Err(Error::NoGraph(300)));
+        assert_eq!(Assumptions { dropping: 0.4, ..good }.degree(100), Err(Error::NoGraph(100)));
     }
 }

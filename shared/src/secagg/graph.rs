@@ -3,6 +3,7 @@
 use super::finder::Degree;
 use super::keys::expand;
 use super::mask::KeyStream;
+use super::messages::Bits;
 use super::transcript::{Hash, Transcript};
 use crate::random::below;
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,36 @@ impl Graph {
         along.or(against).map(|slot| slot as usize)
     }
 
+    /// Whether a coordinator that chooses the survivors may have cut the ring: two stretches of k/2 consecutive places apart
+    /// from each other, each with fewer than `least` survivors.
+    ///
+    /// Where there are no two, honest survivors hang together: leaving out one stretch at most, every k/2 consecutive
+    /// places have more survivors than colluding devices, so the next honest one is a neighbour, all around.
+    pub fn is_cut(&self, survivors: &Bits, least: u32) -> bool {
+        let (n, width) = (self.devices(), self.degree.neighbours / 2);
+        if self.degree.neighbours + 1 == n {
+            return false;
+        }
+        let there = |at: u32| u32::from(survivors.contains(self.ring[(at % n) as usize]));
+        let mut count: u32 = (0..width).map(there).sum();
+        // Stretches that begin at these places have too few.
+        let mut bare = Vec::new();
+        for start in 0..n {
+            if count < least {
+                bare.push(start);
+            }
+            count = count + there(start + width) - there(start);
+        }
+        let Some(&first) = bare.first() else { return false };
+        // All of them must overlap: seen from the first, they begin less than a stretch to either side and from each other.
+        let offsets = bare.iter().map(|&start| match start - first {
+            along if along <= n / 2 => i64::from(along),
+            along => i64::from(along) - i64::from(n),
+        });
+        let (low, high) = offsets.fold((0, 0), |(low, high), offset| (offset.min(low), offset.max(high)));
+        high - low >= i64::from(width)
+    }
+
     fn offset(&self, slot: u32) -> u32 {
         let k = self.degree.neighbours;
         if slot < k / 2 { slot + 1 } else { self.devices() - k + slot }
@@ -104,6 +135,38 @@ mod tests {
                 }
             }
         }
+    }
+
+    // Against the graph itself: with nobody colluding, survivors that hang together are never called cut unless a
+    // stretch of k/2 is bare twice, and such as fall apart always are.
+    #[test]
+    fn a_ring_that_falls_apart_is_cut() {
+        for (n, k) in [(9, 2), (10, 4), (12, 6)] {
+            let graph = graph(n, k, 3);
+            let mut cut = 0;
+            for set in 1u32..1 << n {
+                let mut survivors = Bits::none(n);
+                (0..n).filter(|at| set >> at & 1 == 1).for_each(|at| survivors.insert(at));
+                let first = survivors.iter().next().expect("one");
+                let mut reached = BTreeSet::from([first]);
+                let mut open = vec![first];
+                while let Some(at) = open.pop() {
+                    let next = graph.neighbours(at).filter(|&other| survivors.contains(other));
+                    open.extend(next.filter(|&other| reached.insert(other)));
+                }
+                let together = reached.len() as u32 == survivors.count();
+                let called = graph.is_cut(&survivors, 1);
+                assert!(together || called, "{n} {k} {set:b}");
+                cut += u32::from(called);
+                // One device alone, or a ring without a bare stretch, is never called cut.
+                if survivors.count() + k / 2 > n {
+                    assert!(!called, "{n} {k} {set:b}");
+                }
+            }
+            assert!(cut > 0);
+        }
+        let complete = graph(8, 7, 1);
+        assert!(!complete.is_cut(&Bits::none(8), 1));
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! `bincode` is named in this module alone.
 
 use bincode::config;
-use bincode::de::Decode;
-use bincode::enc::Encode;
+/// How a header says what it is made of.
+pub(crate) use bincode::{Decode, Encode};
 use thiserror::Error;
 
 /// What a frame carries.

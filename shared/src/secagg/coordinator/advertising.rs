@@ -147,7 +147,7 @@ impl Drawing {
     /// [`Abandoned::Graph`].
     pub fn wanted(&self) -> Result<Option<(Hash, Hash)>, Abandoned> {
         let devices = self.members.len() as u32;
-        let complete = self.rules.assumptions.degree(devices)?.neighbours + 1 == devices;
+        let complete = self.rules.assumptions.known().degree(devices)?.neighbours + 1 == devices;
         Ok((!complete).then_some((self.rules.context, self.roster)))
     }
 
@@ -156,7 +156,8 @@ impl Drawing {
     /// # Errors
     /// [`Abandoned`].
     pub fn open(self, draw: Option<SignatureBytes>) -> Result<Sharing, Abandoned> {
-        let (devices, degree) = (self.members.len() as u32, self.rules.assumptions.degree(self.members.len() as u32)?);
+        let devices = self.members.len() as u32;
+        let degree = self.rules.assumptions.known().degree(devices)?;
         let (draw, seed) = match (self.wanted()?, draw) {
             (None, _) => (None, None),
             (Some((context, roster)), Some(draw)) => {
@@ -170,6 +171,7 @@ impl Drawing {
             scope: Scope { context: self.rules.context, roster: self.roster },
             shape: self.rules.shape,
             min_survivors: self.rules.min_survivors,
+            least_in_window: self.rules.assumptions.known().least_in_window(devices, degree.neighbours),
             members: self.members,
             graph: Graph::new(devices, degree, seed.as_ref()),
             tree: self.tree,
@@ -179,8 +181,8 @@ impl Drawing {
 }
 
 impl Exact {
-    fn degree(&self, devices: u32) -> Result<crate::secagg::Degree, crate::secagg::GraphError> {
+    fn known(&self) -> Assumptions {
         let (colluding, dropping) = (f64::from_bits(self.colluding), f64::from_bits(self.dropping));
-        Assumptions { security_bits: self.security_bits, colluding, dropping }.degree(devices)
+        Assumptions { security_bits: self.security_bits, colluding, dropping }
     }
 }

@@ -123,6 +123,9 @@ pub enum Abandoned {
         /// The threshold.
         least: u32,
     },
+    /// Those that dropped out leave the survivors in parts: devices would refuse.
+    #[error("those that dropped out stood together on the ring: devices would refuse to open sums of parts")]
+    Cut,
     /// A device dealt shares that do not give what it advertised.
     #[error("the device {0} dealt false shares: its secret cannot be opened")]
     FalseDealer(Device),

@@ -15,6 +15,7 @@ pub struct Cohort {
     pub(super) scope: Scope,
     pub(super) shape: Shape,
     pub(super) min_survivors: u32,
+    pub(super) least_in_window: u32,
     pub(super) members: Vec<Advertisement>,
     pub(super) graph: Graph,
     pub(super) tree: Tree,

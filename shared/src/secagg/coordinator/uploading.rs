@@ -119,6 +119,9 @@ impl Uploading {
             return Err(Abandoned::TooFew { step: Step::Upload, found, least });
         }
         cohort.check_openable(&alive, &survivors, Step::Upload)?;
+        if cohort.graph.is_cut(&survivors, cohort.least_in_window) {
+            return Err(Abandoned::Cut);
+        }
         Ok(Agreeing::new(cohort, dealt, alive, survivors))
     }
 }

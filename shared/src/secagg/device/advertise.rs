@@ -224,6 +224,8 @@ impl Advertised {
             min_survivors: self.terms.min_survivors(),
             values: shape.values,
             bits: shape.bits,
+            seed,
+            least_in_window: self.terms.assumptions().least_in_window(n, degree.neighbours),
             neighbours,
         };
         Ok((circle, peers))

@@ -24,6 +24,8 @@ pub use share::Shared;
 pub use unmask::{Agreed, Answered};
 pub use upload::{Ready, Uploaded};
 
+use super::finder::Degree;
+use super::graph::Graph;
 use super::keys::{PublicIdentity, Scope};
 use super::lanes::Shape;
 use super::messages::Bits;
@@ -41,6 +43,9 @@ struct Circle {
     min_survivors: u32,
     values: u32,
     bits: u32,
+    // From which the ring follows, where there is one, and how many survivors each k/2 places of it must have.
+    seed: Option<Hash>,
+    least_in_window: u32,
     neighbours: Vec<Neighbour>,
 }
 
@@ -104,6 +109,10 @@ impl Circle {
         };
         if self.neighbours.iter().enumerate().any(appeared) {
             return Err(Refusal::SurvivorSet("a neighbour is in it that had dealt no shares"));
+        }
+        let degree = Degree { neighbours: self.neighbours.len() as u32, threshold: self.threshold };
+        if Graph::new(self.devices, degree, self.seed.as_ref()).is_cut(survivors, self.least_in_window) {
+            return Err(Refusal::Cut);
         }
         Ok(())
     }

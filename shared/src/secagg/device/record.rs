@@ -6,8 +6,7 @@ use super::{Circle, Held, Neighbour};
 use crate::secagg::keys::SignatureBytes;
 use crate::secagg::messages::{Agreement, Answer, Bits, field};
 use crate::secagg::transcript::Hash;
-use crate::wire::{self, Kind};
-use bincode::{Decode, Encode};
+use crate::wire::{self, Decode, Encode, Kind};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -91,6 +90,8 @@ struct Header {
     min_survivors: u32,
     values: u32,
     bits: u32,
+    seed: Option<Hash>,
+    least_in_window: u32,
     neighbours: u32,
 }
 
@@ -145,6 +146,8 @@ impl Header {
             min_survivors: circle.min_survivors,
             values: circle.values,
             bits: circle.bits,
+            seed: circle.seed,
+            least_in_window: circle.least_in_window,
             neighbours: circle.neighbours.len() as u32,
         }
     }
@@ -159,6 +162,8 @@ impl Header {
             min_survivors: self.min_survivors,
             values: self.values,
             bits: self.bits,
+            seed: self.seed,
+            least_in_window: self.least_in_window,
             neighbours,
         }
     }

@@ -112,6 +112,11 @@ pub enum Refusal {
     /// A set of survivors that cannot be.
     #[error("the set of survivors cannot be: {0}")]
     SurvivorSet(&'static str),
+    /// The survivors may be cut into parts whose sums could be told apart.
+    #[error(
+        "so many neighbours of one another are missing that the survivors may fall into parts, each with less noise"
+    )]
+    Cut,
     /// Other survivors than before.
     #[error("other survivors were shown before: one round has one set")]
     OtherSurvivors,

@@ -17,7 +17,7 @@ pub use upload::{ReceivedUpload, Upload};
 
 use super::keys::SignatureBytes;
 use super::transcript::Hash;
-use bincode::{Decode, Encode};
+use crate::wire::{Decode, Encode};
 
 /// The header of messages whose fields are all that is signed.
 #[derive(Encode, Decode)]

@@ -3,8 +3,7 @@
 use super::field;
 use crate::secagg::keys::{Certificate, SignatureBytes};
 use crate::secagg::transcript::{Hash, Transcript};
-use crate::wire::{self, Kind, records};
-use bincode::{Decode, Encode};
+use crate::wire::{self, Decode, Encode, Kind, records};
 use serde::{Deserialize, Serialize};
 
 /// Signed terms of a round, from the coordinator.

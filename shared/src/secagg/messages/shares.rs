@@ -3,8 +3,7 @@
 use super::{Bits, field};
 use crate::secagg::keys::{Scope, Sealed, SignatureBytes};
 use crate::secagg::transcript::{Hash, Transcript, hash};
-use crate::wire::{self, Kind, records};
-use bincode::{Decode, Encode};
+use crate::wire::{self, Decode, Encode, Kind, records};
 use serde::{Deserialize, Serialize};
 
 /// The shares of a device's two secrets for one neighbour, encrypted, and what holds the neighbour to them.

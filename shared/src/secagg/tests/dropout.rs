@@ -150,7 +150,7 @@ fn explore_answers(
 
 impl Count {
     fn abandon(&mut self, error: Abandoned) {
-        assert!(matches!(error, Abandoned::TooFew { .. } | Abandoned::Closed { .. }), "{error}");
+        assert!(matches!(error, Abandoned::TooFew { .. } | Abandoned::Closed { .. } | Abandoned::Cut), "{error}");
         self.abandoned += 1;
     }
 }

@@ -82,6 +82,11 @@ fn degrees_and_rings() {
         let found = Assumptions::default().degree(number(&row[0])).expect("a graph");
         assert_eq!((found.neighbours, found.threshold), (number(&row[1]), number(&row[2])), "{row}");
     }
+    for row in list(&vectors["windows"]) {
+        let colluding = row[1].as_f64().expect("a share");
+        let assumptions = Assumptions { security_bits: number(&row[2]), colluding, dropping: 0.0 };
+        assert_eq!(assumptions.least_in_window(number(&row[0]), number(&row[3])), number(&row[4]), "{row}");
+    }
     for row in list(&vectors["rings"]) {
         let degree = Degree { neighbours: number(&row["degree"]), threshold: 2 };
         let graph = Graph::new(number(&row["devices"]), degree, Some(&hash(&row["seed"])));

@@ -126,6 +126,36 @@ fn before_agreement(world: &mut World) -> (Vec<Uploaded>, Adversary, Vec<u8>) {
     (uploaded, adversary, frames.swap_remove(VICTIM))
 }
 
+// A coordinator knows the ring. By leaving out two stretches of it, few devices in all, it would get the sums of the two
+// arcs between them, each with the noise of its own devices alone.
+#[test]
+fn survivors_that_cut_the_ring_are_refused() {
+    let degree = Degree { neighbours: 4, threshold: 3 };
+    let mut world = World::new(12, 4, 3, Some(degree));
+    let (mut coordinator, ready) = world.ready();
+    let graph = coordinator.cohort().graph().clone();
+    // Around the ring: a neighbour at slot 0 is the next one.
+    let ring: Vec<u32> = std::iter::successors(Some(0), |&at| graph.neighbours(at).next()).take(12).collect();
+    let mut sum = MaskedSum::new(world.terms.shape());
+    let states: Vec<Uploaded> = ready
+        .into_iter()
+        .enumerate()
+        .map(|(device, state)| world.upload(device, state, &mut coordinator, &mut sum).0)
+        .collect();
+    let without = |gone: &[usize]| {
+        let mut devices = Bits::none(12);
+        (0..12).filter(|at| !gone.contains(at)).for_each(|at| devices.insert(ring[at]));
+        Survivors { context: world.terms.context(), devices }
+    };
+    let ask = |gone: &[usize]| states[0].clone().agree(&without(gone), &world.identities[0]).map(|_| ());
+    assert_eq!(ask(&[2, 3, 7, 8]), Err(Refusal::Cut));
+    assert_eq!(ask(&[3, 4, 10, 11]), Err(Refusal::Cut));
+    // As many, without two bare stretches: a chain all around, or one arc.
+    assert_eq!(ask(&[2, 4, 6, 8]), Ok(()));
+    assert_eq!(ask(&[5, 6, 7]), Ok(()));
+    FORCED.set(None);
+}
+
 // The victim is in the set that some are shown and not in the set that the others are shown, for every way of splitting
 // the honest devices. The corrupt ones sign both sets and tell both shares.
 #[test]
