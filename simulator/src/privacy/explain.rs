@@ -6,6 +6,7 @@ use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan, WRAP_P
 use sordino_shared::privacy::accountant::correlated::Strategy;
 use sordino_shared::privacy::accountant::{Claim, Target, distributed, loss};
 use sordino_shared::privacy::{Mechanism, Mode, Samplers};
+use sordino_shared::secagg::{Assumptions, Terms};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -265,6 +266,9 @@ impl Explanation {
             plan.wrap_probability(),
             WRAP_PROBABILITY
         );
+        if plan.mode() == Mode::Secure {
+            let _ = writeln!(text, "{}", masks(plan));
+        }
         let _ = writeln!(
             text,
             "The samplers' distance from their law over all rounds: {:.1e} in total variation; it adds (1 + e^epsilon) \
@@ -321,4 +325,25 @@ impl Explanation {
             ),
         }
     }
+}
+
+/// What the plan becomes under masks, with the usual assumptions.
+fn masks(plan: &RoundPlan) -> String {
+    let assumed = Assumptions::default();
+    let terms = match Terms::new("plan", 0, plan, [0; 32], assumed) {
+        Ok(terms) => terms,
+        Err(error) => return format!("Under masks this plan has no rounds: {error}."),
+    };
+    let degree = assumed.degree(terms.cohort()).expect("terms of a cohort have a graph");
+    format!(
+        "Under masks ({} % colluding and {} % dropping out at most, 2^-{}): {} neighbours a device, {} of which open a secret; \
+         a sum is opened for {} survivors or more; a vector has {} bytes.",
+        100.0 * assumed.colluding,
+        100.0 * assumed.dropping,
+        assumed.security_bits,
+        degree.neighbours,
+        degree.threshold,
+        terms.min_survivors(),
+        terms.shape().bytes()
+    )
 }
