@@ -1,18 +1,16 @@
 //! Step 0: the terms are checked and keys are advertised (docs/protocol.md, 2.1 to 2.3).
 
+use super::Refusal;
+use super::roster::Trusted;
 use super::share::Shared;
-use super::{Circle, Neighbour, Peer, Refusal};
 use crate::plan::RoundPlan;
 use crate::secagg::finder::Assumptions;
-use crate::secagg::graph::Graph;
-use crate::secagg::keys::{Certificate, Identity, PublicIdentity, RoundKey, graph_seed};
-use crate::secagg::merkle;
+use crate::secagg::keys::{Certificate, Identity, PublicIdentity, RoundKey};
 use crate::secagg::messages::{Advertisement, Offer, Roster, Shares};
 use crate::secagg::shamir::uniform;
 use crate::secagg::terms::Terms;
 use crate::secagg::transcript::Hash;
 use rand_core::CryptoRng;
-use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// What a device asks of a round before it takes part. The ledger asks for the rest.
@@ -159,94 +157,8 @@ impl Advertised {
         now: i64,
         rng: &mut impl CryptoRng,
     ) -> Result<(Shared, Shares), Refusal> {
-        let (circle, peers) = self.circle(roster, now)?;
+        let trusted = Trusted { terms: &self.terms, context: self.context, authority: &self.authority, now };
+        let (circle, peers) = trusted.circle(roster, &self.own)?;
         Shared::deal(self.terms, circle, peers, self.secrets, identity, rng)
     }
-
-    /// Every check of the roster, section 2.3, in its order.
-    fn circle(&self, roster: &Roster, now: i64) -> Result<(Circle, Vec<Peer>), Refusal> {
-        let (n, position) = (roster.devices, roster.position);
-        if roster.context != self.context {
-            return Err(Refusal::OtherRound);
-        }
-        let (least, most) = (self.terms.min_survivors(), self.terms.cohort());
-        if !(least..=most).contains(&n) || position >= n {
-            return Err(Refusal::RosterSize { found: n, least, most });
-        }
-        let degree = self.terms.assumptions().degree(n)?;
-        let hash = Roster::hash(&self.context, n, &roster.root);
-        let seed = if degree.neighbours + 1 < n {
-            let drawn = roster.draw.and_then(|draw| graph_seed(&self.authority, &self.context, &hash, &draw));
-            Some(drawn.ok_or(Refusal::Undrawn)?)
-        } else {
-            None
-        };
-        let graph = Graph::new(n, degree, seed.as_ref());
-        let slots: Vec<u32> = graph.neighbours(position).collect();
-        let mut positions = slots.clone();
-        positions.push(position);
-        positions.sort_unstable();
-        if positions.len() != roster.members.len() {
-            return Err(Refusal::Neighbours("there are more or fewer of them"));
-        }
-        let leaves: Vec<(u32, Hash)> = positions
-            .iter()
-            .zip(&roster.members)
-            .map(|(&position, member)| (position, merkle::leaf(&member.to_bytes())))
-            .collect();
-        if merkle::root(n as usize, &leaves, &roster.proof) != Some(roster.root) {
-            return Err(Refusal::Neighbours("they are not at those places of the roster"));
-        }
-        let member_at = |wanted: u32| {
-            let at = positions.binary_search(&wanted).expect("the graph's neighbours are among the positions");
-            &roster.members[at]
-        };
-        if *member_at(position) != self.own {
-            return Err(Refusal::OwnEntry);
-        }
-        check_distinct(&roster.members)?;
-        let (mut neighbours, mut peers) = (Vec::with_capacity(slots.len()), Vec::with_capacity(slots.len()));
-        for (slot, &at) in slots.iter().enumerate() {
-            let member = member_at(at);
-            self.check_member(member, slot, now)?;
-            neighbours.push(Neighbour { position: at, identity: member.certificate.key });
-            let reverse_slot = graph.slot(at, position).expect("the graph is symmetric") as u32;
-            let (sealing_key, masking_key) = (member.sealing_key, member.masking_key);
-            peers.push(Peer { reverse_slot, sealing_key, masking_key });
-        }
-        let shape = self.terms.shape();
-        let circle = Circle {
-            context: self.context,
-            roster: hash,
-            devices: n,
-            position,
-            threshold: degree.threshold,
-            min_survivors: self.terms.min_survivors(),
-            values: shape.values,
-            bits: shape.bits,
-            seed,
-            least_in_window: self.terms.assumptions().least_in_window(n, degree.neighbours),
-            neighbours,
-        };
-        Ok((circle, peers))
-    }
-
-    fn check_member(&self, member: &Advertisement, slot: usize, now: i64) -> Result<(), Refusal> {
-        let statement = Advertisement::statement(&self.context, &member.sealing_key, &member.masking_key);
-        let identity = PublicIdentity::new(&member.certificate.key).ok_or(Refusal::Certificate { slot })?;
-        if !member.certificate.holds(&self.authority, now) {
-            return Err(Refusal::Certificate { slot });
-        }
-        if !identity.signed(&statement, &member.signature) {
-            return Err(Refusal::AdvertisedKeys { slot });
-        }
-        Ok(())
-    }
-}
-
-/// A roster stands in the order of identities, so that one that stands twice shows; round keys are all different.
-fn check_distinct(members: &[Advertisement]) -> Result<(), Refusal> {
-    let ascending = members.windows(2).all(|pair| pair[0].certificate.key < pair[1].certificate.key);
-    let keys: BTreeSet<&Hash> = members.iter().flat_map(|m| [&m.sealing_key, &m.masking_key]).collect();
-    if ascending && keys.len() == 2 * members.len() { Ok(()) } else { Err(Refusal::CommonKeys) }
 }

@@ -11,6 +11,7 @@
 mod advertise;
 mod record;
 mod refusal;
+mod roster;
 mod share;
 mod unmask;
 mod upload;
