@@ -15,10 +15,34 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys come in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct Advertising {
     rules: Rules,
+    // By identity.
     members: BTreeMap<Hash, Advertisement>,
+    // Every round key that was advertised.
     keys: BTreeSet<Hash>,
+}
+
+/// The same as it is written: the maps follow from the list.
+#[derive(Clone, Serialize, Deserialize)]
+struct Stored {
+    rules: Rules,
+    members: Vec<Advertisement>,
+}
+
+impl From<Stored> for Advertising {
+    fn from(Stored { rules, members }: Stored) -> Self {
+        let keys = members.iter().flat_map(|member| [member.sealing_key, member.masking_key]).collect();
+        let members = members.into_iter().map(|member| (member.certificate.key, member)).collect();
+        Self { rules, members, keys }
+    }
+}
+
+impl From<Advertising> for Stored {
+    fn from(Advertising { rules, members, .. }: Advertising) -> Self {
+        Self { rules, members: members.into_values().collect() }
+    }
 }
 
 /// What of the terms the coordinator goes by.
@@ -32,7 +56,7 @@ struct Rules {
     assumptions: Exact,
 }
 
-/// Assumptions by their bits, so that a state can be compared.
+/// Assumptions by their bits: a float need not survive a form in text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Exact {
     security_bits: u32,

@@ -131,8 +131,26 @@ fn a_coordinator_goes_on_after_every_crash() {
         };
     }
     let mut world = World::new(6, 2, 4, Some(Degree { neighbours: 4, threshold: 3 }));
-    let (sharing, shared) = world.shared();
-    let mut sharing = crash!(Sharing, sharing);
+    let mut advertising = Advertising::new(&world.terms, &world.authority.public());
+    let mut advertised = Vec::new();
+    for device in 0..6 {
+        let (state, keys) = world.advertise(device);
+        advertising.record(advertising.check(&state.context(), keys, NOW).expect("good")).expect("a place");
+        advertising = crash!(Advertising, advertising);
+        advertised.push(state);
+    }
+    let drawing = crash!(Drawing, advertising.close().expect("enough"));
+    let (context, roster) = drawing.wanted().expect("a graph").expect("a sparse one");
+    let draw = world.authority.draw(&context, &roster).expect("the first");
+    let mut sharing = crash!(Sharing, drawing.open(Some(draw)).expect("the authority's graph"));
+    let shared: Vec<(Shared, Shares)> = advertised
+        .into_iter()
+        .enumerate()
+        .map(|(device, state)| {
+            let (roster, mut rng) = (sharing.cohort().roster_for(device as u32), world.device_rng());
+            state.share(&roster, &world.identities[device], NOW, &mut rng).expect("a good roster")
+        })
+        .collect();
     for (_, shares) in &shared[..5] {
         sharing.record(sharing.check(shares.clone()).expect("good")).expect("the first");
         sharing = crash!(Sharing, sharing);
