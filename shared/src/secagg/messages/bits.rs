@@ -63,3 +63,25 @@ impl Bits {
         length.div_ceil(8) as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_one_form() {
+        for length in 0..20u32 {
+            let mut set = Bits::none(length);
+            (0..length).filter(|place| place % 3 == 0).for_each(|place| set.insert(place));
+            assert_eq!(Bits::new(length, set.bytes().to_vec()), Some(set.clone()));
+            assert_eq!(set.iter().count() as u32, set.count());
+            assert!(!set.contains(length) && !set.contains(u32::MAX));
+            for spare in length..set.bytes().len() as u32 * 8 {
+                let mut bytes = set.bytes().to_vec();
+                bytes[spare as usize / 8] |= 1 << (spare % 8);
+                assert_eq!(Bits::new(length, bytes), None, "{length} {spare}");
+            }
+            assert_eq!(Bits::new(length, [set.bytes(), &[0]].concat()), None);
+        }
+    }
+}

@@ -72,24 +72,27 @@ fn dealt_by_liar(change: impl Fn(&Scope, usize, u32, &mut Deal, &Shared)) -> (Wo
     (world, coordinator, states)
 }
 
-fn finish(world: &World, coordinator: Sharing, states: Vec<Shared>) -> Result<Outcome, Abandoned> {
+/// The rest of the round; one device may be gone before its upload.
+fn finish(world: &World, coordinator: Sharing, states: Vec<Shared>, gone: Option<usize>) -> Result<Outcome, Abandoned> {
     let mut coordinator = coordinator.close()?;
     let mut sum = MaskedSum::new(world.terms.shape());
     let mut uploaded = Vec::new();
     for (device, state) in states.into_iter().enumerate() {
         let ready = state.receive(&coordinator.delivery_for(device as u32).expect("alive")).expect("good enough");
-        uploaded.push(world.upload(device, ready, &mut coordinator, &mut sum).0);
+        if gone != Some(device) {
+            uploaded.push((device, world.upload(device, ready, &mut coordinator, &mut sum).0));
+        }
     }
     let mut coordinator = coordinator.close()?;
     let survivors = coordinator.survivors();
     let mut agreed = Vec::new();
-    for (device, state) in uploaded.into_iter().enumerate() {
+    for (device, state) in uploaded {
         let (state, agreement) = saved(state.agree(&survivors, &world.identities[device]).expect("good"));
         coordinator.record(&coordinator.check(&agreement).expect("good"));
-        agreed.push(state);
+        agreed.push((device, state));
     }
     let mut coordinator = coordinator.close()?;
-    for (device, state) in agreed.into_iter().enumerate() {
+    for (device, state) in agreed {
         let answer = world.answer(device, state, &coordinator).expect("a quorum");
         coordinator.record(coordinator.check(answer).expect("good"));
     }
@@ -104,7 +107,7 @@ fn garbage_shares_are_complained_of() {
             deal.sealed = [9; 80];
         }
     });
-    let outcome = finish(&world, coordinator, states).expect("five are enough");
+    let outcome = finish(&world, coordinator, states, None).expect("five are enough");
     assert_eq!(world.residues(&outcome.sum), world.plain_sum(0..8));
     let (dealer, holders) = &outcome.disputes[0];
     assert_eq!((outcome.disputes.len(), dealer.position, holders.len()), (1, LIAR as u32, 2));
@@ -115,16 +118,27 @@ fn garbage_shares_are_complained_of() {
 #[test]
 fn a_device_that_deals_garbage_to_all_is_named() {
     let (world, coordinator, states) = dealt_by_liar(|_, _, _, deal, _| deal.sealed = [9; 80]);
-    match finish(&world, coordinator, states) {
+    match finish(&world, coordinator, states, None) {
         Err(Abandoned::Closed { device, found: 0, .. }) => assert_eq!(device.position, LIAR as u32),
         other => panic!("{other:?}"),
     }
 }
 
-// Shares that hold against its commitments, of a seed that is not the one that it masked with.
+// Shares that hold against its commitments, of secrets that are not the ones that it masks with: found when one is opened,
+// its own seed or, if it is gone by then, its masking key.
 #[test]
 fn a_false_dealer_is_named() {
-    let (world, coordinator, states) = dealt_by_liar(|scope, slot, neighbour, deal, state| {
+    for gone in [None, Some(LIAR)] {
+        let (world, coordinator, states) = dealt_falsely();
+        match finish(&world, coordinator, states, gone) {
+            Err(Abandoned::FalseDealer(device)) => assert_eq!(device.position, LIAR as u32),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn dealt_falsely() -> (World, Sharing, Vec<Shared>) {
+    dealt_by_liar(|scope, slot, neighbour, deal, state| {
         let mut both = [0; 64];
         both[..8].copy_from_slice(&hash(&[slot as u8])[..8]);
         both[32..40].copy_from_slice(&hash(&[slot as u8])[8..16]);
@@ -135,11 +149,7 @@ fn a_false_dealer_is_named() {
         deal.sealed = seal(&state.sealing_key(slot, scope, liar, neighbour), &both, scope, liar, neighbour);
         deal.commitments.masking = commitment(scope, liar, slot, Secret::Masking, &masking);
         deal.commitments.own = commitment(scope, liar, slot, Secret::Own, &own);
-    });
-    match finish(&world, coordinator, states) {
-        Err(Abandoned::FalseDealer(device)) => assert_eq!(device.position, LIAR as u32),
-        other => panic!("{other:?}"),
-    }
+    })
 }
 
 #[test]

@@ -237,6 +237,24 @@ fn the_guess_succeeds_where_both_secrets_are_open() {
     assert_eq!(adversary.best_guess(&frame, &world), world.plain_sum([VICTIM as u32].into_iter()));
 }
 
+/// What the victim says to a quorum with the signature of a device that is not among its survivors.
+fn forged_without(outside: u32) -> Refusal {
+    let mut world = world();
+    let (uploaded, adversary, _) = before_agreement(&mut world);
+    let mut devices = Bits::none(N as u32);
+    (0..N as u32).filter(|&at| at != outside).for_each(|at| devices.insert(at));
+    let survivors = Survivors { context: world.terms.context(), devices };
+    let (state, _) =
+        saved(uploaded[VICTIM].clone().agree(&survivors, &world.identities[VICTIM]).expect("good survivors"));
+    let hash = Survivors::hash(&adversary.scope, &survivors.devices);
+    let neighbours = adversary.cohort.graph().neighbours(VICTIM as u32).enumerate().skip(2);
+    let sign = |(slot, at): (usize, u32)| {
+        (slot as u32, world.identities[at as usize].sign(&Agreement::statement(&adversary.scope, at, &hash)))
+    };
+    let quorum = Quorum { context: survivors.context, signatures: neighbours.map(sign).collect() };
+    refused(state.unmask(&quorum, &world.identities[VICTIM]).map(|_| ()))
+}
+
 #[test]
 fn forged_quorums_are_refused() {
     let mut world = world();
@@ -253,6 +271,9 @@ fn forged_quorums_are_refused() {
     assert!(matches!(ask(&|q| q.signatures[1] = q.signatures[0]), Err(Refusal::Malformed(_))));
     assert!(matches!(ask(&|q| q.signatures[0].0 = 99), Err(Refusal::Malformed(_))));
     assert_eq!(ask(&|q| q.signatures[2].1[5] ^= 1), Err(Refusal::Disagreement { slot: 2 }));
+    // A signature that holds, of a colluding device that is no survivor.
+    let gone = forged_without(7);
+    assert!(matches!(gone, Refusal::Malformed(_)), "{gone}");
     // One device's signature in another's place.
     assert_eq!(ask(&|q| q.signatures[2].1 = q.signatures[3].1), Err(Refusal::Disagreement { slot: 2 }));
 }
