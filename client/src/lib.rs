@@ -17,6 +17,7 @@ pub mod event;
 pub mod example;
 pub mod holdout;
 pub mod label;
+pub mod masks;
 pub mod participation;
 pub mod quality;
 pub mod session;

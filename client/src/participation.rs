@@ -105,15 +105,14 @@ impl Invitation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_chacha::ChaCha20Rng;
-    use rand_core::SeedableRng;
+    use crate::masks;
     use sordino_shared::ids::TrackId;
     use sordino_shared::model::{Example, Hyperparameters, Solver};
     use sordino_shared::plan::PlanRequest;
     use sordino_shared::privacy::Mode;
     use sordino_shared::privacy::accountant::correlated::Strategy;
     use sordino_shared::secagg::coordinator::Advertising;
-    use sordino_shared::secagg::device::{Member, Policy, advertise};
+    use sordino_shared::secagg::device::{Member, Policy};
     use sordino_shared::secagg::{Assumptions, Authority, Terms};
     use sordino_shared::workload::Popularity;
 
@@ -186,14 +185,14 @@ mod tests {
 
     /// Four devices up to the point where they mask; the first is the one under test.
     fn ready(plan: &RoundPlan, round: u64) -> (Ready, Identity) {
-        let mut rng = ChaCha20Rng::seed_from_u64(round);
-        let mut authority = Authority::new(Identity::generate(&mut rng), Default::default());
-        let planner = Identity::generate(&mut rng);
+        let randomness = &mut Randomness::from_operating_system().expect("randomness");
+        let mut authority = Authority::new(masks::identity(randomness), Default::default());
+        let planner = masks::identity(randomness);
         let assumptions = Assumptions { dropping: 0.0, ..Assumptions::default() };
         let terms = Terms::new("popularity", round, plan, [1; 32], assumptions).expect("good terms");
         let offer = terms.offer(&planner);
         let policy = Policy { least_survivors: 2, ..Policy::new(authority.public(), planner.public()) };
-        let mut identities: Vec<Identity> = (0..4).map(|_| Identity::generate(&mut rng)).collect();
+        let mut identities: Vec<Identity> = (0..4).map(|_| masks::identity(randomness)).collect();
         identities.sort_by_key(|identity| identity.public().bytes());
         let mut keys = Advertising::new(&terms, &authority.public());
         let mut devices = Vec::new();
@@ -201,7 +200,7 @@ mod tests {
             let certificate = authority.certify(&identity.public(), 1);
             let member = Member { identity, certificate: &certificate };
             let (state, advertisement) =
-                advertise(&offer, plan, [1; 32], &policy, member, 0, &mut rng).expect("good terms");
+                masks::advertise(&offer, plan, [1; 32], &policy, member, 0, randomness).expect("good terms");
             keys.record(keys.check(&state.context(), advertisement, 0).expect("good keys")).expect("a place");
             devices.push(state);
         }
@@ -211,7 +210,8 @@ mod tests {
         let mut shared = Vec::new();
         for (position, state) in devices.into_iter().enumerate() {
             let roster = sharing.cohort().roster_for(position as u32);
-            let (state, shares) = state.share(&roster, &identities[position], 0, &mut rng).expect("a good roster");
+            let (state, shares) =
+                masks::share(state, &roster, &identities[position], 0, randomness).expect("a good roster");
             sharing.record(sharing.check(shares).expect("good shares")).expect("the first");
             shared.push(state);
         }

@@ -14,7 +14,7 @@ use sordino_shared::privacy::{DeviceGenerator, NoiseError, Noised, Samplers};
 use sordino_shared::workload::{Contribution, Device, Workload};
 
 /// A device's randomness for one round.
-pub struct Randomness(DeviceGenerator);
+pub struct Randomness(pub(crate) DeviceGenerator);
 
 impl Randomness {
     /// Keyed by the operating system.

@@ -11,7 +11,9 @@
 //! | clip | [`workload::Statistics`] | [`privacy::Clipped`] | `privacy/clip.rs` |
 //! | round | [`privacy::Clipped`] | [`privacy::Rounded`] | `privacy/encode.rs` |
 //! | noise | [`privacy::Rounded`] | [`privacy::Noised`] | `privacy/noise/` |
-//! | add | [`privacy::Noised`] | [`privacy::Sum`] | `privacy/sum.rs` |
+//! | mask | [`privacy::Noised`] | [`secagg::Masked`] | `secagg/mask.rs` |
+//! | add, open | [`secagg::Masked`] | [`privacy::Sum`] | `secagg/coordinator/` |
+//! | add, without masks | [`privacy::Noised`] | [`privacy::Sum`] | `privacy/sum.rs` |
 //! | learn | [`privacy::Sum`] | [`model::Model`] | [`workload`] |
 
 pub mod evaluate;

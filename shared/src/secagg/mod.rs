@@ -1,7 +1,7 @@
 //! Secure aggregation: the coordinator sees the sum of a cohort's vectors and nothing else of them.
 //!
 //! SA-1 is the protocol of Bonawitz et al. (2017) on the sparse graph of Bell et al. (2020), with signed keys, everything
-//! bound to the round's terms and roster, and a round of agreement on the survivors. [`docs/protocol.md`] numbers every
+//! bound to the round's terms and roster, and a round of agreement on the survivors. `docs/protocol.md` numbers every
 //! message, check and error; `docs/privacy.md`, section 10, says what the claims lean on and what is not proven.
 //!
 //! | step | device to coordinator | coordinator to device |
@@ -14,8 +14,6 @@
 //!
 //! Both halves are sans-IO: [`device`] takes a state by value and gives the next, [`coordinator`] is plain state that can
 //! be written and read. Neither knows a clock, a socket or a generator of its own.
-//!
-//! [`docs/protocol.md`]: https://docs.rs/crate/sordino-shared
 
 pub mod coordinator;
 pub mod device;
