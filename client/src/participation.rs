@@ -187,11 +187,11 @@ mod tests {
     fn ready(plan: &RoundPlan, round: u64) -> (Ready, Identity) {
         let randomness = &mut Randomness::from_operating_system().expect("randomness");
         let mut authority = Authority::new(masks::identity(randomness), Default::default());
-        let planner = masks::identity(randomness);
+        let operator = masks::identity(randomness);
         let assumptions = Assumptions { dropping: 0.0, ..Assumptions::default() };
         let terms = Terms::new("popularity", round, plan, [1; 32], assumptions).expect("good terms");
-        let offer = terms.offer(&planner);
-        let policy = Policy { least_survivors: 2, ..Policy::new(authority.public(), planner.public()) };
+        let offer = terms.offer(&operator);
+        let policy = Policy { least_survivors: 2, ..Policy::new(authority.public(), operator.public()) };
         let mut identities: Vec<Identity> = (0..4).map(|_| masks::identity(randomness)).collect();
         identities.sort_by_key(|identity| identity.public().bytes());
         let mut keys = Advertising::new(&terms, &authority.public());

@@ -45,7 +45,7 @@ struct World {
     terms: Terms,
     policy: Policy,
     authority: std::sync::Mutex<Authority>,
-    planner: Identity,
+    operator: Identity,
     identities: Vec<Identity>,
     certificates: Vec<Certificate>,
     vector: Noised,
@@ -73,7 +73,7 @@ fn run(world: &World, pools: &[rayon::ThreadPool; 2]) {
     let context = world.terms.context();
     let neighbours = world.terms.assumptions().degree(n as u32).expect("a graph").neighbours;
 
-    let offer = world.terms.offer(&world.planner).to_frame();
+    let offer = world.terms.offer(&world.operator).to_frame();
     let advertised: Vec<(Advertised, Vec<u8>)> = devices.step("advertise", pools, 0..n, |device| {
         let offer = sordino_shared::secagg::messages::Offer::from_frame(&offer).expect("an offer");
         let member = world.member(device);
@@ -210,16 +210,16 @@ impl World {
     fn new(n: usize, plan: RoundPlan, terms: Terms) -> Self {
         let mut random = rng(0, 0);
         let authority = Authority::new(Identity::generate(&mut random), BTreeMap::new());
-        let planner = Identity::generate(&mut random);
+        let operator = Identity::generate(&mut random);
         let mut identities: Vec<Identity> = (0..n).map(|_| Identity::generate(&mut random)).collect();
         // In the roster's order, so that a device's number is its position.
         identities.sort_by_key(|identity| identity.public().bytes());
         let certificates = identities.iter().map(|identity| authority.certify(&identity.public(), 1)).collect();
-        let policy = Policy::new(authority.public(), planner.public());
+        let policy = Policy::new(authority.public(), operator.public());
         let block = Block::Dense(vec![0.001; plan.values()]);
         let rounded = Rounded::new(&Clipped::new(Statistics { blocks: vec![block] }, &plan), &plan, &mut random);
         let vector = Noised::new(&rounded, &Samplers::new(&plan).expect("samplers"), &mut random);
-        Self { plan, terms, policy, authority: authority.into(), planner, identities, certificates, vector }
+        Self { plan, terms, policy, authority: authority.into(), operator, identities, certificates, vector }
     }
 
     fn member(&self, device: usize) -> Member<'_> {

@@ -283,14 +283,14 @@ def whole_round(plan):
     n, gone, least, now = 5, 3, 3, 1000
     values, bits = sum(b["length"] for b in plan["blocks"]), plan["bits"]
     k, t = complete(n)
-    authority, planner = Identity("authority"), Identity("planner")
+    authority, operator = Identity("authority"), Identity("operator")
     members = sorted((Identity(f"device {i}") for i in range(n)), key=lambda m: m.public)
     digest, model = plan_digest(plan), sha(b"model")
     sigma, gamma, delta = 64, 0.0, 0.0
     ctx = context("vectors", 7, digest, model, n, least, values, bits, sigma, gamma, delta)
     messages = {}
 
-    signature = planner.sign(transcript("offer", ctx))
+    signature = operator.sign(transcript("offer", ctx))
     header = varint(7) + b"vectors" + varint(7) + digest + model + varint(sigma)
     header += struct.pack("<d", gamma) + struct.pack("<d", delta) + signature
     messages["offer"] = frame("offer", header)
@@ -389,7 +389,7 @@ def whole_round(plan):
         "roster": rho.hex(),
         "threshold": t,
         "authority": authority.seed.hex(),
-        "planner": planner.seed.hex(),
+        "operator": operator.seed.hex(),
         "devices": [m.seed.hex() for m in members],
         "now": now,
         "dropped": gone,

@@ -108,7 +108,7 @@ impl Terms {
     }
 
     /// Signs the terms, by the key whose plans devices accept.
-    pub fn offer(&self, planner: &Identity) -> Offer {
+    pub fn offer(&self, operator: &Identity) -> Offer {
         Offer {
             task: self.task.clone(),
             round: self.round,
@@ -117,13 +117,13 @@ impl Terms {
             security_bits: self.assumptions.security_bits,
             colluding: self.assumptions.colluding,
             dropping: self.assumptions.dropping,
-            signature: planner.sign(&self.statement()),
+            signature: operator.sign(&self.statement()),
         }
     }
 
-    /// Whether `planner` signed these terms.
-    pub fn signed(&self, planner: &PublicIdentity, signature: &SignatureBytes) -> bool {
-        planner.signed(&self.statement(), signature)
+    /// Whether `operator` signed these terms.
+    pub fn signed(&self, operator: &PublicIdentity, signature: &SignatureBytes) -> bool {
+        operator.signed(&self.statement(), signature)
     }
 
     /// ctx: what everything signed, derived or encrypted in the round takes in.

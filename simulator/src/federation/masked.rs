@@ -101,12 +101,12 @@ impl MaskedRound {
         let there =
             |step: Step| (0..devices.len()).filter(|&at| gone[at].is_none_or(|gone| gone > step)).collect::<Vec<_>>();
 
-        let offer = terms.offer(&enrolled.planner).to_frame();
+        let offer = terms.offer(&enrolled.operator).to_frame();
         let policy = Policy {
             least_survivors: 2,
             least_security_bits: settings.security_bits,
             least_colluding: settings.colluding,
-            ..Policy::new(enrolled.authority.public(), enrolled.planner.public())
+            ..Policy::new(enrolled.authority.public(), enrolled.operator.public())
         };
         let advertised: Vec<(Advertised, Vec<u8>)> = (0..devices.len())
             .into_par_iter()
@@ -236,7 +236,7 @@ impl MaskedRound {
 /// The devices and those that they trust.
 struct Enrolled {
     authority: Authority,
-    planner: Identity,
+    operator: Identity,
     members: Vec<Identity>,
     certificates: Vec<Certificate>,
 }
@@ -244,11 +244,11 @@ struct Enrolled {
 impl Enrolled {
     fn new(devices: &[usize], seed: u64) -> Self {
         let authority = Authority::new(Identity::generate(&mut generator(seed, ENROL_STREAM, 0)), BTreeMap::new());
-        let planner = Identity::generate(&mut generator(seed, ENROL_STREAM, 1));
+        let operator = Identity::generate(&mut generator(seed, ENROL_STREAM, 1));
         let make = |&device: &usize| Identity::generate(&mut generator(seed, IDENTITY_STREAM, device));
         let members: Vec<Identity> = devices.par_iter().map(make).collect();
         let certificates = members.iter().map(|member| authority.certify(&member.public(), 0)).collect();
-        Self { authority, planner, members, certificates }
+        Self { authority, operator, members, certificates }
     }
 }
 

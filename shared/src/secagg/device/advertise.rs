@@ -19,7 +19,7 @@ pub struct Policy {
     /// Whose certificates and graphs it accepts.
     pub authority: PublicIdentity,
     /// Whose plans it accepts.
-    pub planner: PublicIdentity,
+    pub operator: PublicIdentity,
     /// The fewest devices whose sum it lets be opened.
     pub least_survivors: u32,
     /// The fewest bits of security of the graph.
@@ -32,10 +32,10 @@ pub struct Policy {
 
 impl Policy {
     /// At least 8 survivors, 2^-40, 5 % colluding; no limit on what is left when everybody else colludes.
-    pub fn new(authority: PublicIdentity, planner: PublicIdentity) -> Self {
+    pub fn new(authority: PublicIdentity, operator: PublicIdentity) -> Self {
         Self {
             authority,
-            planner,
+            operator,
             least_survivors: 8,
             least_security_bits: 40,
             least_colluding: 0.05,
@@ -116,7 +116,7 @@ pub fn advertise(
     if offer.model != terms.model() {
         return Err(Refusal::OtherModel);
     }
-    if !terms.signed(&policy.planner, &offer.signature) {
+    if !terms.signed(&policy.operator, &offer.signature) {
         return Err(Refusal::Unsigned);
     }
     policy.check(&terms, plan)?;

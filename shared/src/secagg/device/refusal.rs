@@ -17,8 +17,8 @@ pub enum Refusal {
     /// The terms name another model than the device holds.
     #[error("the offer is for another model than the one that came with it")]
     OtherModel,
-    /// The planner did not sign these terms.
-    #[error("the terms are not signed by the planner that this device trusts")]
+    /// The operator did not sign these terms.
+    #[error("the terms are not signed by the operator that this device trusts")]
     Unsigned,
     /// The device asks for more than the terms give.
     #[error("this device asks for {name} of at least {least}, the terms give {found}")]

@@ -23,7 +23,7 @@ pub struct Offer {
     pub colluding: f64,
     /// delta.
     pub dropping: f64,
-    /// The planner's signature.
+    /// The operator's signature.
     pub signature: SignatureBytes,
 }
 

@@ -28,7 +28,7 @@ const MODEL: Hash = [7; 32];
 struct World {
     rng: ChaCha20Rng,
     authority: Authority,
-    planner: Identity,
+    operator: Identity,
     identities: Vec<Identity>,
     certificates: Vec<Certificate>,
     plan: RoundPlan,
@@ -42,18 +42,18 @@ impl World {
         FORCED.set(degree);
         let mut rng = ChaCha20Rng::seed_from_u64(n as u64);
         let authority = Authority::new(Identity::generate(&mut rng), BTreeMap::new());
-        let planner = Identity::generate(&mut rng);
+        let operator = Identity::generate(&mut rng);
         let mut identities: Vec<Identity> = (0..n).map(|_| Identity::generate(&mut rng)).collect();
         identities.sort_by_key(|identity| identity.public().bytes());
         let certificates = identities.iter().map(|identity| authority.certify(&identity.public(), NOW)).collect();
         let plan = plan(n, honest, values);
         let terms = terms(&plan, 1, MODEL);
-        let offer = terms.offer(&planner);
-        Self { rng, authority, planner, identities, certificates, plan, terms, offer }
+        let offer = terms.offer(&operator);
+        Self { rng, authority, operator, identities, certificates, plan, terms, offer }
     }
 
     fn policy(&self) -> Policy {
-        let base = Policy::new(self.authority.public(), self.planner.public());
+        let base = Policy::new(self.authority.public(), self.operator.public());
         Policy { least_survivors: 2, least_colluding: 0.0, ..base }
     }
 

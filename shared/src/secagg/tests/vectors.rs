@@ -155,11 +155,11 @@ fn a_whole_round() {
     assert_eq!(terms.context(), hash(&vectors["context"]));
     let identity = |value: &Value| Identity::from_secret(&zeroize::Zeroizing::new(hash(value)));
     let authority = Authority::new(identity(&vectors["authority"]), BTreeMap::new());
-    let planner = identity(&vectors["planner"]);
-    let offer = terms.offer(&planner);
+    let operator = identity(&vectors["operator"]);
+    let offer = terms.offer(&operator);
     assert_eq!(offer.to_frame(), hex(&vectors["offer"]));
     let policy =
-        Policy { least_survivors: 3, least_colluding: 0.0, ..Policy::new(authority.public(), planner.public()) };
+        Policy { least_survivors: 3, least_colluding: 0.0, ..Policy::new(authority.public(), operator.public()) };
     let now = vectors["now"].as_i64().expect("a time");
     let dropped = number(&vectors["dropped"]) as usize;
 

@@ -30,7 +30,7 @@ fn changed_terms_are_refused() {
     ] {
         assert!(matches!(asked(&world, &offer, &world.plan, MODEL, &stricter), Refusal::Policy { .. }));
     }
-    let elsewhere = Policy { authority: world.planner.public(), ..policy };
+    let elsewhere = Policy { authority: world.operator.public(), ..policy };
     assert_eq!(asked(&world, &offer, &world.plan, MODEL, &elsewhere), Refusal::OwnCertificate);
 }
 
@@ -187,7 +187,7 @@ fn chosen_graphs_are_refused() {
 fn devices_with_different_models_cannot_meet() {
     let refusal = shown(|world, roster| {
         let other = terms(&world.plan, 1, [8; 32]);
-        let offer = other.offer(&world.planner);
+        let offer = other.offer(&world.operator);
         let (policy, mut rng) = (world.policy(), world.device_rng());
         let (state, advertisement) =
             device::advertise(&offer, &world.plan, [8; 32], &policy, world.member(3), NOW, &mut rng)
