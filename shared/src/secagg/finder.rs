@@ -124,7 +124,7 @@ impl Assumptions {
     /// The least degree of a Harary graph that is connected, private and correct, and its least threshold.
     ///
     /// # Errors
-    /// [`Error::NoGraph`] where none below n - 1 is.
+    /// [`Error::NoGraph`] where none below n - 1 and 2,048 is.
     pub fn harary(&self, devices: u32, adversary: Adversary) -> Result<Degree, Error> {
         let n = devices;
         let (corrupt, staying) = (self.colluders(n), self.staying(n));
@@ -132,7 +132,7 @@ impl Assumptions {
         let log_failure = -f64::from(self.security_bits + 1) * std::f64::consts::LN_2;
         let log_incorrect = -CORRECTNESS_BITS * std::f64::consts::LN_2;
         let each = f64::from(n).ln();
-        for k in (2..n.saturating_sub(1)).step_by(2) {
+        for k in (2..n.saturating_sub(1).min(MOST_NEIGHBOURS)).step_by(2) {
             if log_disconnected(n, k, bad) >= log_failure {
                 continue;
             }
@@ -218,6 +218,8 @@ fn log_factorial(n: u32) -> f64 {
 pub const LEAST_DEVICES: u32 = 3;
 /// Up to here everybody is everybody's neighbour.
 pub const LARGEST_COMPLETE: u32 = 256;
+// No graph is looked for beyond this, so that no offer, signed or not, keeps a device busy. The tables need 888.
+const MOST_NEIGHBOURS: u32 = 2048;
 // As in the reference: shares times n are whole numbers in decimal that floats may miss.
 const ROUNDING: f64 = 1e-14;
 // A round of honest devices fails for lack of shares with probability at most 2^-20.
@@ -272,6 +274,8 @@ pub(super) mod tests {
         assert_eq!(Assumptions { security_bits: 39, ..good }.degree(100), Err(Error::Security(39)));
         let much = Assumptions { colluding: 0.33, dropping: 0.49, ..good };
         assert_eq!(much.degree(300), Err(Error::NoGraph(300)));
+        // However many devices an offer speaks of, the search ends.
+        assert_eq!(much.degree(u32::MAX), Err(Error::NoGraph(u32::MAX)));
         assert_eq!(Assumptions { dropping: 0.4, ..good }.degree(100), Err(Error::NoGraph(100)));
     }
 }

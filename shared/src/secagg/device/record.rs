@@ -5,7 +5,7 @@ use super::upload::Uploaded;
 use super::{Circle, Held, Neighbour};
 use crate::secagg::keys::SignatureBytes;
 use crate::secagg::messages::{Agreement, Answer, Bits, field};
-use crate::secagg::transcript::Hash;
+use crate::secagg::transcript::{Hash, hash};
 use crate::wire::{self, Decode, Encode, Kind};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -46,14 +46,25 @@ pub enum Resumed {
 
 /// A record that cannot be read: the device sits the round out.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("the round's record cannot be read, so this device sits the round out: {0}")]
-pub struct RecordError(#[from] wire::Error);
+#[non_exhaustive]
+pub enum RecordError {
+    /// A bit of it is not as it was written. A damaged share would name its holder a liar.
+    #[error("the round's record is damaged, so this device sits the round out")]
+    Damaged,
+    /// It is of another version.
+    #[error("the round's record cannot be read, so this device sits the round out: {0}")]
+    Unreadable(#[from] wire::Error),
+}
 
 /// Reads a record.
 ///
 /// # Errors
 /// [`RecordError`].
 pub fn resume(record: &[u8]) -> Result<Resumed, RecordError> {
+    let (record, digest) = record.split_last_chunk().ok_or(RecordError::Damaged)?;
+    if hash(record) != *digest {
+        return Err(RecordError::Damaged);
+    }
     let (header, payload): (Header, _) = wire::decode(record, Kind::Record, u32::MAX as usize)?;
     if let Phase::Answered = header.phase {
         return Ok(Resumed::Answered(Answered { answer: Answer::from_frame(payload, u32::MAX)? }));
@@ -74,7 +85,7 @@ pub fn resume(record: &[u8]) -> Result<Resumed, RecordError> {
     }
 }
 
-/// The bytes of a record; wiped on drop.
+/// The bytes of a record, a frame and its hash; wiped on drop.
 pub(super) struct Record {
     bytes: Zeroizing<Vec<u8>>,
 }
@@ -115,7 +126,7 @@ impl Record {
     /// Nothing is kept but what has been given out.
     pub(super) fn answered(circle: &Circle, answer: &Answer) -> Self {
         let header = Header::new(Phase::Answered, circle);
-        Self { bytes: Zeroizing::new(wire::encode(Kind::Record, &header, &[&answer.to_frame()])) }
+        Self::written(&header, &[&answer.to_frame()])
     }
 
     fn new(phase: Phase, circle: &Circle, alive: &Bits, held: &[Option<Held>], rest: &[u8]) -> Self {
@@ -130,7 +141,16 @@ impl Record {
             slots.extend_from_slice(own);
         }
         let header = Header::new(phase, circle);
-        Self { bytes: Zeroizing::new(wire::encode(Kind::Record, &header, &[&slots, alive.bytes(), rest])) }
+        Self::written(&header, &[&slots, alive.bytes(), rest])
+    }
+
+    fn written(header: &Header, payload: &[&[u8]]) -> Self {
+        let frame = Zeroizing::new(wire::encode(Kind::Record, header, payload));
+        // In one allocation: a vector that grows would leave a copy behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(frame.len() + 32));
+        bytes.extend_from_slice(&frame);
+        bytes.extend_from_slice(&hash(&frame));
+        Self { bytes }
     }
 }
 
