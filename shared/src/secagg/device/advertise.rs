@@ -136,7 +136,7 @@ pub fn advertise(
 
 impl Advertised {
     #[cfg(test)]
-    pub(in crate::secagg) fn audit<T>(&self, see: impl FnOnce(&Secrets) -> T) {
+    pub(in crate::secagg) fn inspect_secrets<T>(&self, see: impl FnOnce(&Secrets) -> T) {
         let Self { secrets, terms: _, context: _, authority: _, own: _ } = self;
         see(secrets);
     }
@@ -158,7 +158,7 @@ impl Advertised {
         rng: &mut impl CryptoRng,
     ) -> Result<(Shared, Shares), Refusal> {
         let trusted = Trusted { terms: &self.terms, context: self.context, authority: &self.authority, now };
-        let (circle, peers) = trusted.circle(roster, &self.own)?;
-        Shared::deal(self.terms, circle, peers, self.secrets, identity, rng)
+        let (neighbourhood, peers) = trusted.neighbourhood(roster, &self.own)?;
+        Shared::deal(self.terms, neighbourhood, peers, self.secrets, identity, rng)
     }
 }

@@ -31,11 +31,19 @@ use super::keys::{PublicIdentity, Scope};
 use super::lanes::Shape;
 use super::messages::Bits;
 use super::transcript::Hash;
+use crate::wire::{Decode, Encode};
 use zeroize::Zeroizing;
 
-/// What a device knows of the round once it has accepted the roster. None of it is secret.
+/// A device's place in the round and its neighbours, once it has accepted the roster. None of it is secret.
 #[derive(Clone, Debug)]
-struct Circle {
+struct Neighbourhood {
+    place: Place,
+    neighbours: Vec<Neighbour>,
+}
+
+/// What of it is not about single neighbours; written into records as it is.
+#[derive(Clone, Debug, Encode, Decode)]
+struct Place {
     context: Hash,
     roster: Hash,
     devices: u32,
@@ -47,7 +55,6 @@ struct Circle {
     // From which the ring follows, where there is one, and how many survivors each k/2 places of it must have.
     seed: Option<Hash>,
     least_in_window: u32,
-    neighbours: Vec<Neighbour>,
 }
 
 /// A neighbour, by slot.
@@ -75,34 +82,34 @@ pub(in crate::secagg) struct Held {
 
 #[cfg(test)]
 impl Held {
-    pub(in crate::secagg) fn audit<T>(&self, see: impl FnOnce(&Zeroizing<Hash>, &Zeroizing<Hash>) -> T) {
+    pub(in crate::secagg) fn inspect_secrets<T>(&self, see: impl FnOnce(&Zeroizing<Hash>, &Zeroizing<Hash>) -> T) {
         let Self { masking, own } = self;
         see(masking, own);
     }
 }
 
-impl Circle {
+impl Neighbourhood {
     fn scope(&self) -> Scope {
-        Scope { context: self.context, roster: self.roster }
+        Scope { context: self.place.context, roster: self.place.roster }
     }
 
     fn shape(&self) -> Shape {
-        Shape { values: self.values, bits: self.bits }
+        Shape { values: self.place.values, bits: self.place.bits }
     }
 
     fn of_round(&self, context: &Hash) -> Result<(), Refusal> {
-        if *context == self.context { Ok(()) } else { Err(Refusal::OtherRound) }
+        if *context == self.place.context { Ok(()) } else { Err(Refusal::OtherRound) }
     }
 
     /// Section 2.7: what a device asks of the set of survivors before it signs it.
     fn check_survivors(&self, survivors: &Bits, alive: &Bits) -> Result<(), Refusal> {
-        if survivors.places() != self.devices {
+        if survivors.places() != self.place.devices {
             return Err(Refusal::SurvivorSet("its length is not the roster's"));
         }
-        if survivors.count() < self.min_survivors {
-            return Err(Refusal::TooFewSurvivors { survivors: survivors.count(), least: self.min_survivors });
+        if survivors.count() < self.place.min_survivors {
+            return Err(Refusal::TooFewSurvivors { survivors: survivors.count(), least: self.place.min_survivors });
         }
-        if !survivors.contains(self.position) {
+        if !survivors.contains(self.place.position) {
             return Err(Refusal::LeftOut);
         }
         let appeared = |(slot, neighbour): (usize, &Neighbour)| {
@@ -111,8 +118,9 @@ impl Circle {
         if self.neighbours.iter().enumerate().any(appeared) {
             return Err(Refusal::SurvivorSet("a neighbour is in it that had dealt no shares"));
         }
-        let degree = Degree { neighbours: self.neighbours.len() as u32, threshold: self.threshold };
-        if Graph::new(self.devices, degree, self.seed.as_ref()).is_cut(survivors, self.least_in_window) {
+        let degree = Degree { neighbours: self.neighbours.len() as u32, threshold: self.place.threshold };
+        let graph = Graph::new(self.place.devices, degree, self.place.seed.as_ref());
+        if graph.is_cut(survivors, self.place.least_in_window) {
             return Err(Refusal::Cut);
         }
         Ok(())

@@ -2,10 +2,10 @@
 
 use super::unmask::{Agreed, Answered};
 use super::upload::Uploaded;
-use super::{Circle, Held, Neighbour};
+use super::{Held, Neighbour, Neighbourhood, Place};
 use crate::secagg::keys::SignatureBytes;
 use crate::secagg::messages::{Agreement, Answer, Bits, field};
-use crate::secagg::transcript::{Hash, hash};
+use crate::secagg::transcript::hash;
 use crate::wire::{self, Decode, Encode, Kind};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -74,14 +74,15 @@ pub fn resume(record: &[u8]) -> Result<Resumed, RecordError> {
     let (alive, rest) = rest.split_at_checked(Bits::bytes_for(header.neighbours)).ok_or(wire::Error::Payload)?;
     let alive = Bits::new(header.neighbours, alive.to_vec()).ok_or(wire::Error::Payload)?;
     let (neighbours, held) = wire::records::<SLOT>(slots)?.iter().map(read_slot).unzip();
-    let circle = header.circle(neighbours);
+    let neighbourhood = Neighbourhood { place: header.place, neighbours };
     match header.phase {
         Phase::Agreed { signature } => {
-            let survivors = Bits::new(circle.devices, rest.to_vec()).ok_or(wire::Error::Payload)?;
-            let agreement = Agreement { context: circle.context, position: circle.position, signature };
-            Ok(Resumed::Agreed(Agreed { circle, alive, held, survivors, agreement }))
+            let survivors = Bits::new(neighbourhood.place.devices, rest.to_vec()).ok_or(wire::Error::Payload)?;
+            let agreement =
+                Agreement { context: neighbourhood.place.context, position: neighbourhood.place.position, signature };
+            Ok(Resumed::Agreed(Agreed { neighbourhood, alive, held, survivors, agreement }))
         }
-        _ => Ok(Resumed::Uploaded(Uploaded { circle, alive, held }, rest.to_vec())),
+        _ => Ok(Resumed::Uploaded(Uploaded { neighbourhood, alive, held }, rest.to_vec())),
     }
 }
 
@@ -93,16 +94,7 @@ pub(super) struct Record {
 #[derive(Encode, Decode)]
 struct Header {
     phase: Phase,
-    context: Hash,
-    roster: Hash,
-    devices: u32,
-    position: u32,
-    threshold: u32,
-    min_survivors: u32,
-    values: u32,
-    bits: u32,
-    seed: Option<Hash>,
-    least_in_window: u32,
+    place: Place,
     neighbours: u32,
 }
 
@@ -115,23 +107,23 @@ enum Phase {
 
 impl Record {
     pub(super) fn uploaded(state: &Uploaded, frame: &[u8]) -> Self {
-        Self::new(Phase::Uploaded, &state.circle, &state.alive, &state.held, frame)
+        Self::new(Phase::Uploaded, &state.neighbourhood, &state.alive, &state.held, frame)
     }
 
     pub(super) fn agreed(state: &Agreed) -> Self {
         let phase = Phase::Agreed { signature: state.agreement.signature };
-        Self::new(phase, &state.circle, &state.alive, &state.held, state.survivors.bytes())
+        Self::new(phase, &state.neighbourhood, &state.alive, &state.held, state.survivors.bytes())
     }
 
     /// Nothing is kept but what has been given out.
-    pub(super) fn answered(circle: &Circle, answer: &Answer) -> Self {
-        let header = Header::new(Phase::Answered, circle);
+    pub(super) fn answered(neighbourhood: &Neighbourhood, answer: &Answer) -> Self {
+        let header = Header::new(Phase::Answered, neighbourhood);
         Self::written(&header, &[&answer.to_frame()])
     }
 
-    fn new(phase: Phase, circle: &Circle, alive: &Bits, held: &[Option<Held>], rest: &[u8]) -> Self {
+    fn new(phase: Phase, neighbourhood: &Neighbourhood, alive: &Bits, held: &[Option<Held>], rest: &[u8]) -> Self {
         let mut slots = Zeroizing::new(Vec::with_capacity(held.len() * SLOT));
-        for (neighbour, held) in circle.neighbours.iter().zip(held) {
+        for (neighbour, held) in neighbourhood.neighbours.iter().zip(held) {
             slots.extend_from_slice(&neighbour.position.to_le_bytes());
             slots.extend_from_slice(&neighbour.identity);
             slots.push(u8::from(held.is_some()));
@@ -140,7 +132,7 @@ impl Record {
             slots.extend_from_slice(masking);
             slots.extend_from_slice(own);
         }
-        let header = Header::new(phase, circle);
+        let header = Header::new(phase, neighbourhood);
         Self::written(&header, &[&slots, alive.bytes(), rest])
     }
 
@@ -155,37 +147,8 @@ impl Record {
 }
 
 impl Header {
-    fn new(phase: Phase, circle: &Circle) -> Self {
-        Self {
-            phase,
-            context: circle.context,
-            roster: circle.roster,
-            devices: circle.devices,
-            position: circle.position,
-            threshold: circle.threshold,
-            min_survivors: circle.min_survivors,
-            values: circle.values,
-            bits: circle.bits,
-            seed: circle.seed,
-            least_in_window: circle.least_in_window,
-            neighbours: circle.neighbours.len() as u32,
-        }
-    }
-
-    fn circle(&self, neighbours: Vec<Neighbour>) -> Circle {
-        Circle {
-            context: self.context,
-            roster: self.roster,
-            devices: self.devices,
-            position: self.position,
-            threshold: self.threshold,
-            min_survivors: self.min_survivors,
-            values: self.values,
-            bits: self.bits,
-            seed: self.seed,
-            least_in_window: self.least_in_window,
-            neighbours,
-        }
+    fn new(phase: Phase, neighbourhood: &Neighbourhood) -> Self {
+        Self { phase, place: neighbourhood.place.clone(), neighbours: neighbourhood.neighbours.len() as u32 }
     }
 }
 

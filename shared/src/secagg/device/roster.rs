@@ -1,6 +1,6 @@
 //! What a device checks of the roster before it deals a share (docs/protocol.md, 2.3).
 
-use super::{Circle, Neighbour, Peer, Refusal};
+use super::{Neighbour, Neighbourhood, Peer, Place, Refusal};
 use crate::secagg::graph::Graph;
 use crate::secagg::keys::{PublicIdentity, graph_seed};
 use crate::secagg::merkle;
@@ -26,7 +26,11 @@ struct Laid {
 
 impl Trusted<'_> {
     /// Every check, in the order of section 2.3.
-    pub(super) fn circle(&self, roster: &Roster, own: &Advertisement) -> Result<(Circle, Vec<Peer>), Refusal> {
+    pub(super) fn neighbourhood(
+        &self,
+        roster: &Roster,
+        own: &Advertisement,
+    ) -> Result<(Neighbourhood, Vec<Peer>), Refusal> {
         if roster.context != self.context {
             return Err(Refusal::OtherRound);
         }
@@ -77,9 +81,9 @@ impl Trusted<'_> {
         Ok(())
     }
 
-    fn settle(&self, roster: &Roster, laid: &Laid, neighbours: Vec<Neighbour>) -> Circle {
+    fn settle(&self, roster: &Roster, laid: &Laid, neighbours: Vec<Neighbour>) -> Neighbourhood {
         let (degree, shape) = (laid.graph.degree(), self.terms.shape());
-        Circle {
+        let place = Place {
             context: self.context,
             roster: laid.roster,
             devices: roster.devices,
@@ -90,8 +94,8 @@ impl Trusted<'_> {
             bits: shape.bits,
             seed: laid.seed,
             least_in_window: self.terms.assumptions().least_in_window(roster.devices, degree.neighbours),
-            neighbours,
-        }
+        };
+        Neighbourhood { place, neighbours }
     }
 }
 

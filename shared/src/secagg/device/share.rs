@@ -1,7 +1,7 @@
 //! Step 1: shares are dealt and received (docs/protocol.md, 2.4 and 2.5).
 
 use super::advertise::Secrets;
-use super::{Circle, Held, Peer, Ready, Refusal};
+use super::{Held, Neighbourhood, Peer, Ready, Refusal};
 use crate::secagg::keys::{Agreed as AgreedKey, Identity, RoundKey, open, seal};
 use crate::secagg::messages::{Commitments, Deal, Delivery, Secret, Shares, commitment, seed_hash};
 use crate::secagg::shamir::Polynomial;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 #[cfg_attr(test, derive(Clone))]
 pub struct Shared {
     terms: Terms,
-    circle: Circle,
+    neighbourhood: Neighbourhood,
     peers: Vec<Peer>,
     masking: RoundKey,
     own_scalar: Zeroizing<Hash>,
@@ -26,19 +26,19 @@ pub struct Shared {
 impl Shared {
     pub(super) fn deal(
         terms: Terms,
-        circle: Circle,
+        neighbourhood: Neighbourhood,
         peers: Vec<Peer>,
         secrets: Secrets,
         identity: &Identity,
         rng: &mut impl CryptoRng,
     ) -> Result<(Self, Shares), Refusal> {
         let Secrets { sealing, masking, masking_scalar, own_scalar } = secrets;
-        let (scope, position) = (circle.scope(), circle.position);
-        let masking_shares = Polynomial::new(&scalar(&masking_scalar), circle.threshold, rng);
-        let own_shares = Polynomial::new(&scalar(&own_scalar), circle.threshold, rng);
-        let mut agreed = Vec::with_capacity(circle.neighbours.len());
-        let mut deals = Vec::with_capacity(circle.neighbours.len());
-        for (slot, (neighbour, peer)) in circle.neighbours.iter().zip(&peers).enumerate() {
+        let (scope, position) = (neighbourhood.scope(), neighbourhood.place.position);
+        let masking_shares = Polynomial::new(&scalar(&masking_scalar), neighbourhood.place.threshold, rng);
+        let own_shares = Polynomial::new(&scalar(&own_scalar), neighbourhood.place.threshold, rng);
+        let mut agreed = Vec::with_capacity(neighbourhood.neighbours.len());
+        let mut deals = Vec::with_capacity(neighbourhood.neighbours.len());
+        for (slot, (neighbour, peer)) in neighbourhood.neighbours.iter().zip(&peers).enumerate() {
             let pair = sealing.agree(&peer.sealing_key).ok_or(Refusal::LowOrder { slot })?;
             let (of_masking, of_own) = (masking_shares.share(slot), own_shares.share(slot));
             let mut both = Zeroizing::new([0; 64]);
@@ -55,10 +55,10 @@ impl Shared {
             });
             agreed.push(pair);
         }
-        let seed_hash = seed_hash(&circle.context, &own_scalar);
+        let seed_hash = seed_hash(&neighbourhood.place.context, &own_scalar);
         let signature = identity.sign(&Shares::statement(&scope, position, &seed_hash, &deals));
-        let shares = Shares { context: circle.context, position, seed_hash, signature, deals };
-        Ok((Self { terms, circle, peers, masking, own_scalar, agreed }, shares))
+        let shares = Shares { context: neighbourhood.place.context, position, seed_hash, signature, deals };
+        Ok((Self { terms, neighbourhood, peers, masking, own_scalar, agreed }, shares))
     }
 
     #[cfg(test)]
@@ -78,14 +78,14 @@ impl Shared {
     }
 
     #[cfg(test)]
-    pub(in crate::secagg) fn audit(&self, see: impl FnOnce(&RoundKey, &Zeroizing<Hash>, &[AgreedKey])) {
-        let Self { masking, own_scalar, agreed, terms: _, circle: _, peers: _ } = self;
+    pub(in crate::secagg) fn inspect_secrets(&self, see: impl FnOnce(&RoundKey, &Zeroizing<Hash>, &[AgreedKey])) {
+        let Self { masking, own_scalar, agreed, terms: _, neighbourhood: _, peers: _ } = self;
         see(masking, own_scalar, agreed);
     }
 
     /// The most shares that a delivery can hold.
     pub fn neighbours(&self) -> u32 {
-        self.circle.neighbours.len() as u32
+        self.neighbourhood.neighbours.len() as u32
     }
 
     /// Takes the neighbours' shares. One that cannot be opened, or is not what its dealer committed to, is noted and
@@ -94,34 +94,34 @@ impl Shared {
     /// # Errors
     /// [`Refusal`].
     pub fn receive(self, delivery: &Delivery) -> Result<Ready, Refusal> {
-        let Self { terms, circle, peers, masking, own_scalar, agreed } = self;
-        circle.of_round(&delivery.context)?;
+        let Self { terms, neighbourhood, peers, masking, own_scalar, agreed } = self;
+        neighbourhood.of_round(&delivery.context)?;
         let alive = &delivery.alive;
-        if alive.places() as usize != circle.neighbours.len() || alive.count() as usize != delivery.deals.len() {
+        if alive.places() as usize != neighbourhood.neighbours.len() || alive.count() as usize != delivery.deals.len() {
             return Err(Refusal::Malformed("the shares delivered are not one for each live neighbour"));
         }
-        let mut held: Vec<Option<Held>> = vec![None; circle.neighbours.len()];
+        let mut held: Vec<Option<Held>> = vec![None; neighbourhood.neighbours.len()];
         let mut masks = Vec::with_capacity(delivery.deals.len());
         for (slot, deal) in alive.iter().zip(&delivery.deals) {
             let slot = slot as usize;
-            held[slot] = take(&circle, slot, &peers[slot], &agreed[slot], deal);
+            held[slot] = take(&neighbourhood, slot, &peers[slot], &agreed[slot], deal);
             let pair = masking.agree(&peers[slot].masking_key).ok_or(Refusal::LowOrder { slot })?;
-            let other = circle.neighbours[slot].position;
-            masks.push((pair.mask_key(&circle.scope(), circle.position, other), other));
+            let other = neighbourhood.neighbours[slot].position;
+            masks.push((pair.mask_key(&neighbourhood.scope(), neighbourhood.place.position, other), other));
         }
         // Neighbours that were shown another roster deal what cannot be opened here.
         let found = held.iter().flatten().count() as u32;
-        if found < circle.threshold {
-            return Err(Refusal::TooFewAlive { found, least: circle.threshold });
+        if found < neighbourhood.place.threshold {
+            return Err(Refusal::TooFewAlive { found, least: neighbourhood.place.threshold });
         }
-        Ok(Ready { terms, alive: alive.clone(), circle, own_scalar, masks, held })
+        Ok(Ready { terms, alive: alive.clone(), neighbourhood, own_scalar, masks, held })
     }
 }
 
 /// The shares that a neighbour dealt, if they are what it committed to.
-fn take(circle: &Circle, slot: usize, peer: &Peer, agreed: &AgreedKey, deal: &Deal) -> Option<Held> {
-    let scope = circle.scope();
-    let (from, to) = (circle.neighbours[slot].position, circle.position);
+fn take(neighbourhood: &Neighbourhood, slot: usize, peer: &Peer, agreed: &AgreedKey, deal: &Deal) -> Option<Held> {
+    let scope = neighbourhood.scope();
+    let (from, to) = (neighbourhood.neighbours[slot].position, neighbourhood.place.position);
     let opened = open(&agreed.sealing_key(&scope, from, to), &deal.sealed, &scope, from, to)?;
     let (mut masking, mut own) = (Zeroizing::new([0; 32]), Zeroizing::new([0; 32]));
     masking.copy_from_slice(&opened[..32]);

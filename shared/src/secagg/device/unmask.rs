@@ -1,7 +1,7 @@
 //! Steps 3 and 4: the survivors are agreed on and the sum is opened (docs/protocol.md, 2.7 and 2.8).
 
 use super::record::{Record, Unsaved};
-use super::{Circle, Held, Refusal};
+use super::{Held, Neighbourhood, Refusal};
 use crate::secagg::keys::Identity;
 use crate::secagg::messages::{Agreement, Answer, Bits, Opened, Quorum, Secret, Survivors};
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// The device has signed the survivors that it was shown, and no others.
 #[cfg_attr(test, derive(Clone))]
 pub struct Agreed {
-    pub(super) circle: Circle,
+    pub(super) neighbourhood: Neighbourhood,
     pub(super) alive: Bits,
     pub(super) held: Vec<Option<Held>>,
     pub(super) survivors: Bits,
@@ -22,7 +22,7 @@ impl Agreed {
     /// # Errors
     /// [`Refusal::OtherSurvivors`] if it now shows others.
     pub fn again(&self, survivors: &Survivors) -> Result<Agreement, Refusal> {
-        self.circle.of_round(&survivors.context)?;
+        self.neighbourhood.of_round(&survivors.context)?;
         if survivors.devices != self.survivors {
             return Err(Refusal::OtherSurvivors);
         }
@@ -31,7 +31,7 @@ impl Agreed {
 
     /// The most signatures that a quorum can hold.
     pub fn neighbours(&self) -> u32 {
-        self.circle.neighbours.len() as u32
+        self.neighbourhood.neighbours.len() as u32
     }
 
     /// Step 4: once as many neighbours as could open a secret have signed the same survivors, gives out one share for
@@ -41,8 +41,8 @@ impl Agreed {
     /// [`Refusal`].
     pub fn unmask(self, quorum: &Quorum, identity: &Identity) -> Result<Unsaved<Answered, Answer>, Refusal> {
         self.check(quorum)?;
-        let Self { circle, alive, held, survivors, .. } = self;
-        let opened: Vec<Opened> = circle
+        let Self { neighbourhood, alive, held, survivors, .. } = self;
+        let opened: Vec<Opened> = neighbourhood
             .neighbours
             .iter()
             .zip(&held)
@@ -54,32 +54,34 @@ impl Agreed {
                 Some(held) => Opened::Share(Secret::Masking, *held.masking),
             })
             .collect();
-        let hash = Survivors::hash(&circle.scope(), &survivors);
-        let signature = identity.sign(&Answer::statement(&circle.scope(), circle.position, &hash, &opened));
-        let answer = Answer { context: circle.context, position: circle.position, signature, opened };
-        let record = Record::answered(&circle, &answer);
+        let hash = Survivors::hash(&neighbourhood.scope(), &survivors);
+        let signature =
+            identity.sign(&Answer::statement(&neighbourhood.scope(), neighbourhood.place.position, &hash, &opened));
+        let answer =
+            Answer { context: neighbourhood.place.context, position: neighbourhood.place.position, signature, opened };
+        let record = Record::answered(&neighbourhood, &answer);
         Ok(Unsaved::new(Answered { answer: answer.clone() }, answer, record))
     }
 
     fn check(&self, quorum: &Quorum) -> Result<(), Refusal> {
-        let circle = &self.circle;
-        circle.of_round(&quorum.context)?;
-        let hash = Survivors::hash(&circle.scope(), &self.survivors);
+        let neighbourhood = &self.neighbourhood;
+        neighbourhood.of_round(&quorum.context)?;
+        let hash = Survivors::hash(&neighbourhood.scope(), &self.survivors);
         let mut signers = BTreeSet::new();
         for (slot, signature) in &quorum.signatures {
             let slot = *slot as usize;
-            let neighbour = circle.neighbours.get(slot).ok_or(Refusal::Malformed("a signer is no neighbour"))?;
+            let neighbour = neighbourhood.neighbours.get(slot).ok_or(Refusal::Malformed("a signer is no neighbour"))?;
             if !self.survivors.contains(neighbour.position) || !signers.insert(slot) {
                 return Err(Refusal::Malformed("a signer is no survivor, or signs twice"));
             }
-            let statement = Agreement::statement(&circle.scope(), neighbour.position, &hash);
-            if !circle.identity(slot)?.signed(&statement, signature) {
+            let statement = Agreement::statement(&neighbourhood.scope(), neighbour.position, &hash);
+            if !neighbourhood.identity(slot)?.signed(&statement, signature) {
                 return Err(Refusal::Disagreement { slot });
             }
         }
         let found = signers.len() as u32;
-        if found < circle.threshold {
-            return Err(Refusal::NoQuorum { found, least: circle.threshold });
+        if found < neighbourhood.place.threshold {
+            return Err(Refusal::NoQuorum { found, least: neighbourhood.place.threshold });
         }
         Ok(())
     }

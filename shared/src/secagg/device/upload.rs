@@ -1,7 +1,7 @@
 //! Step 2: the vector is masked and sent (docs/protocol.md, 2.6).
 
 use super::record::{Record, Unsaved};
-use super::{Agreed, Circle, Held, Refusal};
+use super::{Agreed, Held, Neighbourhood, Refusal};
 use crate::privacy::Noised;
 use crate::secagg::keys::{Identity, self_mask_key};
 use crate::secagg::lanes::Sign;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 #[cfg_attr(test, derive(Clone))]
 pub struct Ready {
     pub(super) terms: Terms,
-    pub(super) circle: Circle,
+    pub(super) neighbourhood: Neighbourhood,
     pub(super) alive: Bits,
     pub(super) own_scalar: Zeroizing<Hash>,
     // Keys with live neighbours, and the neighbours' positions.
@@ -29,24 +29,28 @@ impl Ready {
     /// # Errors
     /// [`Refusal::OtherShape`] if the vector is of another plan.
     pub fn mask(self, noised: &Noised, identity: &Identity) -> Result<Unsaved<Uploaded, Upload>, Refusal> {
-        let Self { circle, alive, own_scalar, masks, held, .. } = self;
-        let (expected, found) = (circle.values as usize, noised.blocks().iter().map(Vec::len).sum());
+        let Self { neighbourhood, alive, own_scalar, masks, held, .. } = self;
+        let (expected, found) = (neighbourhood.place.values as usize, noised.blocks().iter().map(Vec::len).sum());
         if found != expected {
             return Err(Refusal::OtherShape { expected, found });
         }
-        let own = self_mask_key(&own_scalar, &circle.context);
-        let pairs = masks.iter().map(|(key, other)| (key, Sign::of(circle.position, *other)));
-        let masked = Masked::new(noised, circle.shape(), std::iter::once((&own, Sign::Plus)).chain(pairs));
-        let signature = identity.sign(&Upload::statement(&circle.scope(), circle.position, masked.packed()));
-        let upload = Upload::new(circle.context, circle.position, signature, masked);
-        let state = Uploaded { circle, alive, held };
+        let own = self_mask_key(&own_scalar, &neighbourhood.place.context);
+        let pairs = masks.iter().map(|(key, other)| (key, Sign::of(neighbourhood.place.position, *other)));
+        let masked = Masked::new(noised, neighbourhood.shape(), std::iter::once((&own, Sign::Plus)).chain(pairs));
+        let signature =
+            identity.sign(&Upload::statement(&neighbourhood.scope(), neighbourhood.place.position, masked.packed()));
+        let upload = Upload::new(neighbourhood.place.context, neighbourhood.place.position, signature, masked);
+        let state = Uploaded { neighbourhood, alive, held };
         let record = Record::uploaded(&state, &upload.to_frame());
         Ok(Unsaved::new(state, upload, record))
     }
 
     #[cfg(test)]
-    pub(in crate::secagg) fn audit(&self, see: impl FnOnce(&Zeroizing<Hash>, &[(MaskKey, u32)], &[Option<Held>])) {
-        let Self { own_scalar, masks, held, terms: _, circle: _, alive: _ } = self;
+    pub(in crate::secagg) fn inspect_secrets(
+        &self,
+        see: impl FnOnce(&Zeroizing<Hash>, &[(MaskKey, u32)], &[Option<Held>]),
+    ) {
+        let Self { own_scalar, masks, held, terms: _, neighbourhood: _, alive: _ } = self;
         see(own_scalar, masks, held);
     }
 
@@ -59,7 +63,7 @@ impl Ready {
 /// The device has sent its vector and waits to hear whose are in the sum.
 #[cfg_attr(test, derive(Clone))]
 pub struct Uploaded {
-    pub(super) circle: Circle,
+    pub(super) neighbourhood: Neighbourhood,
     pub(super) alive: Bits,
     pub(super) held: Vec<Option<Held>>,
 }
@@ -73,7 +77,7 @@ impl Uploaded {
 
     /// The most devices that a set of survivors can be about.
     pub fn devices(&self) -> u32 {
-        self.circle.devices
+        self.neighbourhood.place.devices
     }
 
     /// Step 3: signs the set of survivors, if the device can accept it. It signs one set a round, whatever happens.
@@ -81,13 +85,16 @@ impl Uploaded {
     /// # Errors
     /// [`Refusal`].
     pub fn agree(self, survivors: &Survivors, identity: &Identity) -> Result<Unsaved<Agreed, Agreement>, Refusal> {
-        let Self { circle, alive, held } = self;
-        circle.of_round(&survivors.context)?;
-        circle.check_survivors(&survivors.devices, &alive)?;
-        let hash = Survivors::hash(&circle.scope(), &survivors.devices);
-        let signature = identity.sign(&Agreement::statement(&circle.scope(), circle.position, &hash));
-        let agreement = Agreement { context: circle.context, position: circle.position, signature };
-        let state = Agreed { circle, alive, held, survivors: survivors.devices.clone(), agreement: agreement.clone() };
+        let Self { neighbourhood, alive, held } = self;
+        neighbourhood.of_round(&survivors.context)?;
+        neighbourhood.check_survivors(&survivors.devices, &alive)?;
+        let hash = Survivors::hash(&neighbourhood.scope(), &survivors.devices);
+        let signature =
+            identity.sign(&Agreement::statement(&neighbourhood.scope(), neighbourhood.place.position, &hash));
+        let agreement =
+            Agreement { context: neighbourhood.place.context, position: neighbourhood.place.position, signature };
+        let state =
+            Agreed { neighbourhood, alive, held, survivors: survivors.devices.clone(), agreement: agreement.clone() };
         let record = Record::agreed(&state);
         Ok(Unsaved::new(state, agreement, record))
     }

@@ -186,21 +186,21 @@ fn secrets_are_wiped() {
     fn wiped<T: zeroize::ZeroizeOnDrop>(_: &T) {}
     let mut world = World::new(3, 2, 2, None);
     let (advertised, _) = world.advertise(0);
-    advertised.audit(|secrets| {
+    advertised.inspect_secrets(|secrets| {
         let crate::secagg::device::Secrets { sealing, masking, masking_scalar, own_scalar } = secrets;
         (wiped(sealing), wiped(masking), wiped(masking_scalar), wiped(own_scalar))
     });
     let (_, shared) = world.shared();
-    shared[0].0.audit(|masking, own_scalar, agreed| {
+    shared[0].0.inspect_secrets(|masking, own_scalar, agreed| {
         wiped(masking);
         wiped(own_scalar);
         agreed.iter().for_each(wiped);
     });
     let (_, ready) = world.ready();
-    ready[0].audit(|own_scalar, masks, held| {
+    ready[0].inspect_secrets(|own_scalar, masks, held| {
         wiped(own_scalar);
         masks.iter().for_each(|(key, _)| wiped(key));
-        held.iter().flatten().for_each(|held| held.audit(|masking, own| (wiped(masking), wiped(own))));
+        held.iter().flatten().for_each(|held| held.inspect_secrets(|masking, own| (wiped(masking), wiped(own))));
     });
     wiped(&crate::secagg::shamir::Polynomial::new(&curve25519_dalek::Scalar::ONE, 3, &mut world.device_rng()));
     wiped(&world.identities[0]);
