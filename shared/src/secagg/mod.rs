@@ -19,6 +19,7 @@ pub mod coordinator;
 pub mod device;
 mod finder;
 mod graph;
+mod identity;
 mod keys;
 mod lanes;
 mod mask;
@@ -32,7 +33,8 @@ mod transcript;
 
 pub use finder::{Adversary, Assumptions, Degree, Error as GraphError, LARGEST_COMPLETE, LEAST_DEVICES};
 pub use graph::Graph;
-pub use keys::{AlreadyDrawn, Authority, Certificate, Identity, PublicIdentity, Sealed, SignatureBytes};
+pub use identity::{AlreadyDrawn, Authority, Certificate, Identity, PublicIdentity, SignatureBytes};
+pub use keys::Sealed;
 pub use lanes::Shape;
 pub use mask::{Masked, MaskedSum};
 pub use terms::{Terms, TermsError, plan_digest};

@@ -1,7 +1,7 @@
 //! What a round is about: everything public, bound into one hash (docs/protocol.md, section 1).
 
 use super::finder::{self, Assumptions};
-use super::keys::{Identity, PublicIdentity, SignatureBytes};
+use super::identity::{Identity, PublicIdentity, SignatureBytes};
 use super::lanes::Shape;
 use super::messages::Offer;
 use super::transcript::{Hash, Transcript};

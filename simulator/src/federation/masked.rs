@@ -127,8 +127,9 @@ impl MaskedRound {
         }
         let Enrolled { mut authority, members, .. } = enrolled;
         let drawing = coordinator.close().map_err(given_up)?;
-        let draw = drawing.wanted().map_err(given_up)?;
-        let draw = draw.map(|(context, roster)| authority.draw(&context, &roster).expect("a round has one roster"));
+        let draw = drawing
+            .wanted()
+            .map(|(context, roster)| authority.draw(&context, &roster).expect("a round has one roster"));
         let sharing: Sharing = drawing.open(draw).map_err(given_up)?;
         let cohort = sharing.cohort();
         let neighbours = cohort.graph().degree().neighbours;

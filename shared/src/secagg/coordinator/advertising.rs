@@ -2,9 +2,10 @@
 
 use super::roster::{Cohort, Draw};
 use super::{Abandoned, Error, Sharing, Step};
-use crate::secagg::finder::Assumptions;
+use crate::secagg::finder::{Assumptions, Degree};
 use crate::secagg::graph::Graph;
-use crate::secagg::keys::{PublicIdentity, RoundKey, Scope, SignatureBytes, graph_seed};
+use crate::secagg::identity::{PublicIdentity, SignatureBytes, graph_seed};
+use crate::secagg::keys::{RoundKey, Scope};
 use crate::secagg::lanes::Shape;
 use crate::secagg::merkle::{self, Tree};
 use crate::secagg::messages::{Advertisement, Roster};
@@ -150,7 +151,8 @@ impl Advertising {
         let members: Vec<Advertisement> = self.members.into_values().collect();
         let tree = Tree::new(members.iter().map(|member| merkle::leaf(&member.to_bytes())).collect());
         let roster = Roster::hash(&self.rules.context, found, &tree.root());
-        Ok(Drawing { rules: self.rules, roster, members, tree })
+        let degree = self.rules.assumptions.known().degree(found)?;
+        Ok(Drawing { rules: self.rules, roster, members, tree, degree })
     }
 }
 
@@ -161,18 +163,15 @@ pub struct Drawing {
     roster: Hash,
     members: Vec<Advertisement>,
     tree: Tree,
+    degree: Degree,
 }
 
 impl Drawing {
     /// What the authority signs, for [`crate::secagg::Authority::draw`]: the round's context and the roster; `None` where
     /// the graph is complete and needs no drawing.
-    ///
-    /// # Errors
-    /// [`Abandoned::Graph`].
-    pub fn wanted(&self) -> Result<Option<(Hash, Hash)>, Abandoned> {
-        let devices = self.members.len() as u32;
-        let complete = self.rules.assumptions.known().degree(devices)?.neighbours + 1 == devices;
-        Ok((!complete).then_some((self.rules.context, self.roster)))
+    pub fn wanted(&self) -> Option<(Hash, Hash)> {
+        let complete = self.degree.neighbours as usize + 1 == self.members.len();
+        (!complete).then_some((self.rules.context, self.roster))
     }
 
     /// Lays the graph.
@@ -180,9 +179,8 @@ impl Drawing {
     /// # Errors
     /// [`Abandoned`].
     pub fn open(self, draw: Option<SignatureBytes>) -> Result<Sharing, Abandoned> {
-        let devices = self.members.len() as u32;
-        let degree = self.rules.assumptions.known().degree(devices)?;
-        let (draw, seed) = match (self.wanted()?, draw) {
+        let (devices, degree) = (self.members.len() as u32, self.degree);
+        let (draw, seed) = match (self.wanted(), draw) {
             (None, _) => (None, None),
             (Some((context, roster)), Some(draw)) => {
                 let authority = PublicIdentity::new(&self.rules.authority).ok_or(Abandoned::Undrawn)?;

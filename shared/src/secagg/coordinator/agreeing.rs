@@ -2,7 +2,8 @@
 
 use super::sharing::Dealt;
 use super::{Abandoned, Cohort, Error, Step, Unmasking};
-use crate::secagg::keys::{SignatureBytes, byte_array};
+use crate::secagg::identity::SignatureBytes;
+use crate::secagg::keys::byte_array;
 use crate::secagg::messages::{Agreement, Bits, Commitments, Survivors};
 use crate::secagg::transcript::Hash;
 use serde::{Deserialize, Serialize};
@@ -88,12 +89,7 @@ impl Agreeing {
     /// # Errors
     /// [`Abandoned::Closed`] if too few of any device's neighbours did.
     pub fn close(self) -> Result<Unmasking, Abandoned> {
-        let mut signers = Bits::none(self.frozen.cohort.devices());
-        for (position, signature) in self.signatures.iter().enumerate() {
-            if signature.is_some() {
-                signers.insert(position as u32);
-            }
-        }
+        let signers: Bits = self.signatures.iter().map(Option::is_some).collect();
         self.frozen.cohort.check_openable(&self.frozen.alive, &signers, Step::Agree)?;
         Ok(Unmasking::new(self.frozen, self.signatures))
     }

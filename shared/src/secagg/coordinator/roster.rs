@@ -2,7 +2,8 @@
 
 use super::{Abandoned, Device, Error, Step};
 use crate::secagg::graph::Graph;
-use crate::secagg::keys::{PublicIdentity, Scope, SignatureBytes, byte_array};
+use crate::secagg::identity::{PublicIdentity, SignatureBytes};
+use crate::secagg::keys::{Scope, byte_array};
 use crate::secagg::lanes::Shape;
 use crate::secagg::merkle::Tree;
 use crate::secagg::messages::{Advertisement, Bits, Roster};

@@ -74,12 +74,7 @@ impl Sharing {
     /// [`Abandoned::TooFew`].
     pub fn close(self) -> Result<Uploading, Abandoned> {
         let Self { cohort, mut dealt } = self;
-        let mut alive = Bits::none(cohort.devices());
-        for (position, dealt) in dealt.iter().enumerate() {
-            if dealt.is_some() {
-                alive.insert(position as u32);
-            }
-        }
+        let mut alive: Bits = dealt.iter().map(Option::is_some).collect();
         loop {
             let short = |&position: &u32| {
                 let neighbours = cohort.graph.neighbours(position).filter(|&other| alive.contains(other));

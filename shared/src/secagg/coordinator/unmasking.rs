@@ -47,7 +47,7 @@ impl Unmasking {
     /// R3': as many of the neighbours' signatures as the threshold asks for; `None` for a device that has not signed, or
     /// has too few neighbours that did.
     pub fn quorum_for(&self, position: u32) -> Option<Quorum> {
-        self.signatures[position as usize].as_ref()?;
+        self.signatures.get(position as usize)?.as_ref()?;
         let threshold = self.frozen.cohort.threshold() as usize;
         let neighbours = self.frozen.cohort.graph.neighbours(position).enumerate();
         let signed = |(slot, neighbour): (usize, u32)| {

@@ -82,9 +82,10 @@ impl Uploading {
         if !self.cohort.shape.takes(packed) {
             return Err(Error::Malformed { device, why: "the vector has another length or spare bits" });
         }
-        let statement = || Upload::statement(&self.cohort.scope, position, packed);
+        let digest = hash(packed);
+        let statement = || Upload::statement(&self.cohort.scope, position, &digest);
         self.cohort.check(&context, position, statement, &signature)?;
-        Ok(Checked { position, digest: hash(packed), packed })
+        Ok(Checked { position, digest, packed })
     }
 
     /// Marks the device as in the sum: `true` if the vector is to be added now, `false` if it had been added before.
@@ -108,12 +109,7 @@ impl Uploading {
     /// [`Abandoned`] if too few are left, or too few of any device's neighbours.
     pub fn close(self) -> Result<Agreeing, Abandoned> {
         let Self { cohort, dealt, alive, taken } = self;
-        let mut survivors = Bits::none(cohort.devices());
-        for (position, taken) in taken.iter().enumerate() {
-            if taken.is_some() {
-                survivors.insert(position as u32);
-            }
-        }
+        let survivors: Bits = taken.iter().map(Option::is_some).collect();
         let (found, least) = (survivors.count(), cohort.min_survivors);
         if found < least {
             return Err(Abandoned::TooFew { step: Step::Upload, found, least });

@@ -27,7 +27,8 @@ pub use upload::{Ready, Uploaded};
 
 use super::finder::Degree;
 use super::graph::Graph;
-use super::keys::{PublicIdentity, Scope};
+use super::identity::PublicIdentity;
+use super::keys::Scope;
 use super::lanes::Shape;
 use super::messages::Bits;
 use super::transcript::Hash;

@@ -3,7 +3,7 @@
 use super::unmask::{Agreed, Answered};
 use super::upload::Uploaded;
 use super::{Held, Neighbour, Neighbourhood, Place};
-use crate::secagg::keys::SignatureBytes;
+use crate::secagg::identity::SignatureBytes;
 use crate::secagg::messages::{Agreement, Answer, Bits, field};
 use crate::secagg::transcript::hash;
 use crate::wire::{self, Decode, Encode, Kind};

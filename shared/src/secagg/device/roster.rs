@@ -2,7 +2,7 @@
 
 use super::{Neighbour, Neighbourhood, Peer, Place, Refusal};
 use crate::secagg::graph::Graph;
-use crate::secagg::keys::{PublicIdentity, graph_seed};
+use crate::secagg::identity::{PublicIdentity, graph_seed};
 use crate::secagg::merkle;
 use crate::secagg::messages::{Advertisement, Roster};
 use crate::secagg::terms::Terms;

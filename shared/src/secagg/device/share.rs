@@ -2,7 +2,8 @@
 
 use super::advertise::Secrets;
 use super::{Held, Neighbourhood, Peer, Ready, Refusal};
-use crate::secagg::keys::{Agreed as AgreedKey, Identity, RoundKey, open, seal};
+use crate::secagg::identity::Identity;
+use crate::secagg::keys::{Agreed as AgreedKey, RoundKey, open, seal};
 use crate::secagg::messages::{Commitments, Deal, Delivery, Secret, Shares, commitment, seed_hash};
 use crate::secagg::shamir::Polynomial;
 use crate::secagg::terms::Terms;

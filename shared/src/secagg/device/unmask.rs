@@ -2,7 +2,7 @@
 
 use super::record::{Record, Unsaved};
 use super::{Held, Neighbourhood, Refusal};
-use crate::secagg::keys::Identity;
+use crate::secagg::identity::Identity;
 use crate::secagg::messages::{Agreement, Answer, Bits, Opened, Quorum, Secret, Survivors};
 use std::collections::BTreeSet;
 

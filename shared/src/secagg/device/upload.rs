@@ -3,12 +3,13 @@
 use super::record::{Record, Unsaved};
 use super::{Agreed, Held, Neighbourhood, Refusal};
 use crate::privacy::Noised;
-use crate::secagg::keys::{Identity, self_mask_key};
+use crate::secagg::identity::Identity;
+use crate::secagg::keys::self_mask_key;
 use crate::secagg::lanes::Sign;
 use crate::secagg::mask::{MaskKey, Masked};
 use crate::secagg::messages::{Agreement, Bits, Survivors, Upload};
 use crate::secagg::terms::Terms;
-use crate::secagg::transcript::Hash;
+use crate::secagg::transcript::{Hash, hash};
 use zeroize::Zeroizing;
 
 /// The device has everything that its masks are made of.
@@ -37,8 +38,11 @@ impl Ready {
         let own = self_mask_key(&own_scalar, &neighbourhood.place.context);
         let pairs = masks.iter().map(|(key, other)| (key, Sign::of(neighbourhood.place.position, *other)));
         let masked = Masked::new(noised, neighbourhood.shape(), std::iter::once((&own, Sign::Plus)).chain(pairs));
-        let signature =
-            identity.sign(&Upload::statement(&neighbourhood.scope(), neighbourhood.place.position, masked.packed()));
+        let signature = identity.sign(&Upload::statement(
+            &neighbourhood.scope(),
+            neighbourhood.place.position,
+            &hash(masked.packed()),
+        ));
         let upload = Upload::new(neighbourhood.place.context, neighbourhood.place.position, signature, masked);
         let state = Uploaded { neighbourhood, alive, held };
         let record = Record::uploaded(&state, &upload.to_frame());

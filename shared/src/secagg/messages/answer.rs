@@ -1,7 +1,8 @@
 //! Step 4: the shares that open the sum (docs/protocol.md, 2.8).
 
 use super::{Secret, SignedHeader, field};
-use crate::secagg::keys::{Scope, SignatureBytes};
+use crate::secagg::identity::SignatureBytes;
+use crate::secagg::keys::Scope;
 use crate::secagg::transcript::{Hash, Transcript, hash};
 use crate::wire::{self, Kind, records};
 

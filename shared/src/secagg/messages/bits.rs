@@ -9,6 +9,16 @@ pub struct Bits {
     bytes: Vec<u8>,
 }
 
+/// The places whose entries are true.
+impl FromIterator<bool> for Bits {
+    fn from_iter<I: IntoIterator<Item = bool>>(entries: I) -> Self {
+        let entries: Vec<bool> = entries.into_iter().collect();
+        let mut set = Self::none(entries.len() as u32);
+        (0..).zip(entries).filter(|(_, there)| *there).for_each(|(place, _)| set.insert(place));
+        set
+    }
+}
+
 impl Bits {
     /// The empty set over `length` places.
     pub fn none(length: u32) -> Self {

@@ -15,7 +15,7 @@ pub(super) use shares::{commitment, seed_hash};
 pub use survivors::{Agreement, Quorum, Survivors};
 pub use upload::{ReceivedUpload, Upload};
 
-use super::keys::SignatureBytes;
+use super::identity::SignatureBytes;
 use super::transcript::Hash;
 use crate::wire::{Decode, Encode};
 

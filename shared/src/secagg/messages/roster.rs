@@ -1,7 +1,7 @@
 //! Step 0: terms, keys, neighbours (docs/protocol.md, 2.1 to 2.3).
 
 use super::field;
-use crate::secagg::keys::{Certificate, SignatureBytes};
+use crate::secagg::identity::{Certificate, SignatureBytes};
 use crate::secagg::transcript::{Hash, Transcript};
 use crate::wire::{self, Decode, Encode, Kind, records};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,8 @@
 //! Step 1: shares out and shares in (docs/protocol.md, 2.4 and 2.5).
 
 use super::{Bits, field};
-use crate::secagg::keys::{Scope, Sealed, SignatureBytes};
+use crate::secagg::identity::SignatureBytes;
+use crate::secagg::keys::{Scope, Sealed};
 use crate::secagg::transcript::{Hash, Transcript, hash};
 use crate::wire::{self, Decode, Encode, Kind, records};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,8 @@
 //! Step 3: who is in the sum, and who has signed it (docs/protocol.md, 2.7 and 2.8).
 
 use super::{Bits, SignedHeader, field};
-use crate::secagg::keys::{Scope, SignatureBytes};
+use crate::secagg::identity::SignatureBytes;
+use crate::secagg::keys::Scope;
 use crate::secagg::transcript::{Hash, Transcript};
 use crate::wire::{self, Kind, records};
 

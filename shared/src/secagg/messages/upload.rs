@@ -1,10 +1,11 @@
 //! Step 2: a masked vector (docs/protocol.md, 2.6).
 
 use super::SignedHeader;
-use crate::secagg::keys::{Scope, SignatureBytes};
+use crate::secagg::identity::SignatureBytes;
+use crate::secagg::keys::Scope;
 use crate::secagg::lanes::Shape;
 use crate::secagg::mask::Masked;
-use crate::secagg::transcript::{Hash, Transcript, hash};
+use crate::secagg::transcript::{Hash, Transcript};
 use crate::wire::{self, Kind};
 
 /// A masked vector on its way to the coordinator. Made from [`Masked`] alone, which is made from a noised vector and all
@@ -59,8 +60,9 @@ impl Upload {
         Self { context, position, signature, masked }
     }
 
-    pub(crate) fn statement(scope: &Scope, position: u32, packed: &[u8]) -> Transcript {
-        scope.transcript("upload").number(position).add(&hash(packed))
+    /// Over the packed vector's hash: computing it takes longest, so it is done once.
+    pub(crate) fn statement(scope: &Scope, position: u32, digest: &Hash) -> Transcript {
+        scope.transcript("upload").number(position).add(digest)
     }
 
     /// To a frame.

@@ -10,7 +10,7 @@ use super::coordinator::{Advertising, Agreeing, Sharing, Unmasking, Uploading};
 use super::device::{self, Advertised, Agreed, Member, Policy, Ready, Refusal, Shared, Uploaded};
 use super::finder::Assumptions;
 use super::finder::tests::FORCED;
-use super::keys::{Authority, Certificate, Identity};
+use super::identity::{Authority, Certificate, Identity};
 use super::messages::{Advertisement, Agreement, Answer, Offer, ReceivedUpload, Shares};
 use super::transcript::Hash;
 use super::{Degree, MaskedSum, Terms};
@@ -84,10 +84,8 @@ impl World {
             devices.push(state);
         }
         let drawing = coordinator.close().expect("devices enough");
-        let draw = drawing
-            .wanted()
-            .expect("a graph")
-            .map(|(context, roster)| self.authority.draw(&context, &roster).expect("the first roster"));
+        let draw =
+            drawing.wanted().map(|(context, roster)| self.authority.draw(&context, &roster).expect("the first roster"));
         (drawing.open(draw).expect("the authority's graph"), devices)
     }
 
