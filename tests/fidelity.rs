@@ -4,7 +4,7 @@ use sordino_client::label::LabelPolicy;
 use sordino_shared::model::{Example, Hyperparameters, Solver};
 use sordino_shared::plan::{BlockLayout, Rotation};
 use sordino_shared::privacy::{Mechanism, Mode, Samplers};
-use sordino_shared::workload::{Block, Device, Popularity, Statistics, Workload};
+use sordino_shared::workload::{Block, Device, DeviceHalf, Popularity, Statistics, Workload};
 use sordino_simulator::experiment::dataset;
 use sordino_simulator::federation::{Federation, Fidelity, MaskSettings, NoiseFrom, SumNoise};
 use sordino_simulator::population::{Population, Protocol};
@@ -13,7 +13,7 @@ use sordino_tests::small;
 // Sends nothing: what comes out of the sum is its noise.
 struct Silence;
 
-impl Workload for Silence {
+impl DeviceHalf for Silence {
     fn layout(&self) -> Vec<BlockLayout> {
         vec![BlockLayout::new("silence", 4000, 1, 1.0)]
     }
@@ -21,7 +21,9 @@ impl Workload for Silence {
     fn contribute(&self, _: Device<'_>, _: &mut impl rand_core::Rng) -> Statistics {
         Statistics { blocks: vec![Block::Dense(vec![0.0; 4000])] }
     }
+}
 
+impl Workload for Silence {
     fn apply(&mut self, _: Vec<Vec<f64>>, _: &[f64], _: f64) {}
 }
 

@@ -4,7 +4,7 @@ use rand_core::Rng;
 use sordino_client::label::LabelPolicy;
 use sordino_shared::plan::BlockLayout;
 use sordino_shared::privacy::Mechanism;
-use sordino_shared::workload::{Block, Device, Statistics, Workload};
+use sordino_shared::workload::{Block, Device, DeviceHalf, Statistics, Workload};
 use sordino_simulator::experiment::dataset;
 use sordino_simulator::federation::{Federation, Fidelity, MaskSettings, Outcome, SumNoise};
 use sordino_simulator::population::{Population, Protocol};
@@ -14,7 +14,7 @@ use sordino_tests::small;
 // Two blocks that say something about each device.
 struct Plays;
 
-impl Workload for Plays {
+impl DeviceHalf for Plays {
     fn layout(&self) -> Vec<BlockLayout> {
         vec![BlockLayout::new("plays", 500, 1, 2.0), BlockLayout::new("one", 1, 1, 1.0)]
     }
@@ -25,7 +25,9 @@ impl Workload for Plays {
         plays[0] += (rng.next_u32() % 7) as f32;
         Statistics { blocks: vec![Block::Dense(plays), Block::Dense(vec![1.0])] }
     }
+}
 
+impl Workload for Plays {
     fn apply(&mut self, _: Vec<Vec<f64>>, _: &[f64], _: f64) {}
 }
 

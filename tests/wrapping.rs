@@ -3,7 +3,7 @@
 use sordino_shared::model::Solver;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan, WRAP_PROBABILITY};
 use sordino_shared::privacy::{Mechanism, Samplers, Sum, decode};
-use sordino_shared::workload::{Block, Contribution, Device, Statistics, Workload};
+use sordino_shared::workload::{Block, Contribution, Device, DeviceHalf, Statistics, Workload};
 use sordino_tests::rng;
 
 const LENGTH: usize = 512;
@@ -11,7 +11,7 @@ const LENGTH: usize = 512;
 // Every device sends the same longest vector: the worst case for the range.
 struct Aligned(Rotation);
 
-impl Workload for Aligned {
+impl DeviceHalf for Aligned {
     fn layout(&self) -> Vec<BlockLayout> {
         vec![BlockLayout { rotation: self.0, ..BlockLayout::new("aligned", LENGTH, 1, 1.0) }]
     }
@@ -21,7 +21,9 @@ impl Workload for Aligned {
         values[17] = 1.0;
         Statistics { blocks: vec![Block::Dense(values)] }
     }
+}
 
+impl Workload for Aligned {
     fn apply(&mut self, _: Vec<Vec<f64>>, _: &[f64], _: f64) {}
 }
 

@@ -7,7 +7,7 @@ use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Example, Hyperparameters, Solver};
 use sordino_shared::plan::{PlanRequest, RoundPlan};
 use sordino_shared::privacy::ledger::{Ledger, Policy};
-use sordino_shared::workload::{Device, Popularity, Workload};
+use sordino_shared::workload::{Device, DeviceHalf, Popularity};
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -13,7 +13,7 @@ use sordino_shared::privacy::{NoiseError, Samplers};
 use sordino_shared::secagg::device::{Ready, Refusal as RoundRefusal, Unsaved, Uploaded};
 use sordino_shared::secagg::messages::Upload;
 use sordino_shared::secagg::{Identity, plan_digest};
-use sordino_shared::workload::{Device, Workload};
+use sordino_shared::workload::{Device, DeviceHalf};
 use thiserror::Error;
 
 /// Why a device does not take part.
@@ -65,7 +65,7 @@ impl Invitation<'_> {
     /// [`enum@Error`]; then there is no vector.
     pub fn accept(
         &self,
-        workload: &impl Workload,
+        workload: &impl DeviceHalf,
         device: Device<'_>,
         ledger: &mut Ledger,
         at: i64,
@@ -82,7 +82,7 @@ impl Invitation<'_> {
     /// [`enum@Error`]; then there is no upload, and the device's part in the round is over.
     pub fn accept_masked(
         &self,
-        workload: &impl Workload,
+        workload: &impl DeviceHalf,
         device: Device<'_>,
         ledger: &mut Ledger,
         at: i64,

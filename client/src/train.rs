@@ -11,7 +11,7 @@
 
 use sordino_shared::plan::RoundPlan;
 use sordino_shared::privacy::{DeviceGenerator, NoiseError, Noised, Samplers};
-use sordino_shared::workload::{Contribution, Device, Workload};
+use sordino_shared::workload::{Contribution, Device, DeviceHalf};
 
 /// A device's randomness for one round.
 pub struct Randomness(pub(crate) DeviceGenerator);
@@ -39,7 +39,7 @@ pub struct Participation {
 
 /// The device's whole half of a round.
 pub fn take_part(
-    workload: &impl Workload,
+    workload: &impl DeviceHalf,
     plan: &RoundPlan,
     samplers: &Samplers,
     device: Device<'_>,

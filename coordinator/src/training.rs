@@ -10,7 +10,7 @@ use rand_core::Rng;
 use sordino_shared::model::{Hyperparameters, Model, Prior};
 use sordino_shared::plan::BlockLayout;
 use sordino_shared::workload::{
-    Comparison, Device, Factors, Popularity, PopularityEstimate, Statistics, Subspace, Workload,
+    Broadcast, Comparison, Device, DeviceHalf, Factors, Popularity, PopularityEstimate, Statistics, Subspace, Workload,
 };
 
 /// What devices do in a round of a training.
@@ -127,7 +127,7 @@ impl Training {
     }
 }
 
-impl Workload for Round {
+impl DeviceHalf for Round {
     fn layout(&self) -> Vec<BlockLayout> {
         match self {
             Self::Popularity(w) => w.layout(),
@@ -145,7 +145,9 @@ impl Workload for Round {
             Self::Comparison(w) => w.contribute(device, rng),
         }
     }
+}
 
+impl Workload for Round {
     fn apply(&mut self, sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
         match self {
             Self::Popularity(w) => w.apply(sum, deviations, devices),
@@ -157,6 +159,16 @@ impl Workload for Round {
 }
 
 impl Round {
+    /// What devices load for it.
+    pub fn broadcast(&self) -> Broadcast {
+        match self {
+            Self::Popularity(w) => Broadcast::Popularity(w.device().clone()),
+            Self::Subspace(w) => Broadcast::Subspace(w.device().clone()),
+            Self::Factors(w) => Broadcast::Factors(w.device().clone()),
+            Self::Comparison(w) => Broadcast::Comparison(w.device().clone()),
+        }
+    }
+
     /// What the round is called in reports.
     pub fn name(&self) -> &'static str {
         match self {

@@ -16,6 +16,8 @@
 //! | add, without masks | [`privacy::Noised`] | [`privacy::Sum`] | `privacy/sum.rs` |
 //! | learn | [`privacy::Sum`] | [`model::Model`] | [`workload`] |
 
+pub mod bytes;
+pub mod control;
 pub mod evaluate;
 pub mod ids;
 pub mod linalg;

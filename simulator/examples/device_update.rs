@@ -10,7 +10,7 @@ use sordino_shared::model::{Example, Hyperparameters, Prior, Solver};
 use sordino_shared::plan::{PlanRequest, RoundPlan};
 use sordino_shared::privacy::{Clipped, DeviceGenerator, Noised, Rounded, Samplers, central_release};
 use sordino_shared::random::{distinct_below, unit_f64};
-use sordino_shared::workload::{Device, Factors, PopularityEstimate, Workload};
+use sordino_shared::workload::{Device, DeviceHalf, Factors, PopularityEstimate};
 use std::time::Instant;
 
 const TRACKS: usize = 3706;

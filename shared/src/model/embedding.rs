@@ -10,6 +10,7 @@
 //! It needs the device's own tracks and the shared Gram matrix Y'Y only, and never leaves the device.
 
 use super::Example;
+use crate::bytes;
 use crate::linalg::{cholesky_solve, dot_f32, gram};
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,20 @@ impl Default for Hyperparameters {
 }
 
 impl Hyperparameters {
+    pub(crate) fn to_array(self) -> [f64; 4] {
+        [self.background, self.listener_ridge, self.track_ridge, self.full_weight_tracks]
+    }
+
+    /// Four positive numbers, as a listener's ridge problem needs them.
+    pub(crate) fn from_slice(values: &[f64]) -> Result<Self, bytes::Error> {
+        match *values {
+            [background, listener_ridge, track_ridge, full_weight_tracks] if values.iter().all(|&v| v > 0.0) => {
+                Ok(Self { background, listener_ridge, track_ridge, full_weight_tracks })
+            }
+            _ => Err(bytes::Error::Number),
+        }
+    }
+
     /// The device's weight in every sum: `1 / sqrt(max(n0, sum c_i^2))`.
     ///
     /// With it the device's row block has length at most |x| max|e| and its count block at most 1 *by construction*,

@@ -6,6 +6,7 @@ mod shrinkage;
 pub use embedding::{EmbeddingModel, Hyperparameters, Solver};
 pub use shrinkage::{Prior, shrink_rows};
 
+use crate::bytes::{self, Reader, put_f32s, put_f64s};
 use crate::ids::TrackId;
 use ndarray::Array2;
 use serde::Serialize;
@@ -54,19 +55,45 @@ impl Model {
         }
     }
 
-    /// The model's bytes: kind, tracks, dimensions as u64, then popularity and table as f32, all little-endian.
+    /// The model's bytes: kind, tracks, dimensions as u64, the listeners' four weights as f64 where there are dimensions,
+    /// then popularity and table as f32, all little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let (kind, popularity, table) = match self {
-            Self::Popularity(weights) => (0u64, weights.as_slice(), None),
-            Self::Embedding(model) => (1, model.popularity(), Some(model.table())),
-        };
-        let mut bytes = b"SORDINO1".to_vec();
+        let mut bytes = NAME.to_vec();
+        let kind = u64::from(self.dimensions() > 0);
         for number in [kind, self.tracks() as u64, self.dimensions() as u64] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        let values = popularity.iter().chain(table.into_iter().flat_map(|t| t.iter()));
-        bytes.extend(values.flat_map(|v| v.to_le_bytes()));
+        match self {
+            Self::Popularity(weights) => put_f32s(&mut bytes, weights),
+            Self::Embedding(model) => {
+                put_f64s(&mut bytes, &model.hyperparameters().to_array());
+                put_f32s(&mut bytes, model.popularity());
+                put_f32s(&mut bytes, model.table());
+            }
+        }
         bytes
+    }
+
+    /// Reads [`Model::to_bytes`].
+    ///
+    /// # Errors
+    /// [`bytes::Error`]; nothing is allocated that the bytes do not hold.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, bytes::Error> {
+        let mut reader = Reader::new(bytes, NAME)?;
+        let (kind, tracks, dimensions) = (reader.number()?, reader.number()?, reader.number()?);
+        let model = match (kind, dimensions) {
+            (0, 0) => Self::Popularity(reader.f32s(tracks)?),
+            (1, 1..) => {
+                let hyperparameters = Hyperparameters::from_slice(&reader.f64s(4)?)?;
+                let popularity = reader.f32s(tracks)?;
+                let table = reader.f32s(tracks.checked_mul(dimensions).ok_or(bytes::Error::Length)?)?;
+                let table = Array2::from_shape_vec((tracks, dimensions), table).map_err(|_| bytes::Error::Length)?;
+                Self::Embedding(EmbeddingModel::new(table, popularity, hyperparameters))
+            }
+            _ => return Err(bytes::Error::Kind),
+        };
+        reader.end()?;
+        Ok(model)
     }
 
     /// SHA-256 of [`Model::to_bytes`], in hexadecimal.
@@ -116,5 +143,36 @@ impl Content {
     }
 }
 
+const NAME: &[u8; 8] = b"SORDINO2";
 // A feature of fewer tracks than this describes single tracks, not a kind of music.
 const MIN_USES: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_come_back_and_spoilt_ones_do_not() {
+        let table = Array2::from_shape_fn((5, 3), |(i, k)| (i * 3 + k) as f32 - 4.0);
+        let h = Hyperparameters { background: 0.1, ..Hyperparameters::default() };
+        let embedding = Model::Embedding(EmbeddingModel::new(table, vec![1.0, 2.0, 3.0, 4.0, 5.0], h));
+        for model in [Model::Popularity(vec![3.0, 1.0]), embedding] {
+            let bytes = model.to_bytes();
+            let again = Model::from_bytes(&bytes).expect("its own bytes");
+            assert_eq!(again.to_bytes(), bytes);
+            assert_eq!((again.tracks(), again.dimensions()), (model.tracks(), model.dimensions()));
+            for length in 0..bytes.len() {
+                assert!(Model::from_bytes(&bytes[..length]).is_err(), "{length}");
+            }
+            let longer: Vec<u8> = bytes.iter().copied().chain([0]).collect();
+            assert_eq!(Model::from_bytes(&longer).err(), Some(bytes::Error::Length));
+            let mut endless = bytes.clone();
+            endless[16..24].fill(0xff);
+            assert!(Model::from_bytes(&endless).is_err());
+            let mut nan = bytes;
+            let end = nan.len();
+            nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+            assert_eq!(Model::from_bytes(&nan).err(), Some(bytes::Error::Number));
+        }
+    }
+}

@@ -63,6 +63,17 @@ impl MaskedSum {
         assert!(fits, "a checked upload has the round's shape");
     }
 
+    /// The sum as bytes, packed as an upload is: a part of a sum is a masked vector itself.
+    pub fn to_packed(&self) -> Vec<u8> {
+        self.lanes.pack()
+    }
+
+    /// Adds a part from its packed bytes: `false`, and nothing is added, if they are of another shape.
+    #[must_use]
+    pub fn add_packed(&mut self, part: &[u8]) -> bool {
+        self.lanes.add_packed(part)
+    }
+
     /// Adds a part.
     ///
     /// # Panics

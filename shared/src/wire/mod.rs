@@ -33,8 +33,69 @@ pub enum Kind {
     Quorum = 9,
     /// The shares that open the sum.
     Answer = 10,
+    /// A device asks for work.
+    CheckIn = 16,
+    /// A round to take part in: the offer and what the plan is made from.
+    Assigned = 17,
+    /// Come again later.
+    RetryAfter = 18,
+    /// A device asks for a piece of a model.
+    Fetch = 19,
+    /// A piece of a model.
+    Chunk = 20,
+    /// A vector has been counted.
+    Receipt = 21,
+    /// A device asks for the outcome of a step.
+    Ask = 22,
+    /// The step is not over: ask again.
+    Wait = 23,
+    /// The device's part in the round is done.
+    Done = 24,
+    /// A request for a first certificate.
+    Enrol = 25,
+    /// A certificate.
+    Enrolled = 26,
+    /// A request for the next certificate.
+    Renew = 27,
+    /// Why a request is refused.
+    Reject = 28,
     /// What a device keeps across a restart.
     Record = 128,
+}
+
+impl Kind {
+    /// By its number.
+    pub fn of(number: u8) -> Option<Self> {
+        use Kind::*;
+        [
+            Offer,
+            Advertisement,
+            Roster,
+            Shares,
+            Delivery,
+            Upload,
+            Survivors,
+            Agreement,
+            Quorum,
+            Answer,
+            CheckIn,
+            Assigned,
+            RetryAfter,
+            Fetch,
+            Chunk,
+            Receipt,
+            Ask,
+            Wait,
+            Done,
+            Enrol,
+            Enrolled,
+            Renew,
+            Reject,
+            Record,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == number)
+    }
 }
 
 /// Why bytes are no frame.
@@ -74,6 +135,9 @@ pub enum Error {
     /// The header says nothing that makes sense.
     #[error("the frame's header cannot be read")]
     Header,
+    /// A kind that has no place here.
+    #[error("a frame of kind {0} has no place here")]
+    Unexpected(u8),
     /// The payload is not made of the records that it should be.
     #[error("the frame's payload is not made of whole records")]
     Payload,
@@ -95,16 +159,37 @@ impl Preamble {
     /// # Errors
     /// [`enum@Error`], before anything is allocated.
     pub fn read(bytes: &[u8; Self::BYTES], expected: Kind, most_payload: usize) -> Result<Self, Error> {
-        let [m0, m1, m2, m3, version, kind, r0, r1, h0, h1, h2, h3, p0, p1, p2, p3] = *bytes;
+        let found = Self::kind(bytes)?;
+        if found != expected as u8 {
+            return Err(Error::Kind { expected, found });
+        }
+        Self::lengths(bytes, most_payload)
+    }
+
+    /// As [`Self::read`], where frames of several kinds may come: each with the most bytes of its payload.
+    ///
+    /// # Errors
+    /// [`enum@Error`], before anything is allocated.
+    pub fn read_any(
+        bytes: &[u8; Self::BYTES],
+        most_payload: impl FnOnce(Kind) -> Option<usize>,
+    ) -> Result<(Kind, Self), Error> {
+        let number = Self::kind(bytes)?;
+        let kind = Kind::of(number).ok_or(Error::Unexpected(number))?;
+        let most = most_payload(kind).ok_or(Error::Unexpected(number))?;
+        Ok((kind, Self::lengths(bytes, most)?))
+    }
+
+    fn kind(bytes: &[u8; Self::BYTES]) -> Result<u8, Error> {
+        let [m0, m1, m2, m3, version, kind, r0, r1, ..] = *bytes;
         if [m0, m1, m2, m3] != MAGIC || [r0, r1] != [0, 0] {
             return Err(Error::NoFrame);
         }
-        if version != VERSION {
-            return Err(Error::Version(version));
-        }
-        if kind != expected as u8 {
-            return Err(Error::Kind { expected, found: kind });
-        }
+        if version != VERSION { Err(Error::Version(version)) } else { Ok(kind) }
+    }
+
+    fn lengths(bytes: &[u8; Self::BYTES], most_payload: usize) -> Result<Self, Error> {
+        let [_, _, _, _, _, _, _, _, h0, h1, h2, h3, p0, p1, p2, p3] = *bytes;
         let within = |length: u32, most: usize| match usize::try_from(length) {
             Ok(length) if length <= most => Ok(length),
             _ => Err(Error::TooLong { found: u64::from(length), most }),
@@ -154,6 +239,31 @@ pub(crate) fn records<const N: usize>(payload: &[u8]) -> Result<&[[u8; N]], Erro
     match payload.as_chunks() {
         (records, []) => Ok(records),
         _ => Err(Error::Payload),
+    }
+}
+
+/// The kind of a whole frame.
+///
+/// # Errors
+/// [`enum@Error`] where it is no frame of this version, or of no kind that is known.
+pub fn kind_of(frame: &[u8]) -> Result<Kind, Error> {
+    let number = Preamble::kind(frame.first_chunk().ok_or(Error::NoFrame)?)?;
+    Kind::of(number).ok_or(Error::Unexpected(number))
+}
+
+/// The state of a coordinator's round as bytes for its store, which is trusted; never from or to a peer.
+pub fn snapshot<T: serde::Serialize>(state: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(state, config::standard()).expect("plain state has a form in bytes")
+}
+
+/// Reads [`snapshot`].
+///
+/// # Errors
+/// [`Error::Header`] where the bytes are another state's or damaged.
+pub fn restore<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    match bincode::serde::decode_from_slice(bytes, config::standard()) {
+        Ok((state, used)) if used == bytes.len() => Ok(state),
+        _ => Err(Error::Header),
     }
 }
 

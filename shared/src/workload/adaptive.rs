@@ -1,6 +1,6 @@
 //! A workload whose clip follows a quantile of its devices' norms.
 
-use super::{Block, Device, Statistics, Workload};
+use super::{Block, Device, DeviceHalf, Statistics, Workload};
 use crate::plan::BlockLayout;
 use crate::privacy::AdaptiveClip;
 use rand_core::Rng;
@@ -36,7 +36,7 @@ impl<W: Reclip> Adaptive<W> {
     }
 }
 
-impl<W: Reclip> Workload for Adaptive<W> {
+impl<W: Reclip> DeviceHalf for Adaptive<W> {
     fn layout(&self) -> Vec<BlockLayout> {
         let mut layout = self.inner.layout();
         let shares: f64 = layout.iter().map(|block| block.share).sum();
@@ -53,7 +53,9 @@ impl<W: Reclip> Workload for Adaptive<W> {
         statistics.blocks.push(Block::Dense(vec![bit]));
         statistics
     }
+}
 
+impl<W: Reclip> Workload for Adaptive<W> {
     fn apply(&mut self, mut sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
         let count = sum.pop().and_then(|block| block.first().copied()).unwrap_or(0.0);
         self.inner.apply(sum, &deviations[..deviations.len() - 1], devices);
@@ -72,7 +74,7 @@ mod tests {
     #[derive(Clone)]
     struct Fixed(f32, f64);
 
-    impl Workload for Fixed {
+    impl DeviceHalf for Fixed {
         fn layout(&self) -> Vec<BlockLayout> {
             vec![BlockLayout::new("fixed", 1, 1, self.1)]
         }
@@ -80,7 +82,9 @@ mod tests {
         fn contribute(&self, _: Device<'_>, _: &mut impl Rng) -> Statistics {
             Statistics { blocks: vec![Block::Dense(vec![self.0])] }
         }
+    }
 
+    impl Workload for Fixed {
         fn apply(&mut self, sum: Vec<Vec<f64>>, deviations: &[f64], _: f64) {
             assert_eq!((sum.len(), deviations.len()), (1, 1));
         }

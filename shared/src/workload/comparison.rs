@@ -4,7 +4,7 @@
 //! the mean discounted gain `1/log2(1 + rank)` over the catalogue, which lies in [-1, 1] by itself. With it the
 //! coordinator never ships a model that is worse than popularity for the sake of a formula: it asks.
 
-use super::{Block, Device, Statistics, Workload};
+use super::{Block, Device, DeviceHalf, Statistics, Workload};
 use crate::evaluate::{Gain, Judged};
 use crate::model::Model;
 use crate::plan::BlockLayout;
@@ -13,30 +13,41 @@ use rand_core::Rng;
 /// The comparison workload.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    model: Model,
-    baseline: Model,
+    advantage: Advantage,
     // Mean difference over devices and the deviation of its noise.
     verdict: Option<(f64, f64)>,
+}
+
+/// The device's half of [`Comparison`].
+#[derive(Clone, Debug)]
+pub struct Advantage {
+    pub(super) model: Model,
+    pub(super) baseline: Model,
 }
 
 impl Comparison {
     /// Compares a model with a baseline over the same tracks.
     pub fn new(model: Model, baseline: Model) -> Self {
         assert_eq!(model.tracks(), baseline.tracks(), "both rank the same catalogue");
-        Self { model, baseline, verdict: None }
+        Self { advantage: Advantage { model, baseline }, verdict: None }
     }
 
     /// The model to ship: the new one if it is ahead by more than two deviations of the noise, else the baseline.
     pub fn winner(&self) -> &Model {
         match self.verdict {
-            Some((difference, deviation)) if difference > MARGIN_IN_DEVIATIONS * deviation => &self.model,
-            _ => &self.baseline,
+            Some((difference, deviation)) if difference > MARGIN_IN_DEVIATIONS * deviation => &self.advantage.model,
+            _ => &self.advantage.baseline,
         }
     }
 
     /// The model that was put to the test.
     pub fn candidate(&self) -> &Model {
-        &self.model
+        &self.advantage.model
+    }
+
+    /// What devices need of it.
+    pub fn device(&self) -> &Advantage {
+        &self.advantage
     }
 
     /// The mean difference over devices and the deviation of its noise, once the sum is in.
@@ -45,7 +56,17 @@ impl Comparison {
     }
 }
 
-impl Workload for Comparison {
+impl DeviceHalf for Comparison {
+    fn layout(&self) -> Vec<BlockLayout> {
+        self.advantage.layout()
+    }
+
+    fn contribute(&self, device: Device<'_>, rng: &mut impl Rng) -> Statistics {
+        self.advantage.contribute(device, rng)
+    }
+}
+
+impl DeviceHalf for Advantage {
     fn layout(&self) -> Vec<BlockLayout> {
         vec![BlockLayout::new("advantage", 1, 1, 1.0)]
     }
@@ -67,7 +88,9 @@ impl Workload for Comparison {
         let advantage = gain(&self.model) - gain(&self.baseline);
         Statistics { blocks: vec![Block::Dense(vec![advantage as f32])] }
     }
+}
 
+impl Workload for Comparison {
     fn apply(&mut self, sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
         self.verdict = Some((sum[0][0] / devices.max(1.0), deviations[0] / devices.max(1.0)));
     }

@@ -1,6 +1,6 @@
 //! The device's half of a round up to the vector on the grid: statistics, clip, round.
 
-use super::{Device, Workload};
+use super::{Device, DeviceHalf};
 use crate::plan::RoundPlan;
 use crate::privacy::{Clipped, Noised, Rounded, Samplers};
 use rand_core::Rng;
@@ -21,7 +21,7 @@ pub struct Contribution {
 
 impl Contribution {
     /// Statistics, clip and round.
-    pub fn new(workload: &impl Workload, plan: &RoundPlan, device: Device<'_>, rng: &mut impl Rng) -> Self {
+    pub fn new(workload: &impl DeviceHalf, plan: &RoundPlan, device: Device<'_>, rng: &mut impl Rng) -> Self {
         let clipped = Clipped::new(workload.contribute(device, rng), plan);
         let (shortened, not_finite) = (clipped.shortened().to_vec(), clipped.not_finite());
         Self { rounded: Rounded::new(&clipped, plan, rng), shortened, not_finite }

@@ -15,7 +15,7 @@
 //! *Sensitivity.* |rows| <= |x| max|e| by the choice of w, for a history of any length. What is clipped is |x|, to a
 //! norm that the coordinator sets from the previous H, which costs nothing.
 
-use super::{Block, Device, PopularityEstimate, Statistics, Workload};
+use super::{Block, Device, DeviceHalf, PopularityEstimate, Statistics, Workload};
 use crate::linalg::{matmul, symmetric_eigen};
 use crate::model::{EmbeddingModel, Hyperparameters, Prior, shrink_rows};
 use crate::plan::BlockLayout;
@@ -26,10 +26,16 @@ use rayon::prelude::*;
 /// The factors workload.
 #[derive(Clone, Debug)]
 pub struct Factors {
-    model: EmbeddingModel,
+    regression: Regression,
     popularity: PopularityEstimate,
     prior: Prior,
-    listener_clip: f64,
+}
+
+/// The device's half of [`Factors`].
+#[derive(Clone, Debug)]
+pub struct Regression {
+    pub(super) model: EmbeddingModel,
+    pub(super) listener_clip: f64,
 }
 
 impl Factors {
@@ -41,16 +47,31 @@ impl Factors {
         hyperparameters: Hyperparameters,
     ) -> Self {
         let model = normalised(table, &popularity, hyperparameters);
-        Self { model, popularity, prior, listener_clip: FIRST_LISTENER_CLIP }
+        Self { regression: Regression { model, listener_clip: FIRST_LISTENER_CLIP }, popularity, prior }
     }
 
     /// The model as it stands.
     pub fn model(&self) -> &EmbeddingModel {
-        &self.model
+        &self.regression.model
+    }
+
+    /// What devices need of it.
+    pub fn device(&self) -> &Regression {
+        &self.regression
     }
 }
 
-impl Workload for Factors {
+impl DeviceHalf for Factors {
+    fn layout(&self) -> Vec<BlockLayout> {
+        self.regression.layout()
+    }
+
+    fn contribute(&self, device: Device<'_>, rng: &mut impl Rng) -> Statistics {
+        self.regression.contribute(device, rng)
+    }
+}
+
+impl DeviceHalf for Regression {
     fn layout(&self) -> Vec<BlockLayout> {
         let d = self.model.dimensions();
         let largest_weight = 1.0 / self.model.hyperparameters().full_weight_tracks.sqrt();
@@ -82,9 +103,11 @@ impl Workload for Factors {
         }
         Statistics { blocks: vec![Block::Rows { rows, values }, Block::Dense(pack(&x, weight))] }
     }
+}
 
+impl Workload for Factors {
     fn apply(&mut self, mut sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
-        let (tracks, d) = (self.model.tracks(), self.model.dimensions());
+        let (tracks, d) = (self.regression.model.tracks(), self.regression.model.dimensions());
         // A round of some of the devices is scaled to all that the popularity speaks of.
         let scale = self.popularity.devices / devices.max(1.0);
         if scale != 1.0 {
@@ -98,15 +121,15 @@ impl Workload for Factors {
         let floor = (eigenvalues[0] * 1e-3).max(deviations[1]).max(f64::MIN_POSITIVE);
         eigenvalues.mapv_inplace(|v| v.max(floor));
         let energy = eigenvalues.sum() / self.popularity.total_weight;
-        let table = matmul(self.model.table().mapv(f64::from).view(), axes.view());
+        let table = matmul(self.regression.model.table().mapv(f64::from).view(), axes.view());
         let rows = matmul(rows.view(), axes.view());
         let (mut table, variance) = self.step(table, &rows, &eigenvalues, energy, deviations[0]);
         if deviations[0] > 0.0 {
             shrink_rows(&mut table, &variance, &self.prior);
         }
         let table = matmul(table.view(), axes.t());
-        self.listener_clip = CLIP_OVER_RMS * energy.sqrt();
-        self.model = normalised(table, &self.popularity, *self.model.hyperparameters());
+        self.regression.listener_clip = CLIP_OVER_RMS * energy.sqrt();
+        self.regression.model = normalised(table, &self.popularity, *self.regression.model.hyperparameters());
     }
 }
 
@@ -120,7 +143,7 @@ impl Factors {
         energy: f64,
         deviation: f64,
     ) -> (Array2<f64>, Array2<f64>) {
-        let h = self.model.hyperparameters();
+        let h = self.regression.model.hyperparameters();
         let total = self.popularity.total_weight;
         let mut variance = Array2::zeros(table.dim());
         table
@@ -233,7 +256,7 @@ mod tests {
         let start = Array2::from_shape_fn((tracks, 2), |_| crate::random::unit_f64(&mut rng) - 0.3);
         let prior = Prior::new(&popularity.tracks, &Array2::zeros((tracks, 0)));
         let mut workload = Factors::new(start, popularity, prior, h);
-        workload.listener_clip = 1e6;
+        workload.regression.listener_clip = 1e6;
         let mut moved = f64::INFINITY;
         for _ in 0..300 {
             let mut rows = vec![0.0; tracks * 2];
@@ -252,10 +275,11 @@ mod tests {
                 }
                 moments.iter_mut().zip(statistics.blocks[1].values()).for_each(|(m, &v)| *m += f64::from(v));
             }
-            let before = workload.model.table().clone();
+            let before = workload.regression.model.table().clone();
             workload.apply(vec![rows, moments], &[0.0, 0.0], 20.0);
-            workload.listener_clip = 1e6;
-            moved = (workload.model.table() - &before).iter().map(|v| f64::from(v.abs())).fold(0.0, f64::max);
+            workload.regression.listener_clip = 1e6;
+            moved =
+                (workload.regression.model.table() - &before).iter().map(|v| f64::from(v.abs())).fold(0.0, f64::max);
         }
         assert!(moved < 1e-3, "the steps have not settled: {moved}");
     }

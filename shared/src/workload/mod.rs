@@ -4,6 +4,7 @@
 //! state out). The rest of the system knows nothing of what a vector means.
 
 mod adaptive;
+mod broadcast;
 mod comparison;
 mod contribution;
 mod factors;
@@ -12,6 +13,7 @@ mod sgd;
 mod subspace;
 
 pub use adaptive::{Adaptive, Reclip};
+pub use broadcast::Broadcast;
 pub use comparison::Comparison;
 pub use contribution::Contribution;
 pub use factors::Factors;
@@ -95,14 +97,17 @@ pub struct Device<'a> {
     pub solver: &'a mut Solver,
 }
 
-/// A use of the private sum.
-pub trait Workload: Sync {
+/// What a device needs to know of a workload: all that is downloaded for a round.
+pub trait DeviceHalf: Sync {
     /// The blocks of a device's vector.
     fn layout(&self) -> Vec<BlockLayout>;
 
     /// The device's half. The result may have any norm; clipping comes after.
     fn contribute(&self, device: Device<'_>, rng: &mut impl Rng) -> Statistics;
+}
 
+/// A use of the private sum.
+pub trait Workload: DeviceHalf {
     /// The coordinator's half: learns from the decoded sum (one vector a block) of `devices` devices. `deviations` holds
     /// the standard deviation of the noise in each block, in value units.
     fn apply(&mut self, sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64);

@@ -4,7 +4,7 @@
 //! ([`Hyperparameters::device_weight`]) the norm of that is at most 1. A second block of one value holds the weight
 //! itself, from which the coordinator learns the total weight that later steps divide by.
 
-use super::{Block, Device, Statistics, Workload};
+use super::{Block, Device, DeviceHalf, Statistics, Workload};
 use crate::model::{Example, Hyperparameters};
 use crate::plan::BlockLayout;
 use rand_core::Rng;
@@ -13,9 +13,15 @@ use rayon::prelude::*;
 /// The popularity workload.
 #[derive(Clone, Debug)]
 pub struct Popularity {
-    tracks: usize,
-    hyperparameters: Hyperparameters,
+    plays: Plays,
     estimate: Option<PopularityEstimate>,
+}
+
+/// The device's half of [`Popularity`].
+#[derive(Clone, Debug)]
+pub struct Plays {
+    pub(super) tracks: usize,
+    pub(super) hyperparameters: Hyperparameters,
 }
 
 /// What the release says, cleaned of noise as far as that goes.
@@ -32,7 +38,12 @@ pub struct PopularityEstimate {
 impl Popularity {
     /// For a catalogue of this many tracks.
     pub fn new(tracks: usize, hyperparameters: Hyperparameters) -> Self {
-        Self { tracks, hyperparameters, estimate: None }
+        Self { plays: Plays { tracks, hyperparameters }, estimate: None }
+    }
+
+    /// What devices need of it.
+    pub fn device(&self) -> &Plays {
+        &self.plays
     }
 
     /// The estimate, once the sum is in.
@@ -41,7 +52,17 @@ impl Popularity {
     }
 }
 
-impl Workload for Popularity {
+impl DeviceHalf for Popularity {
+    fn layout(&self) -> Vec<BlockLayout> {
+        self.plays.layout()
+    }
+
+    fn contribute(&self, device: Device<'_>, rng: &mut impl Rng) -> Statistics {
+        self.plays.contribute(device, rng)
+    }
+}
+
+impl DeviceHalf for Plays {
     fn layout(&self) -> Vec<BlockLayout> {
         let largest_weight = 1.0 / self.hyperparameters.full_weight_tracks.sqrt();
         vec![
@@ -56,12 +77,14 @@ impl Workload for Popularity {
         let values = device.examples.iter().map(|e| (weight * f64::from(e.confidence)) as f32).collect();
         Statistics { blocks: vec![Block::Rows { rows, values }, Block::Dense(vec![weight as f32])] }
     }
+}
 
+impl Workload for Popularity {
     fn apply(&mut self, mut sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
         let total = sum.pop().and_then(|block| block.first().copied()).unwrap_or(0.0);
         let tracks = positive_means(&sum.swap_remove(0), deviations[0]);
         // With hardly any device left standing the total may drown: then every device counts as a light one.
-        let least = 1e-3 * devices / self.hyperparameters.full_weight_tracks.sqrt();
+        let least = 1e-3 * devices / self.plays.hyperparameters.full_weight_tracks.sqrt();
         let total_weight = total.max(least).max(f64::MIN_POSITIVE);
         self.estimate = Some(PopularityEstimate { tracks, total_weight, devices });
     }

@@ -5,7 +5,7 @@
 //! the gradient of the track table. The negative sampler may exclude the device's training tracks and nothing else: a
 //! device cannot know what it will hear next.
 
-use super::{Block, Device, Reclip, Statistics, Workload};
+use super::{Block, Device, DeviceHalf, Reclip, Statistics, Workload};
 use crate::ids::TrackId;
 use crate::linalg::dot_f32;
 use crate::model::{EmbeddingModel, Hyperparameters};
@@ -79,7 +79,7 @@ impl GradientDescent {
     }
 }
 
-impl Workload for GradientDescent {
+impl DeviceHalf for GradientDescent {
     fn layout(&self) -> Vec<BlockLayout> {
         let (rows, width) = self.table.dim();
         vec![BlockLayout::new("gradient", rows, width, self.settings.clip)]
@@ -112,7 +112,9 @@ impl Workload for GradientDescent {
         let values = gradient.into_values().flatten().collect();
         Statistics { blocks: vec![Block::Rows { rows, values }] }
     }
+}
 
+impl Workload for GradientDescent {
     fn apply(&mut self, mut sum: Vec<Vec<f64>>, _deviations: &[f64], devices: f64) {
         let gradient = sum.swap_remove(0);
         for ((value, square), g) in self.table.iter_mut().zip(self.squares.iter_mut()).zip(gradient) {

@@ -7,7 +7,7 @@
 //! The first Q comes from content: the leading left singular vectors of popularity times features. Content is public,
 //! so the first round starts near the answer without a release.
 
-use super::{Block, Device, PopularityEstimate, Statistics, Workload};
+use super::{Block, Device, DeviceHalf, PopularityEstimate, Statistics, Workload};
 use crate::linalg::{matmul, thin_svd};
 use crate::model::{Example, Prior, shrink_rows};
 use crate::plan::BlockLayout;
@@ -18,13 +18,19 @@ use rand_core::Rng;
 /// The subspace workload.
 #[derive(Clone, Debug)]
 pub struct Subspace {
-    // Orthonormal columns, tracks x d; some may be zero where the catalogue has no more directions.
-    basis: Array2<f32>,
-    // w_i = max(plays_i, 1)^-beta: damps the head of the catalogue.
-    damping: Vec<f32>,
+    projection: Projection,
     popularity: Array1<f64>,
     prior: Prior,
     components: Vec<f64>,
+}
+
+/// The device's half of [`Subspace`].
+#[derive(Clone, Debug)]
+pub struct Projection {
+    // Orthonormal columns, tracks x d; some may be zero where the catalogue has no more directions.
+    pub(super) basis: Array2<f32>,
+    // w_i = max(plays_i, 1)^-beta: damps the head of the catalogue.
+    pub(super) damping: Vec<f32>,
 }
 
 impl Subspace {
@@ -46,13 +52,11 @@ impl Subspace {
         let from_content = d.min(directions.ncols());
         let columns = Slice::from(..from_content);
         start.slice_axis_mut(Axis(1), columns).assign(&directions.slice_axis(Axis(1), columns));
-        Self {
+        let projection = Projection {
             basis: orthonormal(&start).mapv(|v| v as f32),
             damping: damping.iter().map(|&w| w as f32).collect(),
-            popularity: weighted,
-            prior,
-            components: Vec::new(),
-        }
+        };
+        Self { projection, popularity: weighted, prior, components: Vec::new() }
     }
 
     /// Singular values of the last sum after shrinkage, per device, largest first; empty before the first sum.
@@ -62,10 +66,17 @@ impl Subspace {
 
     /// Track embeddings (tracks x d): the basis with the damping undone, scaled as [`super::Factors`] wants its table.
     pub fn table(&self) -> Array2<f64> {
-        let damping: Array1<f64> = self.damping.iter().map(|&w| f64::from(w)).collect();
-        self.basis.mapv(f64::from) / &damping.insert_axis(Axis(1))
+        let damping: Array1<f64> = self.projection.damping.iter().map(|&w| f64::from(w)).collect();
+        self.projection.basis.mapv(f64::from) / &damping.insert_axis(Axis(1))
     }
 
+    /// What devices need of it.
+    pub fn device(&self) -> &Projection {
+        &self.projection
+    }
+}
+
+impl Projection {
     // The unit-length preference vector, one value an example.
     fn preferences(&self, examples: &[Example]) -> Vec<f32> {
         let mut values: Vec<f32> = examples.iter().map(|e| self.damping[e.track.row()] * e.confidence).collect();
@@ -77,7 +88,17 @@ impl Subspace {
     }
 }
 
-impl Workload for Subspace {
+impl DeviceHalf for Subspace {
+    fn layout(&self) -> Vec<BlockLayout> {
+        self.projection.layout()
+    }
+
+    fn contribute(&self, device: Device<'_>, rng: &mut impl Rng) -> Statistics {
+        self.projection.contribute(device, rng)
+    }
+}
+
+impl DeviceHalf for Projection {
     fn layout(&self) -> Vec<BlockLayout> {
         vec![BlockLayout::new("projections", self.basis.nrows(), self.basis.ncols(), 1.0)]
     }
@@ -98,9 +119,12 @@ impl Workload for Subspace {
         }
         Statistics { blocks: vec![Block::Rows { rows, values }] }
     }
+}
 
+impl Workload for Subspace {
     fn apply(&mut self, mut sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
-        let mut rows = Array2::from_shape_vec(self.basis.dim(), sum.swap_remove(0)).expect("the layout's shape");
+        let mut rows =
+            Array2::from_shape_vec(self.projection.basis.dim(), sum.swap_remove(0)).expect("the layout's shape");
         if deviations[0] > 0.0 {
             // In principal axes and relative to popularity, the rows of tracks in one bin look alike: shrink there.
             let (_, _, axes) = thin_svd(&rows);
@@ -113,7 +137,7 @@ impl Workload for Subspace {
         }
         let (basis, singular, _) = thin_svd(&rows);
         self.components = singular.iter().map(|s| s / devices.max(1.0)).collect();
-        self.basis = basis.mapv(|v| v as f32);
+        self.projection.basis = basis.mapv(|v| v as f32);
     }
 }
 
@@ -173,7 +197,7 @@ mod tests {
             .collect();
         let mut moments = Array2::<f64>::zeros((30, 30));
         for listener in &listeners {
-            let a = workload.preferences(listener);
+            let a = workload.projection.preferences(listener);
             for (x, &ax) in listener.iter().zip(&a) {
                 for (y, &ay) in listener.iter().zip(&a) {
                     moments[(x.track.row(), y.track.row())] += f64::from(ax * ay);
@@ -198,7 +222,7 @@ mod tests {
             workload.apply(vec![sum], &[0.0], 40.0);
         }
         let (_, truth) = crate::linalg::symmetric_eigen(&moments);
-        let overlap = workload.basis.mapv(f64::from).t().dot(&truth.slice_axis(Axis(1), Slice::from(..3)));
+        let overlap = workload.projection.basis.mapv(f64::from).t().dot(&truth.slice_axis(Axis(1), Slice::from(..3)));
         let (cosines, _) = crate::linalg::symmetric_eigen(&gram(overlap.view()));
         assert!(cosines.iter().all(|c| (c - 1.0).abs() < 1e-4), "{cosines}");
     }

@@ -5,6 +5,7 @@ use super::{Abandoned, Agreeing, Cohort, Error, Step};
 use crate::secagg::messages::{Bits, Delivery, ReceivedUpload, Upload};
 use crate::secagg::transcript::{Hash, hash};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Vectors come in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,21 +18,32 @@ pub struct Uploading {
 }
 
 /// An upload that may be added to the sum, once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Checked<'a> {
     position: u32,
     digest: Hash,
-    packed: &'a [u8],
+    packed: Cow<'a, [u8]>,
 }
 
-impl<'a> Checked<'a> {
+impl Checked<'_> {
     /// Whose it is.
     pub fn position(&self) -> u32 {
         self.position
     }
 
-    pub(in crate::secagg) fn packed(&self) -> &'a [u8] {
-        self.packed
+    /// Hash of the packed vector: what a receipt names.
+    pub fn digest(&self) -> Hash {
+        self.digest
+    }
+
+    /// With a vector of its own, for adding it later.
+    pub fn into_owned(self) -> Checked<'static> {
+        Checked { position: self.position, digest: self.digest, packed: Cow::Owned(self.packed.into_owned()) }
+    }
+
+    /// The packed vector.
+    pub fn packed(&self) -> &[u8] {
+        &self.packed
     }
 }
 
@@ -85,7 +97,7 @@ impl Uploading {
         let digest = hash(packed);
         let statement = || Upload::statement(&self.cohort.scope, position, &digest);
         self.cohort.check(&context, position, statement, &signature)?;
-        Ok(Checked { position, digest, packed })
+        Ok(Checked { position, digest, packed: Cow::Borrowed(packed) })
     }
 
     /// Marks the device as in the sum: `true` if the vector is to be added now, `false` if it had been added before.
@@ -100,6 +112,18 @@ impl Uploading {
                 self.taken[checked.position as usize] = Some(checked.digest);
                 Ok(true)
             }
+        }
+    }
+
+    /// Takes what a store says of vectors that were added: position and digest. Positions outside of U2 are not there.
+    ///
+    /// # Panics
+    /// If a store says what it cannot have been told: a device that has no part, or two vectors of one device.
+    pub fn restore(&mut self, receipts: impl IntoIterator<Item = (u32, Hash)>) {
+        for (position, digest) in receipts {
+            assert!(self.alive.contains(position), "receipts are of devices in U2");
+            let known = self.taken[position as usize].replace(digest);
+            assert!(known.is_none_or(|known| known == digest), "a device has one vector in the sum");
         }
     }
 

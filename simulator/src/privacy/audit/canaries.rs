@@ -17,7 +17,7 @@ use sordino_shared::privacy::accountant::correlated::{Strategy, square_root};
 use sordino_shared::privacy::accountant::{Claim, loss};
 use sordino_shared::privacy::{Mechanism, Mode, Samplers, Sum, decode};
 use sordino_shared::random::{distinct_below, mix, unit_f64};
-use sordino_shared::workload::{Block, Contribution, Device, Statistics, Workload};
+use sordino_shared::workload::{Block, Contribution, Device, DeviceHalf, Statistics, Workload};
 
 /// A planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ struct Canary {
     rotation: Rotation,
 }
 
-impl Workload for Canary {
+impl DeviceHalf for Canary {
     fn layout(&self) -> Vec<BlockLayout> {
         let rotation = self.rotation;
         vec![BlockLayout { rotation, ..BlockLayout::new("canary", self.length, 1, 1.0) }]
@@ -81,7 +81,9 @@ impl Workload for Canary {
         let (row, value) = (device.memory[0] as u32, device.memory[1]);
         Statistics { blocks: vec![Block::Rows { rows: vec![row], values: vec![value] }] }
     }
+}
 
+impl Workload for Canary {
     fn apply(&mut self, _: Vec<Vec<f64>>, _: &[f64], _: f64) {}
 }
 
