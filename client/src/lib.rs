@@ -18,7 +18,13 @@ pub mod example;
 pub mod holdout;
 pub mod label;
 pub mod masks;
+pub mod part;
 pub mod participation;
 pub mod quality;
+#[cfg(feature = "quic")]
+pub mod quic;
+mod random;
 pub mod session;
+#[cfg(feature = "store")]
+pub mod store;
 pub mod train;

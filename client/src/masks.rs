@@ -5,10 +5,9 @@
 //! upload comes from [`Invitation::accept_masked`](crate::participation::Invitation::accept_masked).
 
 use crate::train::Randomness;
-use sordino_shared::plan::RoundPlan;
-use sordino_shared::secagg::device::{self, Advertised, Member, Policy, Refusal, Shared};
-use sordino_shared::secagg::messages::{Advertisement, Offer, Roster, Shares};
-use sordino_shared::secagg::{Hash, Identity};
+use sordino_shared::secagg::Identity;
+use sordino_shared::secagg::device::{self, Advertised, Joining, Refusal, Shared};
+use sordino_shared::secagg::messages::{Advertisement, Roster, Shares};
 
 /// A device's key pair, made once.
 pub fn identity(randomness: &mut Randomness) -> Identity {
@@ -20,15 +19,11 @@ pub fn identity(randomness: &mut Randomness) -> Identity {
 /// # Errors
 /// [`Refusal`].
 pub fn advertise(
-    offer: &Offer,
-    plan: &RoundPlan,
-    model: Hash,
-    policy: &Policy,
-    member: Member<'_>,
+    joining: Joining<'_>,
     now: i64,
     randomness: &mut Randomness,
 ) -> Result<(Advertised, Advertisement), Refusal> {
-    device::advertise(offer, plan, model, policy, member, now, &mut randomness.0)
+    device::advertise(joining, now, &mut randomness.0)
 }
 
 /// Checks the roster and deals shares (protocol, 2.3 and 2.4).

@@ -112,7 +112,7 @@ mod tests {
     use sordino_shared::privacy::Mode;
     use sordino_shared::privacy::accountant::correlated::Strategy;
     use sordino_shared::secagg::coordinator::Advertising;
-    use sordino_shared::secagg::device::{Member, Policy};
+    use sordino_shared::secagg::device::{Joining, Member, Policy};
     use sordino_shared::secagg::{Assumptions, Authority, Terms};
     use sordino_shared::workload::Popularity;
 
@@ -199,8 +199,12 @@ mod tests {
         for identity in &identities {
             let certificate = authority.certify(&identity.public(), 1);
             let member = Member { identity, certificate: &certificate };
-            let (state, advertisement) =
-                masks::advertise(&offer, plan, [1; 32], &policy, member, 0, randomness).expect("good terms");
+            let (state, advertisement) = masks::advertise(
+                Joining { offer: &offer, plan, model: [1; 32], policy: &policy, member },
+                0,
+                randomness,
+            )
+            .expect("good terms");
             keys.record(keys.check(&state.context(), advertisement, 0).expect("good keys")).expect("a place");
             devices.push(state);
         }

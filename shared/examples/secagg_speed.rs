@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use sordino_shared::plan::{BlockLayout, PlanRequest, RoundPlan};
 use sordino_shared::privacy::{Clipped, Noised, Rounded, Samplers, Sum};
 use sordino_shared::secagg::coordinator::{Advertising, Agreeing, Checked, Sharing, Unmasking, Uploading};
-use sordino_shared::secagg::device::{self, Advertised, Agreed, Member, Policy, Shared, Uploaded};
+use sordino_shared::secagg::device::{self, Advertised, Agreed, Joining, Member, Policy, Shared, Uploaded};
 use sordino_shared::secagg::messages::{
     Advertisement, Agreement, Answer, Delivery, Quorum, ReceivedUpload, Roster, Shares, Survivors,
 };
@@ -77,7 +77,11 @@ fn run(world: &World, pools: &[rayon::ThreadPool; 2]) {
     let advertised: Vec<(Advertised, Vec<u8>)> = devices.step("advertise", pools, 0..n, |device| {
         let offer = sordino_shared::secagg::messages::Offer::from_frame(&offer).expect("an offer");
         let member = world.member(device);
-        let made = device::advertise(&offer, &world.plan, [0; 32], &world.policy, member, 0, &mut rng(1, device));
+        let made = device::advertise(
+            Joining { offer: &offer, plan: &world.plan, model: [0; 32], policy: &world.policy, member },
+            0,
+            &mut rng(1, device),
+        );
         let (state, advertisement) = made.expect("good terms");
         (state, advertisement.to_frame(&context))
     });

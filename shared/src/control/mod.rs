@@ -13,12 +13,14 @@
 //! Any of them may be answered by [`Reject`].
 
 mod enrolment;
+mod federation;
 mod model;
 mod plan;
 mod reject;
 mod visit;
 
 pub use enrolment::{Enrol, Enrolled, MOST_ATTESTATION, MOST_REQUEST, Renew};
+pub use federation::{Federation, PublicKey, from_hexadecimal, hexadecimal};
 pub use model::{Chunk, Fetch, MOST_CHUNK};
 pub use plan::PlanTerms;
 pub use reject::{Code, Reject};

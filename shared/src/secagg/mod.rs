@@ -38,4 +38,4 @@ pub use keys::Sealed;
 pub use lanes::Shape;
 pub use mask::{Masked, MaskedSum};
 pub use terms::{Terms, TermsError, plan_digest};
-pub use transcript::Hash;
+pub use transcript::{Hash, hash as digest};

@@ -37,7 +37,8 @@ impl Transcript {
     }
 }
 
-pub(crate) fn hash(bytes: &[u8]) -> Hash {
+/// SHA-256 of these bytes.
+pub fn hash(bytes: &[u8]) -> Hash {
     Sha256::digest(bytes).into()
 }
 

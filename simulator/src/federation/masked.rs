@@ -9,7 +9,7 @@ use sordino_shared::plan::RoundPlan;
 use sordino_shared::privacy::{Noised, Sum};
 use sordino_shared::random::{below, mix, unit_f64};
 use sordino_shared::secagg::coordinator::{Abandoned, Advertising, Agreeing, Sharing, Unmasking, Uploading};
-use sordino_shared::secagg::device::{self, Advertised, Agreed, Member, Policy, Ready, Unsaved, Uploaded};
+use sordino_shared::secagg::device::{self, Advertised, Agreed, Joining, Member, Policy, Ready, Unsaved, Uploaded};
 use sordino_shared::secagg::messages::{
     Advertisement, Agreement, Answer, Delivery, Offer, Quorum, ReceivedUpload, Roster, Shares, Survivors,
 };
@@ -114,7 +114,8 @@ impl MaskedRound {
                 let offer = received(Offer::from_frame(&offer));
                 let member = Member { identity: &enrolled.members[at], certificate: &enrolled.certificates[at] };
                 let rng = &mut generator(seed, ADVERTISE_STREAM, devices[at]);
-                let (state, keys) = kept(device::advertise(&offer, plan, model, &policy, member, 0, rng));
+                let (state, keys) =
+                    kept(device::advertise(Joining { offer: &offer, plan, model, policy: &policy, member }, 0, rng));
                 let frame = keys.to_frame(&state.context());
                 (state, frame)
             })

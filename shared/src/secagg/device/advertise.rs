@@ -66,6 +66,21 @@ pub struct Member<'a> {
     pub certificate: &'a Certificate,
 }
 
+/// What a device holds when it joins a round: the offer, and what it holds the offer against.
+#[derive(Clone, Copy, Debug)]
+pub struct Joining<'a> {
+    /// The signed terms.
+    pub offer: &'a Offer,
+    /// The plan that the device made itself.
+    pub plan: &'a RoundPlan,
+    /// Hash of the model that the device has loaded.
+    pub model: Hash,
+    /// What it asks of a round.
+    pub policy: &'a Policy,
+    /// Who it is.
+    pub member: Member<'a>,
+}
+
 /// The device has keys for the round and has advertised them.
 #[cfg_attr(test, derive(Clone))]
 pub struct Advertised {
@@ -100,14 +115,11 @@ impl Secrets {
 /// # Errors
 /// [`Refusal`]; then nothing was made.
 pub fn advertise(
-    offer: &Offer,
-    plan: &RoundPlan,
-    model: Hash,
-    policy: &Policy,
-    member: Member<'_>,
+    joining: Joining<'_>,
     now: i64,
     rng: &mut impl CryptoRng,
 ) -> Result<(Advertised, Advertisement), Refusal> {
+    let Joining { offer, plan, model, policy, member } = joining;
     let assumptions =
         Assumptions { security_bits: offer.security_bits, colluding: offer.colluding, dropping: offer.dropping };
     let terms = Terms::new(&offer.task, offer.round, plan, model, assumptions)?;

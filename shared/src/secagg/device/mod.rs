@@ -18,7 +18,7 @@ mod upload;
 
 #[cfg(test)]
 pub(in crate::secagg) use advertise::Secrets;
-pub use advertise::{Advertised, Member, Policy, advertise};
+pub use advertise::{Advertised, Joining, Member, Policy, advertise};
 pub use record::{RecordError, Resumed, Unsaved, resume};
 pub use refusal::Refusal;
 pub use share::Shared;

@@ -29,6 +29,11 @@ impl Agreed {
         Ok(self.agreement.clone())
     }
 
+    /// The signature that was given, for sending it again.
+    pub fn agreement(&self) -> &Agreement {
+        &self.agreement
+    }
+
     /// The most signatures that a quorum can hold.
     pub fn neighbours(&self) -> u32 {
         self.neighbourhood.neighbours.len() as u32

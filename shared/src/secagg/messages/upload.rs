@@ -5,7 +5,7 @@ use crate::secagg::identity::SignatureBytes;
 use crate::secagg::keys::Scope;
 use crate::secagg::lanes::Shape;
 use crate::secagg::mask::Masked;
-use crate::secagg::transcript::{Hash, Transcript};
+use crate::secagg::transcript::{Hash, Transcript, hash};
 use crate::wire::{self, Kind};
 
 /// A masked vector on its way to the coordinator. Made from [`Masked`] alone, which is made from a noised vector and all
@@ -94,4 +94,13 @@ impl<'a> ReceivedUpload<'a> {
         let (header, packed): (SignedHeader, _) = wire::decode(frame, Kind::Upload, shape.bytes())?;
         Ok(Self { context: header.context, position: header.position, signature: header.signature, packed })
     }
+}
+
+/// The hash of the packed vector in an upload's frame: what its receipt names.
+///
+/// # Errors
+/// As of [`wire::Error`].
+pub fn upload_digest(frame: &[u8]) -> Result<Hash, wire::Error> {
+    let (_, packed): (SignedHeader, _) = wire::decode(frame, Kind::Upload, u32::MAX as usize)?;
+    Ok(hash(packed))
 }

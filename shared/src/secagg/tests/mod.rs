@@ -7,7 +7,7 @@ mod restart;
 mod vectors;
 
 use super::coordinator::{Advertising, Agreeing, Sharing, Unmasking, Uploading};
-use super::device::{self, Advertised, Agreed, Member, Policy, Ready, Refusal, Shared, Uploaded};
+use super::device::{self, Advertised, Agreed, Joining, Member, Policy, Ready, Refusal, Shared, Uploaded};
 use super::finder::Assumptions;
 use super::finder::tests::FORCED;
 use super::identity::{Authority, Certificate, Identity};
@@ -64,7 +64,12 @@ impl World {
     fn advertise(&mut self, device: usize) -> (Advertised, Advertisement) {
         let mut rng = self.device_rng();
         let (policy, member) = (self.policy(), self.member(device));
-        device::advertise(&self.offer, &self.plan, MODEL, &policy, member, NOW, &mut rng).expect("good terms")
+        device::advertise(
+            Joining { offer: &self.offer, plan: &self.plan, model: MODEL, policy: &policy, member },
+            NOW,
+            &mut rng,
+        )
+        .expect("good terms")
     }
 
     fn device_rng(&mut self) -> ChaCha20Rng {

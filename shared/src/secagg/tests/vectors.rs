@@ -170,7 +170,9 @@ fn a_whole_round() {
         let certificate = authority.certify(&identity.public(), now);
         let member = Member { identity, certificate: &certificate };
         let mut script = Script(hex(&vectors["randomness"][at]["advertise"]));
-        let (state, keys) = device::advertise(&offer, &plan, model, &policy, member, now, &mut script).expect("terms");
+        let (state, keys) =
+            device::advertise(Joining { offer: &offer, plan: &plan, model, policy: &policy, member }, now, &mut script)
+                .expect("terms");
         let frame = keys.to_frame(&state.context());
         assert_eq!(frame, hex(&vectors["advertisements"][at]));
         let (context, keys) = Advertisement::from_frame(&frame).expect("a frame");

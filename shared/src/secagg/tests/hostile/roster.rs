@@ -7,7 +7,10 @@ fn changed_terms_are_refused() {
     let mut world = world();
     let mut rng = world.device_rng();
     let mut asked = |world: &World, offer: &Offer, plan: &RoundPlan, model: Hash, policy: &Policy| {
-        refused(device::advertise(offer, plan, model, policy, world.member(VICTIM), NOW, &mut rng).map(|_| ()))
+        refused(
+            device::advertise(Joining { offer, plan, model, policy, member: world.member(VICTIM) }, NOW, &mut rng)
+                .map(|_| ()),
+        )
     };
     let policy = world.policy();
     let offer = world.offer.clone();
@@ -189,9 +192,12 @@ fn devices_with_different_models_cannot_meet() {
         let other = terms(&world.plan, 1, [8; 32]);
         let offer = other.offer(&world.operator);
         let (policy, mut rng) = (world.policy(), world.device_rng());
-        let (state, advertisement) =
-            device::advertise(&offer, &world.plan, [8; 32], &policy, world.member(3), NOW, &mut rng)
-                .expect("consistent for itself");
+        let (state, advertisement) = device::advertise(
+            Joining { offer: &offer, plan: &world.plan, model: [8; 32], policy: &policy, member: world.member(3) },
+            NOW,
+            &mut rng,
+        )
+        .expect("consistent for itself");
         assert_ne!(state.context(), roster.context);
         rebuilt(roster, |members| members[3] = advertisement);
     });

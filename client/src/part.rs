@@ -1,0 +1,322 @@
+//! A device's part in one masked round, from the assignment to the end: what it sends next, and what it makes of the
+//! answer (docs/protocol.md, sections 2 and 11).
+//!
+//! Sans-IO: [`Part::request`] is the frame to send, as often as connections break; [`Part::take`] takes the frame that came
+//! back. Whoever drives it owns sockets and clocks. What differs between devices (who they are, how a vector comes about,
+//! where records are kept) is a [`Participant`].
+
+use crate::masks;
+use crate::participation;
+use crate::train::Randomness;
+use sordino_shared::bytes;
+use sordino_shared::control::{Ask, Assigned, Code, Receipt, Reject, Step};
+use sordino_shared::plan::{self, RoundPlan};
+use sordino_shared::secagg::Hash;
+use sordino_shared::secagg::device::{
+    Advertised, Agreed, Joining, Member, Policy, Ready, RecordError, Refusal, Resumed, Shared, Unsaved, Uploaded,
+    resume,
+};
+use sordino_shared::secagg::messages::{Delivery, Quorum, Roster, Survivors, Upload};
+use sordino_shared::wire::{self, Kind};
+use sordino_shared::workload::Broadcast;
+use std::convert::Infallible;
+use thiserror::Error;
+
+/// A device as a round sees it.
+pub trait Participant {
+    /// Who it is.
+    fn member(&self) -> Member<'_>;
+
+    /// What it asks of a round.
+    fn policy(&self) -> &Policy;
+
+    /// The time, in milliseconds since 1970.
+    fn now(&self) -> i64;
+
+    /// Pays for the round and makes its vector, masked.
+    ///
+    /// # Errors
+    /// [`enum@Error`]; then the device's part is over.
+    fn upload(&mut self, round: &Round, ready: Ready) -> Result<Unsaved<Uploaded, Upload>, Error>;
+
+    /// Puts the round's record durably in the place of an earlier one.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; then the message of which it is does not leave.
+    fn save(&mut self, context: &Hash, record: &[u8]) -> Result<(), Error>;
+
+    /// The round is over: its record is not needed any more.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    fn forget(&mut self, context: &Hash) -> Result<(), Error>;
+}
+
+/// What a device holds of a round that it was assigned to.
+#[derive(Debug)]
+pub struct Round {
+    /// The task.
+    pub task: String,
+    /// The round within it.
+    pub number: u64,
+    /// The plan, made by the device itself.
+    pub plan: RoundPlan,
+    /// The workload's device half.
+    pub broadcast: Broadcast,
+}
+
+/// Why a device's part in a round is over before its end.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The device refuses: the coordinator's fault, or that of somebody it speaks for.
+    #[error("this device leaves the round: {0}")]
+    Refused(#[from] Refusal),
+    /// The coordinator refuses.
+    #[error("the coordinator refuses: {0}")]
+    Rejected(Reject),
+    /// What was loaded is not what the terms name.
+    #[error("what was loaded for the round is not what the offer names")]
+    OtherBroadcast,
+    /// What was loaded cannot be read.
+    #[error("what was loaded for the round cannot be read: {0}")]
+    Broadcast(#[from] bytes::Error),
+    /// The plan cannot be made.
+    #[error("the round's plan cannot be: {0}")]
+    Plan(#[from] plan::Error),
+    /// A frame that cannot be read, or does not answer the request.
+    #[error("the coordinator's answer cannot be read: {0}")]
+    Frame(#[from] wire::Error),
+    /// The receipt is for another vector.
+    #[error("the receipt names another vector than the one that was sent")]
+    OtherReceipt,
+    /// The ledger refused, or no noise could be drawn.
+    #[error(transparent)]
+    Participation(#[from] participation::Error),
+    /// The record could not be written or read.
+    #[error("the device's store failed: {0}")]
+    Store(String),
+    /// A record of an earlier run cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// How far a part has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Send [`Part::request`].
+    Send,
+    /// The step is not over: send [`Part::request`] after so many milliseconds.
+    Wait(u64),
+    /// The part is done.
+    Over,
+}
+
+/// A device's part in a round.
+pub struct Part {
+    round: Option<Round>,
+    context: Hash,
+    state: State,
+    // What the step sends, and whether the coordinator is known to have it: then its outcome is asked for.
+    message: Vec<u8>,
+    heard: bool,
+}
+
+enum State {
+    Advertised(Box<Advertised>),
+    Shared(Box<Shared>),
+    Sent(Uploaded, Hash),
+    Uploaded(Uploaded),
+    Agreed(Agreed),
+    Answered,
+    // A step is being taken; seen only if it failed.
+    Nothing,
+}
+
+impl Part {
+    /// Checks an assignment and makes the round's keys.
+    ///
+    /// # Errors
+    /// [`enum@Error`]; then nothing was made.
+    pub fn join(assigned: &Assigned, broadcast: &[u8], device: &impl Participant) -> Result<Self, Error> {
+        if assigned.broadcast.digest != assigned.offer.model {
+            return Err(Error::OtherBroadcast);
+        }
+        let broadcast = Broadcast::from_bytes(broadcast)?;
+        let plan = assigned.plan.plan(&broadcast)?;
+        let joining = Joining {
+            offer: &assigned.offer,
+            plan: &plan,
+            model: assigned.broadcast.digest,
+            policy: device.policy(),
+            member: device.member(),
+        };
+        let (state, keys) = masks::advertise(joining, device.now(), &mut randomness()?)?;
+        let context = state.context();
+        let round = Round { task: assigned.offer.task.clone(), number: assigned.offer.round, plan, broadcast };
+        let state = State::Advertised(Box::new(state));
+        Ok(Self { round: Some(round), context, state, message: keys.to_frame(&context), heard: false })
+    }
+
+    /// Goes on after a restart, from the record of the round with this context.
+    ///
+    /// # Errors
+    /// [`Error::Record`]: the device sits the round out.
+    pub fn resume(context: Hash, record: &[u8]) -> Result<Self, Error> {
+        let (state, message, heard) = match resume(record)? {
+            Resumed::Uploaded(state, frame) => {
+                let digest = digest_of(&frame);
+                (State::Sent(state, digest), frame, false)
+            }
+            Resumed::Agreed(state) => {
+                let frame = state.agreement().to_frame();
+                (State::Agreed(state), frame, false)
+            }
+            Resumed::Answered(state) => (State::Answered, state.again().to_frame(), false),
+        };
+        Ok(Self { round: None, context, state, message, heard })
+    }
+
+    /// The round.
+    pub fn context(&self) -> Hash {
+        self.context
+    }
+
+    /// The step whose outcome is wanted.
+    pub fn step(&self) -> Step {
+        match self.state {
+            State::Advertised(_) => Step::Roster,
+            State::Shared(_) => Step::Delivery,
+            State::Sent(..) | State::Uploaded(_) => Step::Survivors,
+            State::Agreed(_) => Step::Quorum,
+            State::Answered | State::Nothing => Step::Done,
+        }
+    }
+
+    /// The frame to send, again and again until an answer comes.
+    pub fn request(&self) -> Vec<u8> {
+        if self.heard { Ask { context: self.context, step: self.step() }.to_frame() } else { self.message.clone() }
+    }
+
+    /// The most bytes of payload that an answer of this kind can have; `None` for one that answers nothing asked here.
+    pub fn most_payload(kind: Kind) -> Option<usize> {
+        match kind {
+            Kind::Roster | Kind::Delivery | Kind::Survivors | Kind::Quorum => Some(MOST_STEP),
+            Kind::Wait | Kind::Receipt | Kind::Done | Kind::Reject => Some(0),
+            _ => None,
+        }
+    }
+
+    /// Takes the answer.
+    ///
+    /// # Errors
+    /// [`enum@Error`]; the part is over, and its secrets are wiped.
+    pub fn take(&mut self, frame: &[u8], device: &mut impl Participant) -> Result<Progress, Error> {
+        match wire::kind_of(frame)? {
+            Kind::Wait => {
+                self.heard = true;
+                Ok(Progress::Wait(sordino_shared::control::Wait::from_frame(frame)?.after_ms))
+            }
+            Kind::Reject => {
+                let reject = Reject::from_frame(frame)?;
+                match reject.code {
+                    // The coordinator was restarted, or the message was lost on the way.
+                    Code::SendAgain if self.heard && !self.message.is_empty() => {
+                        self.heard = false;
+                        Ok(Progress::Send)
+                    }
+                    Code::Busy => Ok(Progress::Wait(BUSY_MS)),
+                    _ => self.leave(Error::Rejected(reject), device),
+                }
+            }
+            _ => match self.advance(frame, device) {
+                Ok(Progress::Over) => {
+                    device.forget(&self.context)?;
+                    Ok(Progress::Over)
+                }
+                Ok(progress) => Ok(progress),
+                Err(error) => self.leave(error, device),
+            },
+        }
+    }
+
+    /// The part is over; a record that nobody will ask for goes with it.
+    fn leave(&mut self, error: Error, device: &mut impl Participant) -> Result<Progress, Error> {
+        self.state = State::Nothing;
+        device.forget(&self.context)?;
+        Err(error)
+    }
+
+    fn advance(&mut self, frame: &[u8], device: &mut impl Participant) -> Result<Progress, Error> {
+        let (state, message, heard) = match std::mem::replace(&mut self.state, State::Nothing) {
+            State::Advertised(state) => {
+                let roster = Roster::from_frame(frame, self.cohort())?;
+                let identity = device.member().identity;
+                let (state, shares) = masks::share(*state, &roster, identity, device.now(), &mut randomness()?)?;
+                (State::Shared(Box::new(state)), shares.to_frame(), false)
+            }
+            State::Shared(state) => {
+                let ready = state.receive(&Delivery::from_frame(frame, self.cohort())?)?;
+                let round = self.round.take().expect("a part has its round until the upload");
+                let unsaved = device.upload(&round, ready)?;
+                let (state, upload) = saved(unsaved, &self.context, device)?;
+                let frame = upload.to_frame();
+                let digest = digest_of(&frame);
+                (State::Sent(state, digest), frame, false)
+            }
+            State::Sent(state, digest) => {
+                let receipt = Receipt::from_frame(frame)?;
+                if receipt != (Receipt { context: self.context, digest }) {
+                    return Err(Error::OtherReceipt);
+                }
+                // Counted for good: the vector need not be kept in memory.
+                (State::Uploaded(state), Vec::new(), true)
+            }
+            State::Uploaded(state) => {
+                let survivors = Survivors::from_frame(frame, state.devices())?;
+                let identity = device.member().identity;
+                let (state, agreement) = saved(state.agree(&survivors, identity)?, &self.context, device)?;
+                (State::Agreed(state), agreement.to_frame(), false)
+            }
+            State::Agreed(state) => {
+                let quorum = Quorum::from_frame(frame, state.neighbours())?;
+                let identity = device.member().identity;
+                let (_, answer) = saved(state.unmask(&quorum, identity)?, &self.context, device)?;
+                (State::Answered, answer.to_frame(), false)
+            }
+            State::Answered => {
+                sordino_shared::control::Done::from_frame(frame)?;
+                return Ok(Progress::Over);
+            }
+            State::Nothing => unreachable!("a part that is over takes nothing"),
+        };
+        (self.state, self.message, self.heard) = (state, message, heard);
+        Ok(Progress::Send)
+    }
+
+    fn cohort(&self) -> u32 {
+        self.round.as_ref().map_or(0, |round| u32::try_from(round.plan.cohort()).unwrap_or(u32::MAX))
+    }
+}
+
+fn saved<S, M>(unsaved: Unsaved<S, M>, context: &Hash, device: &mut impl Participant) -> Result<(S, M), Error> {
+    unsaved.save(|record| device.save(context, record))
+}
+
+fn randomness() -> Result<Randomness, Error> {
+    Randomness::from_operating_system().map_err(|error| Error::Participation(error.into()))
+}
+
+/// What a receipt names: the hash of the packed vector, which is an upload's payload.
+fn digest_of(upload: &[u8]) -> Hash {
+    sordino_shared::secagg::messages::upload_digest(upload).expect("an upload's own frame")
+}
+
+/// The state of a part that cannot fail to be saved, for devices that are not restarted.
+pub fn without_record<S, M>(unsaved: Unsaved<S, M>) -> (S, M) {
+    unsaved.save(|_| Ok::<(), Infallible>(())).expect("nothing is written")
+}
+
+// Rosters of the largest cohorts have some hundred neighbours of 208 bytes and their proofs.
+const MOST_STEP: usize = 1 << 20;
+const BUSY_MS: u64 = 1000;

@@ -1,0 +1,105 @@
+//! One visit: check in, and where there is a round, take part in it to its end.
+
+use super::{Error, Line};
+use crate::part::{Part, Participant, Progress};
+use sordino_shared::control::{Assigned, CheckIn, Download, Reject, RetryAfter};
+use sordino_shared::secagg::Hash;
+use sordino_shared::wire::{self, Kind};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// What the coordinator has for a device.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Visit {
+    /// A round.
+    Round(Box<Assigned>),
+    /// Nothing; come again.
+    Later(RetryAfter),
+}
+
+impl Visit {
+    /// The version to rank with, if there is one.
+    pub fn version(&self) -> Option<Download> {
+        match self {
+            Self::Round(assigned) => assigned.version,
+            Self::Later(later) => later.version,
+        }
+    }
+}
+
+/// How a visit ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Visited {
+    /// The device's part in a round is done.
+    Done {
+        /// The task.
+        task: String,
+        /// The round within it.
+        round: u64,
+        /// Hash of its terms.
+        context: Hash,
+    },
+    /// There was nothing to do: come again after this time.
+    Later(Duration),
+}
+
+/// Asks for work.
+///
+/// # Errors
+/// [`Error`].
+pub async fn check_in(line: &Line, check_in: &CheckIn) -> Result<Visit, Error> {
+    let most = |kind| match kind {
+        Kind::Assigned => Some(MOST_OFFER),
+        Kind::RetryAfter | Kind::Reject => Some(0),
+        _ => None,
+    };
+    let frame = line.exchange(&check_in.to_frame(), most).await?;
+    match wire::kind_of(&frame)? {
+        Kind::Assigned => Ok(Visit::Round(Box::new(Assigned::from_frame(&frame)?))),
+        Kind::RetryAfter => Ok(Visit::Later(RetryAfter::from_frame(&frame)?)),
+        _ => Err(Error::Rejected(Reject::from_frame(&frame)?)),
+    }
+}
+
+/// Takes part in a round to its end; `load` gives what the assignment says is to be loaded.
+///
+/// # Errors
+/// [`Error`]; the device's part is over.
+pub async fn visit(
+    line: &Line,
+    assigned: &Assigned,
+    broadcast: &[u8],
+    device: &mut impl Participant,
+) -> Result<Visited, Error> {
+    let part = Part::join(assigned, broadcast, device)?;
+    let context = part.context();
+    drive(line, part, device).await?;
+    Ok(Visited::Done { task: assigned.offer.task.clone(), round: assigned.offer.round, context })
+}
+
+/// Drives a part to its end.
+///
+/// # Errors
+/// [`Error`].
+pub async fn drive(line: &Line, mut part: Part, device: &mut impl Participant) -> Result<(), Error> {
+    loop {
+        let frame = line.exchange(&part.request(), Part::most_payload).await?;
+        match part.take(&frame, device)? {
+            Progress::Send => {}
+            Progress::Wait(ms) => sleep(Duration::from_millis(ms.min(LONGEST_WAIT_MS))).await,
+            Progress::Over => return Ok(()),
+        }
+    }
+}
+
+/// A time between both ends of what the coordinator asks for.
+pub fn pause(later: &RetryAfter) -> Duration {
+    let (least, most) = (later.min_ms.min(LONGEST_PAUSE_MS), later.max_ms.min(LONGEST_PAUSE_MS));
+    let spread = most.saturating_sub(least) as f64;
+    Duration::from_millis(least + (spread * crate::random::unit()) as u64)
+}
+
+const MOST_OFFER: usize = 8192;
+const LONGEST_WAIT_MS: u64 = 60_000;
+// Nobody can send a device away for more than two days.
+const LONGEST_PAUSE_MS: u64 = 2 * 24 * 3600 * 1000;
