@@ -9,4 +9,5 @@ pub mod central;
 pub mod correlated;
 pub mod ledger;
 pub mod planner;
+pub mod store;
 pub mod training;
