@@ -9,5 +9,6 @@ pub mod central;
 pub mod correlated;
 pub mod ledger;
 pub mod planner;
+pub mod round;
 pub mod store;
 pub mod training;

@@ -26,7 +26,13 @@ pub use plan::PlanTerms;
 pub use reject::{Code, Reject};
 pub use visit::{Ask, Assigned, CheckIn, Done, Download, Receipt, RetryAfter, Step, Wait};
 
-use crate::wire::Kind;
+use crate::secagg::Hash;
+use crate::wire::{Kind, Preamble};
+
+/// The round that a step's message or a question about one is of: the first field of each of their headers.
+pub fn context_of(frame: &[u8]) -> Option<Hash> {
+    frame.get(Preamble::BYTES..)?.first_chunk().copied()
+}
 
 impl Step {
     /// The step that a message belongs to.

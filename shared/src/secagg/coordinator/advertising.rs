@@ -134,6 +134,16 @@ impl Advertising {
         Ok(())
     }
 
+    /// Whether the device has advertised.
+    pub fn has(&self, identity: &Hash) -> bool {
+        self.members.contains_key(identity)
+    }
+
+    /// Whether there is room for no more.
+    pub fn is_full(&self) -> bool {
+        self.devices() >= self.rules.cohort
+    }
+
     /// Devices so far.
     pub fn devices(&self) -> u32 {
         self.members.len() as u32
@@ -167,6 +177,11 @@ pub struct Drawing {
 }
 
 impl Drawing {
+    /// Devices in the roster.
+    pub fn devices(&self) -> u32 {
+        self.members.len() as u32
+    }
+
     /// What the authority signs, for [`crate::secagg::Authority::draw`]: the round's context and the roster; `None` where
     /// the graph is complete and needs no drawing.
     pub fn wanted(&self) -> Option<(Hash, Hash)> {

@@ -59,6 +59,16 @@ impl Agreeing {
         &self.frozen.cohort
     }
 
+    /// Whether the device at this position has signed.
+    pub fn has(&self, position: u32) -> bool {
+        self.signatures.get(position as usize).is_some_and(Option::is_some)
+    }
+
+    /// Devices that have signed.
+    pub fn devices(&self) -> u32 {
+        self.signatures.iter().flatten().count() as u32
+    }
+
     /// R2': U3, the same for everybody.
     pub fn survivors(&self) -> Survivors {
         Survivors { context: self.frozen.cohort.scope.context, devices: self.frozen.survivors.clone() }

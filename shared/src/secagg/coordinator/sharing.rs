@@ -36,6 +36,16 @@ impl Sharing {
         &self.cohort
     }
 
+    /// Whether the device at this position has dealt.
+    pub fn has(&self, position: u32) -> bool {
+        self.dealt.get(position as usize).is_some_and(Option::is_some)
+    }
+
+    /// Devices that have dealt.
+    pub fn devices(&self) -> u32 {
+        self.dealt.iter().flatten().count() as u32
+    }
+
     /// Signature and number of shares.
     ///
     /// # Errors

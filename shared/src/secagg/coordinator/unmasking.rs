@@ -2,7 +2,7 @@
 
 use super::agreeing::{Frozen, Signed};
 use super::{Cohort, Error};
-use crate::secagg::messages::{Answer, Opened, Quorum, Secret, commitment};
+use crate::secagg::messages::{Answer, Opened, Quorum, Secret, Survivors, commitment};
 use crate::secagg::transcript::Hash;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,21 @@ impl Unmasking {
     /// Roster and graph.
     pub fn cohort(&self) -> &Cohort {
         &self.frozen.cohort
+    }
+
+    /// R2' again, for a device that lost it.
+    pub fn survivors(&self) -> Survivors {
+        Survivors { context: self.frozen.cohort.scope.context, devices: self.frozen.survivors.clone() }
+    }
+
+    /// Whether the device at this position has answered.
+    pub fn has(&self, position: u32) -> bool {
+        self.answered.get(position as usize).is_some_and(|answered| *answered)
+    }
+
+    /// Devices that have answered.
+    pub fn devices(&self) -> u32 {
+        self.answered.iter().filter(|answered| **answered).count() as u32
     }
 
     /// What answers are signed over.
