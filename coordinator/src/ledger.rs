@@ -49,6 +49,15 @@ impl PopulationLedgers {
         self.open.get_mut(population).ok_or_else(missing)?.spend(spend)
     }
 
+    /// Whether a population could pay for a round, before anybody is asked to take part.
+    ///
+    /// # Errors
+    /// As [`Self::spend`].
+    pub fn check(&self, population: &str, spend: &Spend) -> Result<(), Error> {
+        let missing = || Error::Missing(format!("population '{population}'"));
+        Ok(self.open.get(population).ok_or_else(missing)?.check(spend)?)
+    }
+
     /// What a population has spent and has left; `None` where its ledger is not open.
     pub fn balance(&self, population: &str) -> Option<Balance> {
         self.open.get(population).map(Ledger::balance)

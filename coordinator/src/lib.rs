@@ -5,10 +5,16 @@
 //! Everything here is a value, but for the ledgers' files: no socket, no clock. The server that drives it over the network is a thin shell
 //! around the same types.
 
+#[cfg(feature = "server")]
+pub mod authority;
 pub mod central;
+#[cfg(feature = "server")]
+pub mod config;
 pub mod correlated;
 pub mod ledger;
 pub mod planner;
 pub mod round;
 pub mod store;
+#[cfg(feature = "server")]
+pub mod task;
 pub mod training;

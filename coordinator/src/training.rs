@@ -6,12 +6,34 @@
 
 use crate::planner::Schedule;
 use ndarray::Array2;
-use rand_core::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
 use sordino_shared::model::{Hyperparameters, Model, Prior};
 use sordino_shared::plan::BlockLayout;
+use sordino_shared::random::mix;
 use sordino_shared::workload::{
     Broadcast, Comparison, Device, DeviceHalf, Factors, Popularity, PopularityEstimate, Statistics, Subspace, Workload,
 };
+
+/// The seed of a step's own choices: public, and different at every step.
+pub fn step_seed(seed: u64, step: u64) -> u64 {
+    mix(seed, STEP_STREAM, step)
+}
+
+/// The seed of the rotations' signs in one cohort of a step.
+pub fn rotation_seed(seed: u64, step: u64, cohort: u64) -> u64 {
+    mix(step_seed(seed, step), ROTATION_STREAM, cohort)
+}
+
+/// The coordinator's own chance at a step: where a table starts. It is published with the table, so it need not be secret,
+/// and the same seed gives the same training after a restart.
+pub fn public_chance(seed: u64, step: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(mix(seed, COORDINATOR_STREAM, step))
+}
+
+const STEP_STREAM: u64 = 301;
+const ROTATION_STREAM: u64 = 305;
+const COORDINATOR_STREAM: u64 = 501;
 
 /// What devices do in a round of a training.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ pub use shrinkage::{Prior, shrink_rows};
 use crate::bytes::{self, Reader, put_f32s, put_f64s};
 use crate::ids::TrackId;
 use ndarray::Array2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// One track that a listener gave a positive weak label, with the confidence of that label.
@@ -105,7 +105,7 @@ impl Model {
 /// A catalogue's public content features, one row a track: genres, tags, years and the like.
 ///
 /// They are the same for everybody and known without any listener, so using them costs no privacy.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Content {
     /// The features' names, one a column.
     pub names: Vec<String>,

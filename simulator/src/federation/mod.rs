@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::train::{Randomness, take_part};
 use sordino_coordinator::correlated::CorrelatedNoise;
+use sordino_coordinator::training::{rotation_seed, step_seed};
 use sordino_shared::model::Solver;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan};
 use sordino_shared::privacy::accountant::correlated::Strategy;
@@ -131,10 +132,10 @@ impl Federation {
         round: usize,
         noise: &mut SumNoise,
     ) -> Result<Outcome> {
-        let seed = mix(self.seed, ROUND_STREAM, round as u64);
+        let seed = step_seed(self.seed, round as u64);
         let chosen = self.choose(population.devices(), seed, round);
         if self.fidelity != Fidelity::Protocol {
-            let plan = self.plan(workload, rho, chosen.len(), mix(seed, ROTATION_STREAM, 0))?;
+            let plan = self.plan(workload, rho, chosen.len(), rotation_seed(self.seed, round as u64, 0))?;
             return self.run_cohort(workload, &plan, population, memories, &chosen, (round, seed), noise);
         }
         // Under masks a cohort is what it is: no larger than the limit, each with a plan and a sum of its own.
@@ -142,7 +143,7 @@ impl Federation {
         let mut total: Option<Outcome> = None;
         for (number, devices) in chosen.chunks(chosen.len().div_ceil(cohorts).max(1)).enumerate() {
             let stands_for = (self.participants() * devices.len()).div_ceil(chosen.len());
-            let rotation_seed = mix(seed, ROTATION_STREAM, number as u64);
+            let rotation_seed = rotation_seed(self.seed, round as u64, number as u64);
             let plan = self.plan_for(workload, rho, devices.len(), stands_for, rotation_seed)?;
             let outcome = self.run_cohort(workload, &plan, population, memories, devices, (round, seed), noise)?;
             total = Some(match total {
@@ -374,11 +375,9 @@ fn device_generator(seed: u64, device: usize) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(mix(seed, DEVICE_STREAM, device as u64))
 }
 
-const ROUND_STREAM: u64 = 301;
 const DEVICE_STREAM: u64 = 302;
 const NOISE_STREAM: u64 = 303;
 const CHOICE_STREAM: u64 = 304;
-const ROTATION_STREAM: u64 = 305;
 const LEAST_ROTATED: usize = 256;
 // Devices below which a further accumulator costs more than it saves.
 const CHUNK: usize = 16;

@@ -6,12 +6,9 @@ use crate::error::Result;
 use crate::federation::Federation;
 use crate::population::Population;
 use ndarray::Array2;
-use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
 use sordino_coordinator::planner::{Fleet, Schedule};
-use sordino_coordinator::training::Training;
+use sordino_coordinator::training::{Training, public_chance};
 use sordino_shared::model::{Hyperparameters, Model};
-use sordino_shared::random::mix;
 use std::time::Instant;
 
 /// What a federated training gave.
@@ -84,7 +81,7 @@ pub fn train(
         let (number, kind) = (training.releases(), round.name());
         let round_rho = rho.map(|rho| rho * share);
         let outcome = federation.run(round, round_rho, population, &mut memories, number, &mut noise)?;
-        let mut rng = ChaCha8Rng::seed_from_u64(mix(federation.seed, COORDINATOR_STREAM, number as u64));
+        let mut rng = public_chance(federation.seed, number as u64);
         training.apply(outcome.sum, &outcome.deviations, outcome.devices as f64, &mut rng);
         let seconds = start.elapsed().as_secs_f64();
         trained.seconds += seconds;
@@ -118,6 +115,5 @@ pub fn train(
     Ok(trained)
 }
 
-const COORDINATOR_STREAM: u64 = 501;
 // The commonest features; rarer ones describe too few tracks to be told from noise.
 const MOST_FEATURES: usize = 32;
