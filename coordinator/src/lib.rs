@@ -6,6 +6,8 @@
 //! around the same types.
 
 #[cfg(feature = "server")]
+pub mod admin;
+#[cfg(feature = "server")]
 pub mod authority;
 pub mod central;
 #[cfg(feature = "server")]
@@ -14,6 +16,8 @@ pub mod correlated;
 pub mod ledger;
 pub mod planner;
 pub mod round;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod store;
 #[cfg(feature = "server")]
 pub mod task;

@@ -1,0 +1,210 @@
+//! The server: a thin shell around rounds and tasks. Sockets, clocks, threads and files are here, decisions are not.
+//!
+//! | what | where |
+//! |---|---|
+//! | connections, requests and their limits | `listen.rs`, `request.rs` |
+//! | which round a request is about, and what it is told | `hub.rs` |
+//! | opening rounds and moving them on, durably | `driver.rs` |
+//! | batches of contributions into the store | `flush.rs` |
+//! | the one thread that writes | `storage.rs` |
+//! | when devices come back | `pace.rs` |
+//! | what is loaded, by its hash | `models.rs` |
+
+mod driver;
+mod flush;
+mod hub;
+mod listen;
+pub mod metrics;
+mod models;
+mod pace;
+mod request;
+mod storage;
+
+pub use hub::{Hub, RoundView, TaskView, View};
+pub use models::Models;
+pub use storage::Storage;
+
+use crate::authority::{self, Attestation, Authority, KeyFile};
+use crate::config::Config;
+use crate::ledger::PopulationLedgers;
+use crate::store::Store;
+use sordino_shared::control::Federation;
+use sordino_shared::privacy::ledger::Policy;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use thiserror::Error;
+
+/// Why the server does not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A port cannot be had.
+    #[error("{address} cannot be listened on: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Certificates or keys cannot be used.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+    /// The authority.
+    #[error(transparent)]
+    Authority(#[from] authority::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// The population's ledger.
+    #[error(transparent)]
+    Ledger(#[from] sordino_shared::privacy::ledger::Error),
+    /// A task.
+    #[error("task '{name}': {reason}")]
+    Task {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Files in a coordinator's folder.
+#[derive(Clone, Debug)]
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    /// The store.
+    pub fn store(&self) -> PathBuf {
+        self.0.join("coordinator.sqlite")
+    }
+
+    /// The authority's own folder.
+    pub fn authority(&self) -> PathBuf {
+        self.0.join("authority")
+    }
+
+    /// Models and what devices load for rounds.
+    pub fn models(&self) -> PathBuf {
+        self.0.join("models")
+    }
+
+    /// What an operator hands out to devices.
+    pub fn federation(&self) -> PathBuf {
+        self.0.join("federation.toml")
+    }
+
+    /// The key that signs terms.
+    pub fn operator(&self) -> KeyFile {
+        KeyFile::new(&self.0, "operator.key")
+    }
+
+    /// The key of the certificate that devices pin.
+    pub fn ca(&self) -> KeyFile {
+        KeyFile::new(&self.0, "ca.key")
+    }
+
+    /// The key of connections.
+    pub fn tls(&self) -> KeyFile {
+        KeyFile::new(&self.0, "tls.key")
+    }
+
+    /// Reads what is handed out to devices.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn load_federation(&self) -> Result<Federation, Error> {
+        let path = self.federation();
+        let text = std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
+        let invalid = |error: toml::de::Error| std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string());
+        toml::from_str(&text).map_err(|error| Error::File { path, source: invalid(error) })
+    }
+}
+
+/// A running server.
+pub struct Server {
+    hub: Arc<Hub>,
+    endpoint: quinn::Endpoint,
+    admin: SocketAddr,
+}
+
+impl Server {
+    /// Starts a coordinator in its folder, over this store. What was under way goes on.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub async fn start(folder: &Path, config: Config, store: Box<dyn Store>) -> Result<Self, Error> {
+        let folder = Folder(folder.to_owned());
+        let attestation = match &config.enrolment.attestation {
+            None => Attestation::None,
+            Some(program) => Attestation::Program(program.clone()),
+        };
+        let authority = Authority::open(&folder.authority(), config.enrolment.certificate_days, attestation)?;
+        let federation = folder.load_federation()?;
+        let operator = folder.operator().load()?;
+        let ledgers = open_ledger(&folder, &config)?;
+        let models = Models::open(&folder.models())?;
+        let endpoint = listen::endpoint(&folder, &config, &federation, &authority)?;
+        let hub = Arc::new(Hub::new(config.clone(), Storage::start(store), authority, operator, ledgers, models));
+        hub.refresh().await?;
+        driver::start(&hub).await?;
+        let admin = crate::admin::serve(&hub, config.listen.admin)
+            .await
+            .map_err(|source| Error::Listen { address: config.listen.admin, source })?;
+        tokio::spawn(listen::accept(hub.clone(), endpoint.clone()));
+        tokio::spawn(hub::keep_fresh(hub.clone()));
+        Ok(Self { hub, endpoint, admin })
+    }
+
+    /// Where devices find it.
+    ///
+    /// # Errors
+    /// Where the socket is gone.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.endpoint.local_addr()
+    }
+
+    /// Where the operator's page is.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Everything that it knows.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Takes no more requests, lets those under way end, and closes.
+    pub async fn stop(self) {
+        self.hub.stop();
+        self.endpoint.close(quinn::VarInt::from_u32(0), b"the coordinator stops");
+        self.endpoint.wait_idle().await;
+    }
+}
+
+fn open_ledger(folder: &Folder, config: &Config) -> Result<PopulationLedgers, Error> {
+    use sordino_shared::privacy::ledger::Error as Ledger;
+    let mut ledgers = PopulationLedgers::new(&folder.0);
+    let policy = Policy::new(config.privacy.epsilon, config.privacy.delta);
+    match ledgers.open(&config.listen.population, &policy) {
+        Err(Ledger::Missing(path)) => {
+            Err(Ledger::Missing(format!("{path} (`init` makes it; if it was lost, nobody knows what was spent)"))
+                .into())
+        }
+        result => Ok(result.map(|()| ledgers)?),
+    }
+}
+
+/// The time, in milliseconds since 1970.
+pub fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
