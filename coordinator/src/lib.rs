@@ -11,6 +11,8 @@ pub mod admin;
 pub mod authority;
 pub mod central;
 #[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod correlated;
 pub mod ledger;

@@ -110,7 +110,7 @@ pub(super) struct Issuing {
 
 impl Issuing {
     pub(super) fn new(identity: &Identity) -> Result<Self, Error> {
-        let Pair { issuer, certificate } = Pair::authority(identity, "sordino enrolment authority")?;
+        let Pair { issuer, certificate, .. } = Pair::authority(identity, "sordino enrolment authority")?;
         Ok(Self { issuer, ca: certificate })
     }
 
@@ -135,6 +135,7 @@ impl Issuing {
 /// A key with its certificate.
 pub struct Pair {
     issuer: Issuer<'static, KeyPair>,
+    text: String,
     /// The certificate, DER.
     pub certificate: Vec<u8>,
 }
@@ -151,8 +152,14 @@ impl Pair {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.serial_number = Some(vec![1].into());
-        let certificate = params.clone().self_signed(&pair)?.der().to_vec();
-        Ok(Self { issuer: Issuer::new(params, pair), certificate })
+        let certificate = params.clone().self_signed(&pair)?;
+        let (text, certificate) = (certificate.pem(), certificate.der().to_vec());
+        Ok(Self { issuer: Issuer::new(params, pair), text, certificate })
+    }
+
+    /// The certificate in PEM.
+    pub fn pem(&self) -> String {
+        self.text.clone()
     }
 
     /// The coordinator's own certificate for connections, for this name.

@@ -285,7 +285,7 @@ impl Driver {
         let (context, state) = (round.context, next.to_bytes());
         let moved = self.hub.storage.wait(move |store| store.advance(&context, from, to, &state, now()))?;
         if !moved {
-            return Err(format!("round {} is not in phase {} any more", self.number, from.name()).into());
+            self.check_is_in(&context, to)?;
         }
         self.step_over(round);
         round.live_mut().apply(next, now());
@@ -301,7 +301,7 @@ impl Driver {
         });
         let (frozen, receipts) = frozen?;
         if !frozen {
-            return Err(format!("round {} does not collect any more", self.number).into());
+            self.check_is_in(&context, Phase::Frozen)?;
         }
         self.step_over(round);
         round.live_mut().freeze(&receipts, now());
@@ -343,7 +343,10 @@ impl Driver {
             self.hub.storage.wait(move |store| store.finish(&context, &aggregate, Some(&version), &told, now()));
         match finished {
             Ok(true) => {}
-            Ok(false) => return Err(format!("round {} is not in its last phase any more", self.number).into()),
+            Ok(false) => {
+                self.check_is_in(&context, Phase::Done)?;
+                self.reload()?;
+            }
             Err(error) => return self.reload().and(Err(error.into())),
         }
         self.hub.set_version(model);
@@ -359,6 +362,16 @@ impl Driver {
         tracing::info!(task = self.name, round = self.number, step = kind, devices = opened.devices, "done");
         self.end(round, broadcast, None, &note);
         Ok(())
+    }
+
+    /// A step that the store refuses may be one that it has taken before and could not say so.
+    fn check_is_in(&self, context: &Hash, phase: Phase) -> Result<(), Trouble> {
+        let wanted = *context;
+        let row = self.hub.storage.wait(move |store| store.round(&wanted))?;
+        match row {
+            Some(row) if row.phase == phase => Ok(()),
+            _ => Err(format!("round {} was moved on by somebody else", self.number).into()),
+        }
     }
 
     fn reload(&mut self) -> Result<(), Trouble> {

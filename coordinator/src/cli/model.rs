@@ -1,0 +1,96 @@
+//! `model list|show|export|import`.
+
+use super::{At, print, time};
+use crate::server::{Models, now};
+use crate::store::{Store, VersionRow};
+use anyhow::{Context, anyhow};
+use sordino_shared::control::{from_hexadecimal, hexadecimal};
+use sordino_shared::model::Model;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Lists versions.
+    List {
+        #[command(flatten)]
+        at: At,
+    },
+    /// Shows a version's lineage and what is known of it.
+    Show {
+        /// Its number.
+        number: u64,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Writes a version's bytes to a file.
+    Export {
+        /// Its number.
+        number: u64,
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        at: At,
+    },
+    /// Adds a version from a file, after checking that it is a model.
+    Import {
+        /// The file.
+        file: PathBuf,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+impl Command {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::List { at } => {
+                for version in at.store()?.versions()? {
+                    let round = version.round.map_or_else(|| "imported".into(), |round| format!("round {round}"));
+                    print(&format!(
+                        "{:>4}  {}  {:<16} {round:<10} {}  {} bytes\n",
+                        version.number,
+                        time(version.made),
+                        version.task,
+                        &version.digest[..16],
+                        version.length
+                    ));
+                }
+            }
+            Self::Show { number, at } => print(&(serde_json::to_string_pretty(&find(&at, number)?)? + "\n")),
+            Self::Export { number, file, at } => {
+                let version = find(&at, number)?;
+                std::fs::write(&file, load(&at, &version)?).with_context(|| file.display().to_string())?;
+            }
+            Self::Import { file, at } => {
+                let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
+                let model = Model::from_bytes(&bytes).with_context(|| format!("{} is no model", file.display()))?;
+                let mut store = at.store()?;
+                let kept = Models::open(&at.folder().models())?.put(bytes)?;
+                let about = serde_json::json!({ "tracks": model.tracks(), "dimensions": model.dimensions() });
+                let version = VersionRow {
+                    number: 0,
+                    digest: hexadecimal(&kept.digest),
+                    length: kept.length,
+                    task: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+                    round: None,
+                    parent: None,
+                    about: about.to_string(),
+                    made: now(),
+                };
+                print(&format!("version {}\n", store.import(&version, now())?));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn find(at: &At, number: u64) -> anyhow::Result<VersionRow> {
+    let versions = at.store()?.versions()?;
+    versions.into_iter().find(|version| version.number == number).ok_or_else(|| anyhow!("there is no version {number}"))
+}
+
+fn load(at: &At, version: &VersionRow) -> anyhow::Result<Vec<u8>> {
+    let digest = from_hexadecimal(&version.digest).ok_or_else(|| anyhow!("the version's hash is damaged"))?;
+    let bytes = Models::open(&at.folder().models())?.get(&digest);
+    bytes.map(|bytes| bytes.to_vec()).ok_or_else(|| anyhow!("the version's file is missing or damaged"))
+}
