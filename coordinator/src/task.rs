@@ -330,8 +330,8 @@ mod tests {
         assert!(task.plan(false).rounds() > 0, "it learns something");
         for (from, to, reason) in [
             ("devices = 200", "devices = 2", "cohort"),
-            ("tracks = 300", "tracks = 0", "tracks"),
-            ("tracks = 300", "tracks = 300\nsongs = 3", "unknown field"),
+            ("tracks = 100", "tracks = 0", "tracks"),
+            ("tracks = 100", "tracks = 100\nsongs = 3", "unknown field"),
             ("delta = 1e-6", "delta = 2.0", "delta"),
             ("name = \"example\"", "name = \"a b\"", "letters"),
         ] {
