@@ -37,3 +37,5 @@ pub fn small() -> Scenario {
 pub fn rng(seed: u64) -> rand_chacha::ChaCha8Rng {
     rand_core::SeedableRng::seed_from_u64(seed)
 }
+
+pub mod trial;

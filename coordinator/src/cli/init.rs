@@ -1,15 +1,12 @@
 //! `init`: everything that `serve` needs.
 
 use super::{At, print};
-use crate::authority::{Attestation, Authority, Pair};
+use crate::authority::{Attestation, Authority};
 use crate::config::{Config, FILE};
-use crate::ledger::PopulationLedgers;
-use crate::server::now;
-use crate::store::SqliteStore;
+use crate::server::{Setup, now};
 use crate::task::TaskFile;
-use anyhow::{Context, ensure};
-use sordino_shared::control::{Federation, PublicKey, hexadecimal};
-use sordino_shared::privacy::ledger::Policy;
+use anyhow::Context;
+use sordino_shared::control::hexadecimal;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -47,12 +44,6 @@ impl Init {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let folder = self.at.folder();
         let path = &folder.0;
-        ensure!(
-            !path.join(FILE).exists(),
-            "there is a coordinator in {} already: it stays as it is; choose another folder",
-            path.display()
-        );
-        std::fs::create_dir_all(folder.authority()).with_context(|| path.display().to_string())?;
         let example = self.example.then(|| TaskFile::parse(EXAMPLE).expect("checked by a test"));
         let mut config = Config::default();
         (config.listen.address, config.listen.admin) = (self.listen, self.admin);
@@ -66,22 +57,7 @@ impl Init {
             config.enrolment.least_age_hours = 0;
         }
         Config::parse(&toml::to_string(&config)?, Path::new(FILE))?;
-        let authority = Authority::init(&folder.authority())?;
-        let operator = folder.operator().create()?.public();
-        folder.tls().create()?;
-        let ca = Pair::authority(&folder.ca().create()?, "sordino coordinator authority")?;
-        let federation = Federation {
-            server: self.public.clone(),
-            name: self.name.clone(),
-            population: self.population.clone(),
-            authority: PublicKey(authority),
-            operator: PublicKey(operator),
-            ca: ca.pem(),
-        };
-        write(&folder.federation(), &toml::to_string(&federation)?)?;
-        SqliteStore::open(&folder.store())?;
-        let policy = Policy::new(config.privacy.epsilon, config.privacy.delta);
-        PopulationLedgers::new(path).create(&self.population, policy, now())?;
+        folder.init(&Setup { config: config.clone(), public: self.public.clone(), name: self.name.clone() })?;
         let mut told = format!("{}: a coordinator for the population '{}'\n", path.display(), self.population);
         if let Some(task) = example {
             super::task::add(&self.at, EXAMPLE, Path::new("."))?;
@@ -93,8 +69,6 @@ impl Init {
             told +=
                 &format!("task '{}' for {} devices, {count} tokens in tokens.txt\n", task.name, task.cohort.devices);
         }
-        // Last, so that a folder with settings is a whole one.
-        write(&path.join(FILE), &toml::to_string(&config)?)?;
         told += &format!(
             "next: sordino-coordinator serve {}\ndevices need: {}\n",
             path.display(),

@@ -192,6 +192,6 @@ fn identity(connection: &Connection) -> Option<sordino_shared::secagg::Hash> {
 }
 
 /// The name of the certificate that devices pin.
-pub(crate) const CA_NAME: &str = "sordino coordinator authority";
+pub(super) const CA_NAME: &str = "sordino coordinator authority";
 const MOST_INCOMING: usize = 4096;
 const SOCKET_BUFFER: usize = 8 << 20;

@@ -24,11 +24,11 @@ pub use hub::{Hub, RoundView, TaskView, View};
 pub use models::Models;
 pub use storage::Storage;
 
-use crate::authority::{self, Attestation, Authority, KeyFile};
+use crate::authority::{self, Attestation, Authority, KeyFile, Pair};
 use crate::config::Config;
 use crate::ledger::PopulationLedgers;
 use crate::store::Store;
-use sordino_shared::control::Federation;
+use sordino_shared::control::{Federation, PublicKey};
 use sordino_shared::privacy::ledger::Policy;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -127,6 +127,57 @@ impl Folder {
         let text = std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
         let invalid = |error: toml::de::Error| std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string());
         toml::from_str(&text).map_err(|error| Error::File { path, source: invalid(error) })
+    }
+}
+
+/// What a new coordinator is made with.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Its settings.
+    pub config: Config,
+    /// Host and port at which devices reach it.
+    pub public: String,
+    /// The name in its certificate.
+    pub name: String,
+}
+
+impl Folder {
+    /// Makes a coordinator's folder: keys, authority, ledger, store, and the settings last, so that a folder with settings
+    /// is a whole one.
+    ///
+    /// # Errors
+    /// [`enum@Error`]; also where there is one already.
+    pub fn init(&self, setup: &Setup) -> Result<(), Error> {
+        let file = |path: PathBuf| move |source| Error::File { path, source };
+        let settings = self.0.join(crate::config::FILE);
+        if settings.exists() {
+            let exists = std::io::Error::new(
+                std::io::ErrorKind::AlreadyExists,
+                "there is a coordinator here already: it stays as it is; choose another folder",
+            );
+            return Err(file(settings)(exists));
+        }
+        std::fs::create_dir_all(self.authority()).map_err(file(self.authority()))?;
+        let authority = Authority::init(&self.authority())?;
+        let operator = self.operator().create()?.public();
+        self.tls().create()?;
+        let ca = Pair::authority(&self.ca().create()?, listen::CA_NAME)?;
+        let federation = Federation {
+            server: setup.public.clone(),
+            name: setup.name.clone(),
+            population: setup.config.listen.population.clone(),
+            authority: PublicKey(authority),
+            operator: PublicKey(operator),
+            ca: ca.pem(),
+        };
+        let text = toml::to_string(&federation).expect("plain words and keys");
+        std::fs::write(self.federation(), text).map_err(file(self.federation()))?;
+        crate::store::SqliteStore::open(&self.store())?;
+        let privacy = &setup.config.privacy;
+        let policy = Policy::new(privacy.epsilon, privacy.delta);
+        PopulationLedgers::new(&self.0).create(&setup.config.listen.population, policy, now())?;
+        let text = toml::to_string(&setup.config).expect("plain settings");
+        std::fs::write(&settings, text).map_err(file(settings))
     }
 }
 

@@ -24,7 +24,7 @@ use sordino_shared::privacy::accountant::correlated::Strategy;
 use sordino_shared::privacy::{Mechanism, Mode, Noised, Samplers, Sum, decode};
 use sordino_shared::random::{distinct_below, mix};
 use sordino_shared::secagg::MaskedSum;
-use sordino_shared::workload::{Contribution, Device, Workload};
+use sordino_shared::workload::{Contribution, Device, DeviceHalf, Workload};
 
 /// How the noise of a simulated sum comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -250,11 +250,7 @@ impl Federation {
         device: usize,
     ) -> Result<(Noised, Vec<bool>)> {
         match self.noise_from {
-            NoiseFrom::Seed => {
-                let contribution = Contribution::new(workload, plan, view, &mut device_generator(seed, device));
-                let mut noise = ChaCha8Rng::seed_from_u64(mix(seed, NOISE_STREAM, device as u64));
-                Ok((contribution.noised(samplers, &mut noise), contribution.shortened))
-            }
+            NoiseFrom::Seed => Ok(seeded(workload, plan, samplers, view, seed, device)),
             NoiseFrom::Device => {
                 let mut randomness = Randomness::from_operating_system()?;
                 let part = take_part(workload, plan, samplers, view, &mut randomness);
@@ -371,6 +367,21 @@ impl Part {
 }
 
 /// A statistical generator is enough to simulate with, and five times as fast as a device's.
+/// A simulated device's vector in a round of this seed ([`step_seed`]), from seeded generators, and which of its blocks were
+/// clipped. For comparing a federation between processes with a simulated one.
+pub fn seeded(
+    workload: &impl DeviceHalf,
+    plan: &RoundPlan,
+    samplers: &Samplers,
+    view: Device<'_>,
+    seed: u64,
+    device: usize,
+) -> (Noised, Vec<bool>) {
+    let contribution = Contribution::new(workload, plan, view, &mut device_generator(seed, device));
+    let mut noise = ChaCha8Rng::seed_from_u64(mix(seed, NOISE_STREAM, device as u64));
+    (contribution.noised(samplers, &mut noise), contribution.shortened)
+}
+
 fn device_generator(seed: u64, device: usize) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(mix(seed, DEVICE_STREAM, device as u64))
 }

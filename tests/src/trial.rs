@@ -1,0 +1,133 @@
+//! A coordinator for a test, in a folder of its own, and devices whose vectors come from a seed.
+
+use sordino_client::part::{Error, Round};
+use sordino_coordinator::authority::{Attestation, Authority};
+use sordino_coordinator::config::Config;
+use sordino_coordinator::server::{Folder, Server, Setup, now};
+use sordino_coordinator::store::{SqliteStore, Store, TaskRow, TaskState};
+use sordino_coordinator::task::TaskFile;
+use sordino_coordinator::training::step_seed;
+use sordino_device::swarm::{Light, Vectors, enrol};
+use sordino_shared::control::Federation;
+use sordino_shared::model::Solver;
+use sordino_shared::privacy::Samplers;
+use sordino_shared::secagg::Hash;
+use sordino_shared::workload::Device;
+use sordino_simulator::federation::seeded;
+use sordino_simulator::population::Population;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A coordinator's folder.
+pub struct Trial {
+    folder: TempDir,
+    /// Its settings.
+    pub config: Config,
+}
+
+impl Trial {
+    /// A folder with settings for a test on one machine, changed by `change`.
+    pub fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let filter = std::env::var("SORDINO_LOG").unwrap_or_else(|_| "warn".into());
+        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer();
+        // The first test of a process sets it up.
+        let _ = logs.try_init();
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = Config::default();
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        (config.listen.address, config.listen.admin) = (anywhere, anywhere);
+        config.limits.connections_per_address = config.limits.connections;
+        config.enrolment.least_age_hours = 0;
+        config.enrolment.refresh_seconds = 1;
+        config.privacy.epsilon = 30.0;
+        change(&mut config);
+        let setup = Setup { config: config.clone(), public: "127.0.0.1:1".into(), name: "sordino".into() };
+        Folder(folder.path().to_owned()).init(&setup).expect("a folder of its own");
+        Self { folder, config }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A handle on its store.
+    pub fn store(&self) -> SqliteStore {
+        SqliteStore::open(&Folder(self.path().to_owned()).store()).expect("a store")
+    }
+
+    /// Adds a task.
+    pub fn task(&self, text: &str) {
+        let file = TaskFile::parse(text).expect("a valid task");
+        let seed = file.training.seed.expect("a test's task has a seed");
+        let row = TaskRow { name: file.name, text: text.to_owned(), seed, state: TaskState::Running };
+        self.store().add_task(&row, now()).expect("a new task");
+    }
+
+    /// Tokens for so many devices.
+    pub fn tokens(&self, count: usize) -> Vec<Hash> {
+        let folder = Folder(self.path().to_owned()).authority();
+        let authority = Authority::open(&folder, 7, Attestation::None).expect("the authority");
+        authority.tokens(count, now() + 3_600_000).expect("tokens")
+    }
+
+    /// The authority, as an operator's commands have it.
+    pub fn authority(&self) -> Authority {
+        Authority::open(&Folder(self.path().to_owned()).authority(), 7, Attestation::None).expect("the authority")
+    }
+
+    /// Starts the server in this process.
+    pub async fn serve(&self) -> Server {
+        Server::start(self.path(), self.config.clone(), Box::new(self.store())).await.expect("it starts")
+    }
+
+    /// What devices are handed out, for a server at this address.
+    pub fn federation(&self, address: SocketAddr) -> Federation {
+        let mut federation = Folder(self.path().to_owned()).load_federation().expect("its own file");
+        federation.server = format!("127.0.0.1:{}", address.port());
+        federation
+    }
+
+    /// Devices that are enrolled, one for each of `vectors`.
+    pub async fn devices(&self, federation: &Federation, vectors: Vec<Vectors>) -> (quinn::Endpoint, Vec<Light>) {
+        let endpoint = sordino_client::quic::endpoint().expect("a port");
+        let tokens = self.tokens(vectors.len());
+        let vectors: Vec<_> = vectors.into_iter().map(|v| std::sync::Mutex::new(Some(v))).collect();
+        let take = |device: usize| vectors[device].lock().expect("no panic").take().expect("once");
+        let devices = enrol(&endpoint, federation, &tokens, take).await.expect("everybody enrols");
+        (endpoint, devices)
+    }
+}
+
+/// Runs a test's future, and fails it where it does not end: a federation that waits for nobody waits for good.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let result = runtime.block_on(async { tokio::time::timeout(LONGEST_TEST, test).await });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result.expect("the test ends in time")
+}
+
+const LONGEST_TEST: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// Vectors of a population's devices, from seeded generators, as the simulator draws them. For trainings in which no round
+/// is given up, so that round n is step n - 1.
+pub fn seeded_vectors(population: &Arc<Population>, seed: u64) -> Vec<Vectors> {
+    let of_device = |device: usize| -> Vectors {
+        let population = population.clone();
+        let mut memory = Vec::new();
+        Box::new(move |round: &Round| {
+            let samplers = Samplers::new(&round.plan).map_err(|error| Error::Participation(error.into()))?;
+            let view = Device {
+                examples: population.train.of(device),
+                held_out: population.validation.of(device),
+                memory: &mut memory,
+                solver: &mut Solver::default(),
+            };
+            let seed = step_seed(seed, round.number - 1);
+            Ok(seeded(&round.broadcast, &round.plan, &samplers, view, seed, device).0)
+        })
+    };
+    (0..population.devices()).map(of_device).collect()
+}
