@@ -85,6 +85,12 @@ impl Line {
         self
     }
 
+    /// How often a connection that waits shows that it lives. A lost coordinator is noticed by it.
+    pub fn keep_alive(mut self, interval: Duration) -> Self {
+        self.config.transport_config(Arc::new(transport(interval)));
+        self
+    }
+
     /// How long it goes on trying to get one answer.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -247,15 +253,15 @@ fn client_config(federation: &Federation, credentials: Option<&Credentials>) -> 
     tls.alpn_protocols = vec![ALPN.to_vec()];
     let quic = QuicClientConfig::try_from(tls).map_err(|error| settings(&error))?;
     let mut config = ClientConfig::new(Arc::new(quic));
-    config.transport_config(Arc::new(transport()));
+    config.transport_config(Arc::new(transport(KEEP_ALIVE)));
     Ok(config)
 }
 
-fn transport() -> TransportConfig {
+fn transport(keep_alive: Duration) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_MS))))
-        .keep_alive_interval(Some(KEEP_ALIVE))
+        .keep_alive_interval(Some(keep_alive))
         .stream_receive_window(VarInt::from_u32(512 * 1024))
         .receive_window(VarInt::from_u32(1024 * 1024))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))

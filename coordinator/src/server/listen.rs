@@ -9,17 +9,21 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
     Connection, Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use socket2::{Domain, Protocol, Socket, Type};
 use sordino_shared::control::Federation;
+use sordino_shared::secagg::{Identity, digest};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 /// The protocol's name in the handshake.
 pub(super) const ALPN: &[u8] = b"sordino/1";
@@ -60,8 +64,26 @@ pub(super) fn endpoint(
     quic.max_incoming(MOST_INCOMING).incoming_buffer_size_total(8 << 20).incoming_buffer_size(1 << 16);
     let address = config.listen.address;
     let socket = socket(address).map_err(|source| Error::Listen { address, source })?;
-    Endpoint::new(EndpointConfig::default(), Some(quic), socket, Arc::new(TokioRuntime))
+    // The same after a restart, so that devices hear at once that their connections are gone.
+    Endpoint::new(lasting(&identity), Some(quic), socket, Arc::new(TokioRuntime))
         .map_err(|source| Error::Listen { address, source })
+}
+
+/// Keys of the endpoint that last as long as the key of its connections.
+fn lasting(identity: &Identity) -> EndpointConfig {
+    let derived = |purpose: &str| {
+        let mut secret = Zeroizing::new(purpose.as_bytes().to_vec());
+        secret.extend_from_slice(identity.secret().as_slice());
+        digest(&secret)
+    };
+    let reset = hmac::Key::new(hmac::HMAC_SHA256, &derived("sordino stateless reset v1"));
+    let mut ids = [0; 8];
+    ids.copy_from_slice(&derived("sordino connection ids v1")[..8]);
+    let ids = u64::from_le_bytes(ids);
+    let mut config = EndpointConfig::new(Arc::new(reset));
+    // Ids of an earlier process must be known as ours, or its connections would get no reset.
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
+    config
 }
 
 /// With buffers that hold what comes while the other core is busy.

@@ -7,7 +7,7 @@ pub use light::{Light, Vectors, new_identity};
 pub use listening::{Listening, ndcg};
 
 use anyhow::Context;
-use sordino_client::quic::{self, Line, Visit, Visited, check_in, pause, visit};
+use sordino_client::quic::{self, Credentials, Line, Visit, Visited, check_in, pause, visit};
 use sordino_shared::control::{CheckIn, Code, Download, Federation, Reject, from_hexadecimal};
 use sordino_shared::model::Model;
 use sordino_shared::secagg::Hash;
@@ -142,11 +142,25 @@ pub async fn run(
     devices: Vec<Light>,
     seen: &watch::Sender<Option<Download>>,
 ) -> anyhow::Result<Arc<Tally>> {
+    run_over(devices, seen, &federation.population, |credentials| Line::new(endpoint, federation, Some(credentials)))
+        .await
+}
+
+/// As [`run`], over lines of the caller's.
+///
+/// # Errors
+/// Where a line cannot be had.
+pub async fn run_over(
+    devices: Vec<Light>,
+    seen: &watch::Sender<Option<Download>>,
+    population: &str,
+    line: impl Fn(&Credentials) -> Result<Line, quic::Error>,
+) -> anyhow::Result<Arc<Tally>> {
     let tally = Arc::new(Tally::default());
     let mut playing = JoinSet::new();
     for mut device in devices {
-        let line = Line::new(endpoint, federation, Some(device.credentials()))?;
-        let (population, tally, seen) = (federation.population.clone(), tally.clone(), seen.clone());
+        let line = line(device.credentials())?;
+        let (population, tally, seen) = (population.to_owned(), tally.clone(), seen.clone());
         playing.spawn(async move {
             while let Some(wait) = turn(&line, &population, &mut device, &tally, &seen).await {
                 tokio::time::sleep(wait).await;
