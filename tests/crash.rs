@@ -4,37 +4,16 @@
 //! The oracle: every device's vector is known beforehand (from a seed), and every device comes through every crash. So the
 //! opened sum must be the sum of all of them, to the last bit; one vector lost or counted twice gives another one.
 
-use sordino_client::part::{Error, Round};
 use sordino_client::quic::{self, Line};
-use sordino_coordinator::store::{Phase, Store, verify};
-use sordino_coordinator::training::step_seed;
-use sordino_device::swarm::{Vectors, run_over};
-use sordino_shared::ids::TrackId;
-use sordino_shared::model::{Example, Solver};
-use sordino_shared::privacy::{Noised, Samplers, Sum, decode};
-use sordino_shared::workload::Device;
-use sordino_simulator::federation::seeded;
-use sordino_tests::trial::{Trial, run};
+use sordino_coordinator::store::{Store, verify};
+use sordino_device::swarm::run_over;
+use sordino_tests::trial::{ONE_ROUND_NAME, Oracle, Trial, one_round, run};
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
 const DEVICES: usize = 12;
-
-/// One round, of popularity: everything that a round does, and few numbers.
-const TASK: &str = "name = \"crash\"\nworkload = \"embedding\"\n[catalogue]\ntracks = 24\n[privacy]\nepsilon = 4.0\ndelta = 1e-6\n\
-    [cohort]\ndevices = 12\n[training]\nrounds = 0\ndimensions = 4\nseed = 3\n\
-    [schedule]\npause_seconds = 0\nadvertise_seconds = 60\nshare_seconds = 60\nupload_seconds = 60\nagree_seconds = 60\nunmask_seconds = 60\n";
-
-/// Device i likes track i, and no other: one-hot, under noise that is known.
-fn vector(device: usize, round: &Round) -> Result<Noised, Error> {
-    let samplers = Samplers::new(&round.plan).map_err(|error| Error::Participation(error.into()))?;
-    let examples = [Example { track: TrackId(device as u32), confidence: 1.0 }];
-    let view = Device { examples: &examples, held_out: &[], memory: &mut Vec::new(), solver: &mut Solver::default() };
-    Ok(seeded(&round.broadcast, &round.plan, &samplers, view, step_seed(3, 0), device).0)
-}
 
 /// What came of a round.
 #[derive(Debug, PartialEq)]
@@ -50,28 +29,12 @@ fn round(die: Option<&str>, plant: Option<&str>, task: &str) -> (Came, Vec<Strin
     let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
     let trial = Trial::new(|config| config.listen.address.set_port(port));
     trial.task(task);
-    let sum: Arc<Mutex<Option<(Sum, Vec<Vec<f64>>)>>> = Arc::default();
-    let vectors: Vec<Vectors> = (0..DEVICES)
-        .map(|device| -> Vectors {
-            let sum = sum.clone();
-            Box::new(move |round: &Round| {
-                let mut sum = sum.lock().expect("no panic");
-                // The reference adds in the clear, each device once.
-                sum.get_or_insert_with(|| {
-                    let mut reference = Sum::new(&round.plan);
-                    (0..DEVICES).for_each(|device| reference.add(&vector(device, round).expect("a vector")));
-                    let decoded = decode(&reference, &round.plan);
-                    (reference, decoded)
-                });
-                vector(device, round)
-            })
-        })
-        .collect();
+    let oracle = Oracle::new(DEVICES);
     let mut child = start(&trial, die, plant);
     run(async {
         let federation = trial.federation(format!("127.0.0.1:{port}").parse().expect("an address"));
         let playing = async {
-            let (endpoint, devices) = trial.devices(&federation, vectors).await;
+            let (endpoint, devices) = trial.devices(&federation, oracle.vectors()).await;
             let line = |credentials: &quic::Credentials| {
                 let line = Line::new(&endpoint, &federation, Some(credentials))?;
                 Ok(line.keep_alive(Duration::from_millis(100)))
@@ -96,18 +59,8 @@ fn round(die: Option<&str>, plant: Option<&str>, task: &str) -> (Came, Vec<Strin
     child.kill().and_then(|()| child.wait()).expect("a process");
     let store = trial.store();
     verify(&store.audit().expect("a log")).expect("an unbroken log");
-    let rounds = store.rounds("crash", 9).expect("rounds");
-    let (_, expected) = sum.lock().expect("no panic").take().expect("vectors were made");
-    let right = match store.aggregates("crash").expect("aggregates").as_slice() {
-        [aggregate] => {
-            let receipts = store.receipts(&rounds[0].context).expect("receipts");
-            aggregate.sum == expected
-                && receipts.len() == DEVICES
-                && rounds.len() == 1
-                && rounds[0].phase == Phase::Done
-        }
-        _ => false,
-    };
+    let rounds = store.rounds(ONE_ROUND_NAME, 9).expect("rounds");
+    let right = oracle.holds(&store);
     let frozen = store.audit().expect("a log").iter().filter(|row| row.what.contains("frozen")).count();
     assert!(frozen <= rounds.len(), "the survivors are fixed once a round");
     let writes = std::fs::read_to_string(trial.path().join("writes")).unwrap_or_default();
@@ -142,7 +95,7 @@ const WRITES: [&str; 8] = [
 
 #[test]
 fn a_killed_coordinator_loses_nothing_and_counts_nothing_twice() {
-    let (came, writes) = round(None, None, TASK);
+    let (came, writes) = round(None, None, &one_round(DEVICES));
     assert_eq!(came, Came::Right);
     let missed: Vec<&String> = writes.iter().filter(|write| !WRITES.contains(&write.as_str())).collect();
     assert!(missed.iter().all(|write| *write == "set_task"), "a write is not among those to die at: {missed:?}");
@@ -150,7 +103,7 @@ fn a_killed_coordinator_loses_nothing_and_counts_nothing_twice() {
         assert!(writes.iter().any(|written| written == write), "{write}: {writes:?}");
         for when in ["before", "after"] {
             let start = std::time::Instant::now();
-            let (came, _) = round(Some(&format!("{when}:{write}")), None, TASK);
+            let (came, _) = round(Some(&format!("{when}:{write}")), None, &one_round(DEVICES));
             println!("killed {when} {write}: {came:?}, {:.1} s", start.elapsed().as_secs_f64());
             assert_eq!(came, Came::Right, "killed {when} {write}");
         }
@@ -161,10 +114,10 @@ fn a_killed_coordinator_loses_nothing_and_counts_nothing_twice() {
 #[test]
 fn planted_bugs_are_found() {
     // Whoever is lost by the first bug is waited for in vain.
-    let hasty = TASK.replace("upload_seconds = 60", "upload_seconds = 2");
+    let hasty = one_round(DEVICES).replace("upload_seconds = 60", "upload_seconds = 2");
     let (came, _) = round(Some("before:freeze"), Some("early"), &hasty);
     assert_eq!(came, Came::Wrong, "acknowledged before the commit");
     // The answer is lost with the process, so the devices send the same vector again.
-    let (came, _) = round(Some("after:flush"), Some("twice"), TASK);
+    let (came, _) = round(Some("after:flush"), Some("twice"), &one_round(DEVICES));
     assert_eq!(came, Came::Wrong, "no duplicate check");
 }

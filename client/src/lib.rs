@@ -13,6 +13,8 @@
 //! Nothing here reads a clock or the network: the host gives events and the time, and takes the vector. The ledger alone
 //! writes to disk, since it must be there before the vector is.
 
+#[cfg(feature = "store")]
+pub mod device;
 pub mod event;
 pub mod example;
 pub mod holdout;

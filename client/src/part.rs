@@ -93,6 +93,12 @@ pub enum Error {
     /// The ledger refused, or no noise could be drawn.
     #[error(transparent)]
     Participation(#[from] participation::Error),
+    /// The host does not let the device go on.
+    #[error("the device leaves the round: {0}")]
+    Interrupted(&'static str),
+    /// The device's events look made by a machine, so it sends no vector.
+    #[error("the device keeps its vectors to itself, since its events break the rule {0}")]
+    Withheld(String),
     /// The record could not be written or read.
     #[error("the device's store failed: {0}")]
     Store(String),

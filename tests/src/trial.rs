@@ -4,20 +4,21 @@ use sordino_client::part::{Error, Round};
 use sordino_coordinator::authority::{Attestation, Authority};
 use sordino_coordinator::config::Config;
 use sordino_coordinator::server::{Folder, Server, Setup, now};
-use sordino_coordinator::store::{SqliteStore, Store, TaskRow, TaskState};
+use sordino_coordinator::store::{Phase, SqliteStore, Store, TaskRow, TaskState};
 use sordino_coordinator::task::TaskFile;
 use sordino_coordinator::training::step_seed;
 use sordino_device::swarm::{Light, Vectors, enrol};
 use sordino_shared::control::Federation;
-use sordino_shared::model::Solver;
-use sordino_shared::privacy::Samplers;
+use sordino_shared::ids::TrackId;
+use sordino_shared::model::{Example, Solver};
+use sordino_shared::privacy::{Noised, Samplers, Sum, decode};
 use sordino_shared::secagg::Hash;
 use sordino_shared::workload::Device;
 use sordino_simulator::federation::seeded;
 use sordino_simulator::population::Population;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 /// A coordinator's folder.
@@ -110,6 +111,68 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 }
 
 const LONGEST_TEST: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// A task of one round, of popularity: everything that a round does, and few numbers. Track i is device i's alone.
+pub fn one_round(devices: usize) -> String {
+    format!(
+        "name = \"{ONE_ROUND_NAME}\"\nworkload = \"embedding\"\n[catalogue]\ntracks = {devices}\n[privacy]\nepsilon = 4.0\n\
+         delta = 1e-6\n[cohort]\ndevices = {devices}\n[training]\nrounds = 0\ndimensions = 4\nseed = 3\n[schedule]\n\
+         pause_seconds = 0\nadvertise_seconds = 60\nshare_seconds = 60\nupload_seconds = 60\nagree_seconds = 60\n\
+         unmask_seconds = 60\n"
+    )
+}
+
+/// The name of [`one_round`]'s task.
+pub const ONE_ROUND_NAME: &str = "one-round";
+
+/// Devices whose vectors are known beforehand: one-hot, under noise from a seed. What a round must give is their sum.
+pub struct Oracle {
+    devices: usize,
+    expected: Arc<Mutex<Option<Vec<Vec<f64>>>>>,
+}
+
+impl Oracle {
+    /// So many devices.
+    pub fn new(devices: usize) -> Self {
+        Self { devices, expected: Arc::default() }
+    }
+
+    /// Their vectors.
+    pub fn vectors(&self) -> Vec<Vectors> {
+        let of_device = |device: usize| -> Vectors {
+            let (expected, devices) = (self.expected.clone(), self.devices);
+            Box::new(move |round: &Round| {
+                // The reference adds in the clear, each device once.
+                expected.lock().expect("no panic").get_or_insert_with(|| {
+                    let mut reference = Sum::new(&round.plan);
+                    (0..devices).for_each(|device| reference.add(&one_hot(device, round).expect("a vector")));
+                    decode(&reference, &round.plan)
+                });
+                one_hot(device, round)
+            })
+        };
+        (0..self.devices).map(of_device).collect()
+    }
+
+    /// Whether one round was done, and its sum is that of every device, once.
+    pub fn holds(&self, store: &impl Store) -> bool {
+        let rounds = store.rounds(ONE_ROUND_NAME, 9).expect("rounds");
+        let aggregates = store.aggregates(ONE_ROUND_NAME).expect("aggregates");
+        let expected = self.expected.lock().expect("no panic");
+        let (Some(expected), [aggregate], [round]) = (&*expected, aggregates.as_slice(), rounds.as_slice()) else {
+            return false;
+        };
+        let receipts = store.receipts(&round.context).expect("receipts");
+        aggregate.sum == *expected && receipts.len() == self.devices && round.phase == Phase::Done
+    }
+}
+
+fn one_hot(device: usize, round: &Round) -> Result<Noised, Error> {
+    let samplers = Samplers::new(&round.plan).map_err(|error| Error::Participation(error.into()))?;
+    let examples = [Example { track: TrackId(device as u32), confidence: 1.0 }];
+    let view = Device { examples: &examples, held_out: &[], memory: &mut Vec::new(), solver: &mut Solver::default() };
+    Ok(seeded(&round.broadcast, &round.plan, &samplers, view, step_seed(3, 0), device).0)
+}
 
 /// Vectors of a population's devices, from seeded generators, as the simulator draws them. For trainings in which no round
 /// is given up, so that round n is step n - 1.

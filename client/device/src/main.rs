@@ -1,7 +1,7 @@
 //! The device's command line.
 
 use clap::{Parser, Subcommand};
-use sordino_device::swarm::Swarm;
+use sordino_device::{single, swarm::Swarm};
 use std::process::ExitCode;
 
 /// A Sordino device, or many.
@@ -16,11 +16,14 @@ struct Arguments {
 enum Command {
     /// Plays many devices in one process over real connections.
     Swarm(Swarm),
+    #[command(flatten)]
+    Single(single::Command),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Swarm(swarm) => swarm.run(),
+        Command::Single(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

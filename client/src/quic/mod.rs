@@ -3,9 +3,13 @@
 //! One request is one stream: a frame out, a frame back. A request whose connection breaks is sent again on another one;
 //! that is safe, since every request of the protocol may come again.
 
+#[cfg(feature = "store")]
+mod device;
 mod enrol;
 mod visit;
 
+#[cfg(feature = "store")]
+pub use device::{enrol_device, visit_once};
 pub use enrol::{Credentials, Key, enrol, renew};
 pub use visit::{Visit, Visited, check_in, drive, pause, visit};
 
@@ -42,6 +46,10 @@ pub enum Error {
     /// What was loaded is not what was asked for.
     #[error("what was loaded does not have the hash that was asked for")]
     Hash,
+    /// The device itself.
+    #[cfg(feature = "store")]
+    #[error(transparent)]
+    Device(#[from] crate::device::Error),
     /// The part in the round is over.
     #[error(transparent)]
     Part(#[from] crate::part::Error),
@@ -170,6 +178,15 @@ impl Line {
     /// [`Error::Unreachable`].
     pub async fn hold(&self) -> Result<(), Error> {
         self.connection().await.map(|_| ()).map_err(Error::Unreachable)
+    }
+
+    /// A connection of one's own, beside the one that is held: for tests that send what no device sends.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`].
+    pub async fn raw(&self) -> Result<Connection, Error> {
+        let line = Self { held: Arc::default(), ..self.clone() };
+        line.connection().await.map_err(Error::Unreachable)
     }
 
     async fn try_exchange(&self, frame: &[u8], most: fn(Kind) -> Option<usize>) -> Result<Vec<u8>, Broken> {

@@ -21,7 +21,7 @@ pub enum Decision {
 }
 
 /// The next phase with its state.
-pub struct Next(State);
+pub struct Next(Box<State>);
 
 /// What came out of opening a sum.
 pub struct Opening {
@@ -99,7 +99,7 @@ impl Live {
 
     /// Enters the next phase, which is durable.
     pub fn apply(&mut self, next: Next, now: i64) {
-        (self.state, self.entered) = (next.0, now);
+        (self.state, self.entered) = (*next.0, now);
     }
 
     /// The freeze is durable: the survivors are those with receipts.
@@ -137,7 +137,7 @@ impl Live {
 
 fn next(state: Result<State, Abandoned>) -> Decision {
     match state {
-        Ok(state) => Decision::Advance(Next(state)),
+        Ok(state) => Decision::Advance(Next(Box::new(state))),
         Err(abandoned) => Decision::Abandon(abandoned.to_string()),
     }
 }

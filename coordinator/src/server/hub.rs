@@ -20,7 +20,7 @@ use sordino_shared::secagg::messages::upload_digest;
 use sordino_shared::secagg::{Hash, Identity, Shape};
 use sordino_shared::wire::{self, Kind};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -64,7 +64,8 @@ pub(super) struct Running {
     pub(super) live: RwLock<Live>,
     assigned: Vec<u8>,
     most_offered: u32,
-    offered: AtomicU32,
+    // To whom; a device that asks again takes no second place.
+    offered: Mutex<BTreeSet<Hash>>,
     changed: watch::Sender<u64>,
     uploads: mpsc::Sender<Pending>,
     nudge: Nudge,
@@ -436,7 +437,7 @@ impl Running {
             shape: live.terms().shape(),
             assigned: live.assigned().to_frame(),
             most_offered: live.setting().offered,
-            offered: AtomicU32::new(0),
+            offered: Mutex::default(),
             changed: watch::Sender::new(0),
             live: RwLock::new(live),
             uploads,
@@ -471,9 +472,12 @@ impl Running {
         if self.live().outcome(device, Step::Roster) == Outcome::Wait || self.live().phase() != Phase::Advertising {
             return false;
         }
-        self.offered
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < self.most_offered).then_some(n + 1))
-            .is_ok()
+        let mut offered = self.offered.lock().unwrap_or_else(PoisonError::into_inner);
+        if !offered.contains(device) && offered.len() >= self.most_offered as usize {
+            return false;
+        }
+        offered.insert(*device);
+        true
     }
 
     async fn upload(

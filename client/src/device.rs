@@ -1,0 +1,386 @@
+//! A device: what an application embeds. It records events, takes part in rounds when the host allows it, and recommends.
+
+use crate::event::{PlaybackEvent, Timestamp};
+use crate::example::examples;
+use crate::holdout::{Holdout, Split};
+use crate::label::{LabelPolicy, label};
+use crate::masks;
+use crate::part::{self, Participant, Round};
+use crate::participation::Invitation;
+use crate::quality::{BotVerdict, Checks, check};
+use crate::store::{self, Bounds, Store};
+use crate::train::Randomness;
+use sordino_shared::control::{Enrolled, Federation};
+use sordino_shared::ids::TrackId;
+use sordino_shared::model::{Example, Model, Solver};
+use sordino_shared::privacy::ledger::{self, Balance, Ledger};
+use sordino_shared::secagg::device::{Member, Policy, Ready, Unsaved, Uploaded};
+use sordino_shared::secagg::messages::Upload;
+use sordino_shared::secagg::{Hash, Identity};
+use sordino_shared::workload;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// A device's secret; wiped on drop.
+pub type Secret = Zeroizing<[u8; 32]>;
+
+/// What the application and its platform give.
+pub trait Host: Send {
+    /// Whether nobody uses the device now.
+    fn idle(&self) -> bool;
+
+    /// Whether it is being charged.
+    fn charging(&self) -> bool;
+
+    /// Whether the network costs nothing by volume.
+    fn unmetered(&self) -> bool;
+
+    /// The time, in milliseconds since 1970.
+    fn now(&self) -> i64;
+
+    /// The device's secret from the platform's key storage, if it was put there.
+    ///
+    /// # Errors
+    /// A sentence, where the storage cannot be read: then nothing is made anew.
+    fn load_secret(&self) -> Result<Option<Secret>, String>;
+
+    /// Puts the device's secret into the platform's key storage, once.
+    ///
+    /// # Errors
+    /// A sentence.
+    fn store_secret(&mut self, secret: &Secret) -> Result<(), String>;
+}
+
+/// What an application decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What may be spent.
+    pub ledger: ledger::Policy,
+    /// The fewest devices whose sum may be opened.
+    pub least_survivors: u32,
+    /// How much is kept.
+    pub bounds: Bounds,
+    /// Which events say what.
+    pub labels: LabelPolicy,
+    /// The least time from one training to the next, in hours.
+    pub least_hours: u32,
+}
+
+impl Default for Settings {
+    /// Epsilon 4 at delta 1e-6, 8 survivors, the default bounds and labels, at most one training a day.
+    fn default() -> Self {
+        Self {
+            ledger: ledger::Policy::new(4.0, 1e-6),
+            least_survivors: 8,
+            bounds: Bounds::default(),
+            labels: LabelPolicy::default(),
+            least_hours: 24,
+        }
+    }
+}
+
+/// Why a device cannot work.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The host's key storage.
+    #[error("the platform's key storage failed: {0}")]
+    Keys(String),
+    /// No random bytes.
+    #[error("the operating system gives no random bytes")]
+    Randomness,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// The folder.
+    #[error("{path}: {source}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It has no certificate.
+    #[error("this device is not enrolled: enrol it with a token")]
+    NotEnrolled,
+    /// There is no model yet.
+    #[error("there is no model yet: let the device visit its coordinator first")]
+    NoModel,
+    /// What was kept cannot be read.
+    #[error("what the device has kept cannot be read: {0}")]
+    Kept(String),
+}
+
+/// A device with its folder.
+pub struct Device<H> {
+    host: H,
+    settings: Settings,
+    federation: Federation,
+    identity: Identity,
+    enrolled: Option<Enrolled>,
+    policy: Policy,
+    store: Store,
+    ledger: Ledger,
+}
+
+/// What a device learns from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Learning {
+    /// What trains, ascending by track.
+    pub train: Vec<Example>,
+    /// What models are compared on.
+    pub held_out: Vec<TrackId>,
+    /// Why the device keeps its vectors to itself, where its events look made by a machine.
+    pub withheld: Option<String>,
+}
+
+impl<H: Host> Device<H> {
+    /// Opens the device in its folder, or makes it there: key, store and ledger.
+    ///
+    /// # Errors
+    /// [`enum@Error`]. A device whose key or ledger was lost does not begin afresh by itself.
+    pub fn open(folder: &Path, federation: Federation, settings: Settings, mut host: H) -> Result<Self, Error> {
+        std::fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
+        let (store_path, ledger_path) = (folder.join("store.sqlite"), folder.join("ledger"));
+        let secret = match host.load_secret().map_err(Error::Keys)? {
+            Some(secret) => secret,
+            None if store_path.exists() => {
+                return Err(Error::Keys(
+                    "the device's secret is gone, but its store is not: erase the folder".to_owned(),
+                ));
+            }
+            None => {
+                let mut randomness = Randomness::from_operating_system().map_err(|_| Error::Randomness)?;
+                let secret = masks::identity(&mut randomness).secret();
+                host.store_secret(&secret).map_err(Error::Keys)?;
+                secret
+            }
+        };
+        let mut store = Store::open(&store_path, &secret, settings.bounds)?;
+        let ledger = if store.get(HAS_LEDGER)?.is_some() {
+            Ledger::open(&ledger_path, &settings.ledger)?
+        } else {
+            let ledger = Ledger::create(&ledger_path, settings.ledger.clone(), host.now())?;
+            store.put(HAS_LEDGER, b"")?;
+            ledger
+        };
+        let enrolled = store.get(ENROLLED)?.map(|frame| Enrolled::from_frame(&frame));
+        let enrolled = enrolled.transpose().map_err(|error| Error::Kept(error.to_string()))?;
+        let policy = Policy {
+            least_survivors: settings.least_survivors,
+            ..Policy::new(federation.authority.0.clone(), federation.operator.0.clone())
+        };
+        let identity = Identity::from_secret(&secret);
+        Ok(Self { host, settings, federation, identity, enrolled, policy, store, ledger })
+    }
+
+    /// Records events, durably.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn record(&mut self, events: &[PlaybackEvent]) -> Result<(), Error> {
+        Ok(self.store.record(events, Timestamp(self.host.now()))?)
+    }
+
+    /// Everything that was recorded, for the listener to take along.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn export(&self) -> Result<Vec<PlaybackEvent>, Error> {
+        Ok(self.store.events()?)
+    }
+
+    /// Erases what was recorded and the model. What was spent stays spent, so the ledger stays.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn erase(&mut self) -> Result<(), Error> {
+        Ok(self.store.erase(&[HAS_LEDGER, ENROLLED, LAST_TRAINING])?)
+    }
+
+    /// What has been spent, and what is left.
+    pub fn balance(&self) -> Balance {
+        self.ledger.balance()
+    }
+
+    /// The ledger in words.
+    pub fn ledger(&self) -> String {
+        self.ledger.in_words()
+    }
+
+    /// The best tracks for this listener now, of those that the model knows and the listener does not.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`].
+    pub fn recommend(&self, most: usize) -> Result<Vec<(TrackId, f32)>, Error> {
+        let model = self.model()?.ok_or(Error::NoModel)?;
+        let learning = self.learning(model.tracks())?;
+        let mut scores = Vec::new();
+        model.score(&learning.train, &mut Solver::default(), &mut scores);
+        let heard: std::collections::BTreeSet<u32> = self.store.events()?.iter().map(|event| event.track.0).collect();
+        let mut ranked: Vec<(TrackId, f32)> =
+            (0..).map(TrackId).zip(scores).filter(|(track, _)| !heard.contains(&track.0)).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        ranked.truncate(most);
+        Ok(ranked)
+    }
+
+    /// What the device learns from, in a catalogue of so many tracks.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn learning(&self, tracks: usize) -> Result<Learning, Error> {
+        let checks = Checks { tracks, now: Timestamp(self.host.now()), dated: true };
+        let (valid, _) = check(self.store.events()?, &checks);
+        if let Some((rule, _)) = BotVerdict::of(&valid).broken.first() {
+            return Ok(Learning { withheld: Some(format!("{rule:?}")), ..Learning::default() });
+        }
+        let labelled = examples(&label(&valid, &self.settings.labels), &self.settings.labels);
+        // The device's own salt: nobody else can tell which tracks are held out.
+        let salt = u64::from_le_bytes(self.salt());
+        let Split { train, validation, .. } = Holdout::LeaveOneOut { dated: true }.split(&labelled, salt);
+        Ok(Learning { train, held_out: validation, withheld: None })
+    }
+
+    /// Whether the host lets the device take part now; else what is in the way.
+    pub fn may_take_part(&self) -> Result<(), &'static str> {
+        let conditions = [
+            (self.host.idle(), "the device is in use"),
+            (self.host.charging(), "the device is not being charged"),
+            (self.host.unmetered(), "the network is metered"),
+        ];
+        conditions.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, reason)| Err(reason))
+    }
+
+    /// The device's key pair.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Its certificate, if it is enrolled.
+    pub fn enrolled(&self) -> Option<&Enrolled> {
+        self.enrolled.as_ref()
+    }
+
+    /// Takes a certificate.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn set_enrolled(&mut self, enrolled: Enrolled) -> Result<(), Error> {
+        self.store.put(ENROLLED, &enrolled.to_frame())?;
+        self.enrolled = Some(enrolled);
+        Ok(())
+    }
+
+    /// The federation that it belongs to.
+    pub fn federation(&self) -> &Federation {
+        &self.federation
+    }
+
+    /// The model that it ranks with.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn model(&self) -> Result<Option<Model>, Error> {
+        let bytes = self.store.get(MODEL)?;
+        bytes.map(|bytes| Model::from_bytes(&bytes)).transpose().map_err(|error| Error::Kept(error.to_string()))
+    }
+
+    /// The hash of the model that it ranks with.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn model_digest(&self) -> Result<Option<Hash>, Error> {
+        Ok(self.store.get(MODEL)?.map(|bytes| sordino_shared::secagg::digest(&bytes)))
+    }
+
+    /// Takes a model, after checking that it is one.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn set_model(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        Model::from_bytes(bytes).map_err(|error| Error::Kept(error.to_string()))?;
+        Ok(self.store.put(MODEL, bytes)?)
+    }
+
+    /// Records of rounds that a restart interrupted.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn records(&self) -> Result<Vec<store::Record>, Error> {
+        Ok(self.store.records()?)
+    }
+
+    /// How long it has to wait until its next training, in milliseconds.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn rest(&self) -> Result<i64, Error> {
+        let last =
+            self.store.get(LAST_TRAINING)?.and_then(|bytes| bytes.as_slice().try_into().ok().map(i64::from_le_bytes));
+        let least = i64::from(self.settings.least_hours) * 3_600_000;
+        Ok(last.map_or(0, |last| (last.saturating_add(least)).saturating_sub(self.host.now()).clamp(0, least)))
+    }
+
+    fn salt(&self) -> [u8; 8] {
+        let mut secret = Zeroizing::new(b"sordino holdout salt v1".to_vec());
+        secret.extend_from_slice(self.identity.secret().as_slice());
+        let mut salt = [0; 8];
+        salt.copy_from_slice(&sordino_shared::secagg::digest(&secret)[..8]);
+        salt
+    }
+}
+
+impl<H: Host> Participant for Device<H> {
+    fn member(&self) -> Member<'_> {
+        let enrolled = self.enrolled.as_ref().expect("only an enrolled device is taken on");
+        Member { identity: &self.identity, certificate: &enrolled.certificate }
+    }
+
+    fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn now(&self) -> i64 {
+        self.host.now()
+    }
+
+    fn upload(&mut self, round: &Round, ready: Ready) -> Result<Unsaved<Uploaded, Upload>, part::Error> {
+        let store = |error: Error| part::Error::Store(error.to_string());
+        // What held at the check-in need not hold any more.
+        self.may_take_part().map_err(part::Error::Interrupted)?;
+        let learning = self.learning(round.broadcast.tracks()).map_err(store)?;
+        if let Some(reason) = learning.withheld {
+            return Err(part::Error::Withheld(reason));
+        }
+        let device = workload::Device {
+            examples: &learning.train,
+            held_out: &learning.held_out,
+            memory: &mut Vec::new(),
+            solver: &mut Solver::default(),
+        };
+        let now = self.host.now();
+        let invitation = Invitation { task: &round.task, round: round.number, plan: &round.plan };
+        let upload =
+            invitation.accept_masked(&round.broadcast, device, &mut self.ledger, now, ready, &self.identity)?;
+        self.store.put(LAST_TRAINING, &now.to_le_bytes()).map_err(|error| store(error.into()))?;
+        Ok(upload)
+    }
+
+    fn save(&mut self, context: &Hash, record: &[u8]) -> Result<(), part::Error> {
+        self.store.save(context, record).map_err(|error| part::Error::Store(error.to_string()))
+    }
+
+    fn forget(&mut self, context: &Hash) -> Result<(), part::Error> {
+        self.store.forget(context).map_err(|error| part::Error::Store(error.to_string()))
+    }
+}
+
+const HAS_LEDGER: &str = "has-ledger";
+const ENROLLED: &str = "enrolled";
+const MODEL: &str = "model";
+const LAST_TRAINING: &str = "last-training";

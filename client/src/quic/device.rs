@@ -1,0 +1,108 @@
+//! A device's visits: whatever was interrupted, then its certificate, then work, then the latest model.
+
+use super::{Credentials, Error, Line, Visit, Visited, check_in, drive, enrol, pause, renew, visit};
+use crate::device::{Device, Host};
+use crate::part::{self, Part, Participant};
+use quinn::Endpoint;
+use sordino_shared::control::{CheckIn, Code, Download, Reject};
+use sordino_shared::secagg::{Hash, Identity};
+use std::time::Duration;
+
+/// Enrols a device with a token.
+///
+/// # Errors
+/// [`enum@Error`].
+pub async fn enrol_device<H: Host>(
+    device: &mut Device<H>,
+    endpoint: &Endpoint,
+    token: Hash,
+    attestation: Vec<u8>,
+) -> Result<(), Error> {
+    let line = Line::new(endpoint, device.federation(), None)?;
+    let enrolled = enrol(&line, device.identity(), token, attestation).await?;
+    line.hang_up().await;
+    Ok(device.set_enrolled(enrolled)?)
+}
+
+/// One visit of a device to its coordinator.
+///
+/// # Errors
+/// [`enum@Error`]; what was interrupted is taken up at the next visit.
+pub async fn visit_once<H: Host>(device: &mut Device<H>, endpoint: &Endpoint, client: &str) -> Result<Visited, Error> {
+    let line = line(device, endpoint)?;
+    let result = visit_over(device, &line, client).await;
+    line.hang_up().await;
+    result
+}
+
+async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) -> Result<Visited, Error> {
+    take_up(device, line).await?;
+    let now = device.now();
+    if device.enrolled().is_some_and(|enrolled| enrolled.certificate.not_after < now + RENEW_BEFORE_MS) {
+        let renewed = renew(line, device.identity()).await?;
+        device.set_enrolled(renewed)?;
+    }
+    if device.may_take_part().is_err() {
+        return Ok(Visited::Later(BUSY));
+    }
+    let rest = device.rest()?;
+    if rest > 0 {
+        return Ok(Visited::Later(Duration::from_millis(rest as u64)));
+    }
+    let asked = CheckIn { population: device.federation().population.clone(), client: client.to_owned(), last: None };
+    let found = check_in(line, &asked).await?;
+    if let Some(version) = found.version() {
+        load(device, line, &version).await?;
+    }
+    match found {
+        Visit::Later(later) => Ok(Visited::Later(pause(&later))),
+        Visit::Round(assigned) => {
+            let broadcast = line.fetch(&assigned.broadcast, MOST_MODEL).await?;
+            match visit(line, &assigned, &broadcast, device).await {
+                // There was no place left, or the device keeps its vectors to itself: nothing went wrong.
+                Err(Error::Part(
+                    part::Error::Rejected(Reject { code: Code::Full, .. }) | part::Error::Interrupted(_),
+                )) => Ok(Visited::Later(AGAIN)),
+                Err(Error::Part(part::Error::Withheld(_))) => Ok(Visited::Later(WITHHELD)),
+                result => result,
+            }
+        }
+    }
+}
+
+/// Takes up rounds that a restart interrupted. One that is over, or cannot be read, is let go.
+async fn take_up<H: Host>(device: &mut Device<H>, line: &Line) -> Result<(), Error> {
+    for (context, record) in device.records()? {
+        match Part::resume(context, &record) {
+            Ok(part) => match drive(line, part, device).await {
+                Ok(()) | Err(Error::Part(_)) => {}
+                Err(error) => return Err(error),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "a round that was interrupted is let go");
+                device.forget(&context)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn load<H: Host>(device: &mut Device<H>, line: &Line, version: &Download) -> Result<(), Error> {
+    if device.model_digest()? != Some(version.digest) {
+        let bytes = line.fetch(version, MOST_MODEL).await?;
+        device.set_model(&bytes)?;
+    }
+    Ok(())
+}
+
+fn line<H: Host>(device: &Device<H>, endpoint: &Endpoint) -> Result<Line, Error> {
+    let enrolled = device.enrolled().ok_or(crate::device::Error::NotEnrolled)?.clone();
+    let identity = Identity::from_secret(&device.identity().secret());
+    Line::new(endpoint, device.federation(), Some(&Credentials { identity, enrolled }))
+}
+
+const RENEW_BEFORE_MS: i64 = 2 * 86_400_000;
+const MOST_MODEL: u64 = 1 << 28;
+const BUSY: Duration = Duration::from_secs(15 * 60);
+const AGAIN: Duration = Duration::from_secs(15 * 60);
+const WITHHELD: Duration = Duration::from_secs(24 * 3600);

@@ -1,0 +1,170 @@
+//! A device with its folder, as an application has it, in a round with others.
+
+use sordino_client::device::{Device, Host, Secret, Settings};
+use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
+use sordino_client::part::{Part, Progress};
+use sordino_client::quic::{self, Line, Visit, Visited, check_in, enrol_device, visit_once};
+use sordino_coordinator::store::Store;
+use sordino_device::swarm::{CLIENT, run};
+use sordino_shared::control::{CheckIn, Federation, Step};
+use sordino_shared::ids::TrackId;
+use sordino_tests::trial::{self, ONE_ROUND_NAME, Oracle, Trial, one_round};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+
+const DEVICES: usize = 12;
+
+/// A phone on its charger, as long as a test says so.
+#[derive(Clone, Default)]
+struct Phone {
+    secret: Arc<Mutex<Option<Secret>>>,
+    in_use: Arc<AtomicBool>,
+}
+
+impl Host for Phone {
+    fn idle(&self) -> bool {
+        !self.in_use.load(Ordering::Relaxed)
+    }
+
+    fn charging(&self) -> bool {
+        true
+    }
+
+    fn unmetered(&self) -> bool {
+        true
+    }
+
+    fn now(&self) -> i64 {
+        sordino_coordinator::server::now()
+    }
+
+    fn load_secret(&self) -> Result<Option<Secret>, String> {
+        Ok(self.secret.lock().expect("no panic").clone())
+    }
+
+    fn store_secret(&mut self, secret: &Secret) -> Result<(), String> {
+        *self.secret.lock().expect("no panic") = Some(secret.clone());
+        Ok(())
+    }
+}
+
+fn open(folder: &Path, federation: &Federation, phone: &Phone) -> Device<Phone> {
+    Device::open(folder, federation.clone(), Settings::default(), phone.clone()).expect("a device")
+}
+
+fn listening() -> Vec<PlaybackEvent> {
+    let now = sordino_coordinator::server::now();
+    (0..6)
+        .map(|i| PlaybackEvent::new(TrackId(i), Timestamp(now - 3_600_000 * (i64::from(i) + 1)), EventKind::Like))
+        .collect()
+}
+
+#[test]
+fn a_device_takes_part_and_recommends() {
+    let trial = Trial::new(|_| ());
+    trial.task(&one_round(DEVICES));
+    let (folder, phone) = (tempfile::tempdir().expect("a folder"), Phone::default());
+    trial::run(async {
+        let server = trial.serve().await;
+        let federation = trial.federation(server.address().expect("a port"));
+        let endpoint = quic::endpoint().expect("a port");
+        let mut device = open(folder.path(), &federation, &phone);
+        device.record(&listening()).expect("recorded");
+        let refused = visit_once(&mut device, &endpoint, CLIENT).await.expect_err("not yet");
+        assert!(refused.to_string().contains("not enrolled"), "{refused}");
+        let tokens = trial.tokens(2);
+        enrol_device(&mut device, &endpoint, tokens[0], Vec::new()).await.expect("enrolled");
+        drop(device);
+        // The host's word counts.
+        let mut device = open(folder.path(), &federation, &phone);
+        phone.in_use.store(true, Ordering::Relaxed);
+        assert!(matches!(visit_once(&mut device, &endpoint, CLIENT).await, Ok(Visited::Later(_))));
+        phone.in_use.store(false, Ordering::Relaxed);
+        let mut others = Oracle::new(DEVICES).vectors();
+        others.truncate(DEVICES - 1);
+        let (swarm, others) = trial.devices(&federation, others).await;
+        let (seen, _) = watch::channel(None);
+        let (visited, _) =
+            tokio::join!(visit_once(&mut device, &endpoint, CLIENT), run(&swarm, &federation, others, &seen));
+        assert!(
+            matches!(visited, Ok(Visited::Done { ref task, round: 1, .. }) if task == ONE_ROUND_NAME),
+            "{visited:?}"
+        );
+        assert!(device.records().expect("records").is_empty(), "nothing of the round is left");
+        assert!(device.rest().expect("a rest") > 0, "once a day");
+        assert!(matches!(visit_once(&mut device, &endpoint, CLIENT).await, Ok(Visited::Later(_))));
+        let balance = device.balance();
+        assert!(balance.releases == 1 && balance.epsilon > 1.0 && balance.epsilon <= 4.0, "{balance:?}");
+        server.stop().await;
+    });
+    assert_eq!(trial.store().aggregates(ONE_ROUND_NAME).expect("a sum")[0].devices, DEVICES as u64);
+    let federation = trial.federation("127.0.0.1:1".parse().expect("an address"));
+    let mut device = open(folder.path(), &federation, &phone);
+    let version = trial.store().versions().expect("versions").pop().expect("a version");
+    let model = std::fs::read(trial.path().join("models").join(version.digest)).expect("its file");
+    device.set_model(&model).expect("a model");
+    let ranked = device.recommend(20).expect("a model");
+    assert_eq!(ranked.len(), DEVICES - 6, "without the six that were heard");
+    assert!(ranked.windows(2).all(|pair| pair[0].1 >= pair[1].1));
+    assert_eq!(device.export().expect("events"), listening_as(&device));
+    device.erase().expect("erased");
+    assert!(device.export().expect("events").is_empty() && device.recommend(3).is_err());
+    assert_eq!(device.balance().releases, 1, "what was spent stays spent");
+    drop(device);
+    // A ledger that is gone is not begun afresh.
+    std::fs::remove_file(folder.path().join("ledger")).expect("removed");
+    assert!(Device::open(folder.path(), federation, Settings::default(), phone).is_err());
+}
+
+fn listening_as(device: &Device<Phone>) -> Vec<PlaybackEvent> {
+    let events = device.export().expect("events");
+    assert!(events.len() == 6 && events.iter().all(|event| event.kind == EventKind::Like));
+    events
+}
+
+// A device that is restarted after its upload goes on from its record, and says nothing else than before.
+#[test]
+fn a_restarted_device_goes_on_from_its_record() {
+    let trial = Trial::new(|_| ());
+    trial.task(&one_round(DEVICES));
+    let oracle = Oracle::new(DEVICES);
+    trial::run(async {
+        let server = trial.serve().await;
+        let federation = trial.federation(server.address().expect("a port"));
+        let (endpoint, mut devices) = trial.devices(&federation, oracle.vectors()).await;
+        let mut restarted = devices.pop().expect("a device");
+        let line = Line::new(&endpoint, &federation, Some(restarted.credentials())).expect("a line");
+        let going_on = async {
+            let asked = CheckIn { population: federation.population.clone(), client: CLIENT.into(), last: None };
+            let Visit::Round(assigned) = check_in(&line, &asked).await.expect("an answer") else { panic!("a round") };
+            let broadcast = line.fetch(&assigned.broadcast, 1 << 20).await.expect("loaded");
+            let mut part = Part::join(&assigned, &broadcast, &restarted).expect("it joins");
+            // The process ends at every step from the upload on, before the answer comes and after it.
+            let mut restarts = 0;
+            loop {
+                let frame = line.exchange(&part.request(), Part::most_payload).await.expect("an answer");
+                if part.take(&frame, &mut restarted).expect("it goes on") == Progress::Over {
+                    break;
+                }
+                if part.step() >= Step::Survivors && restarts < 8 {
+                    restarts += 1;
+                    let (context, record) = restarted.records().iter().next().expect("a record");
+                    part = Part::resume(*context, record).expect("its own record");
+                }
+            }
+            assert!(restarts >= 3, "{restarts}");
+        };
+        let (seen, _) = watch::channel(None);
+        let (others, ()) = tokio::join!(run(&endpoint, &federation, devices, &seen), going_on);
+        others.expect("it ends");
+        // Also of a round that is long over the same is told.
+        let (context, step) = (trial.store().rounds(ONE_ROUND_NAME, 1).expect("a round")[0].context, Step::Done);
+        let ask = sordino_shared::control::Ask { context, step }.to_frame();
+        let told = line.exchange(&ask, Part::most_payload).await.expect("an answer");
+        assert!(sordino_shared::control::Done::from_frame(&told).is_ok());
+        server.stop().await;
+    });
+    assert!(oracle.holds(&trial.store()));
+}
