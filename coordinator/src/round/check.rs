@@ -74,10 +74,11 @@ impl Live {
         }
     }
 
-    /// Takes a message that was checked; an upload is the store's to take.
+    /// Takes a message that was checked; an upload is the store's to take. Where the round has gone on since the check,
+    /// nothing is taken.
     ///
     /// # Errors
-    /// [`Reject`], for the sender; also where the round has gone on since the check.
+    /// [`Reject`], for the sender.
     pub fn record(&mut self, heard: Heard) -> Result<(), Reject> {
         match (&mut self.state, heard) {
             (State::Advertising(state), Heard::Advertisement(checked)) => state.record(checked).map_err(refused),
@@ -90,8 +91,8 @@ impl Live {
                 state.record(checked);
                 Ok(())
             }
-            (_, Heard::Earlier) => Ok(()),
-            _ => Err(Reject::new(Code::TooLate, "the step's time is over")),
+            // The round has gone on since the check: its outcome says whether this device is in it.
+            _ => Ok(()),
         }
     }
 

@@ -430,6 +430,7 @@ impl Driver {
         self.shared.change_view(|view| {
             if let Some(mut past) = view.round.take() {
                 past.phase = round.live().phase().name().to_owned();
+                past.funnel.clone_from(&self.funnel);
                 (past.note, past.changed) = (note.to_owned(), now());
                 view.past.insert(0, past);
                 view.past.truncate(MOST_PAST);

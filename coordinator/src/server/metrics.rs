@@ -118,7 +118,7 @@ impl Metrics {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         // A peer chooses the name: no more of them than fit a page.
         if clients.len() < MOST_CLIENTS || clients.contains_key(version) {
-            let name: String = version.chars().filter(|c| c.is_ascii_graphic()).take(32).collect();
+            let name: String = version.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(32).collect();
             *clients.entry(name).or_default() += 1;
         }
     }
