@@ -324,8 +324,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_sample_is_valid() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tasks");
+        let mut samples = 0;
+        for file in std::fs::read_dir(folder).expect("a folder") {
+            let path = file.expect("a file").path();
+            let text = std::fs::read_to_string(&path).expect("text");
+            TaskFile::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            samples += 1;
+        }
+        assert!(samples >= 2);
+    }
+
+    #[test]
     fn the_example_is_valid_and_faults_have_reasons() {
-        let example = include_str!("cli/example.toml");
+        let example = include_str!("../tasks/example.toml");
         let task = TaskFile::parse(example).expect("the example");
         assert!(task.plan(false).rounds() > 0, "it learns something");
         for (from, to, reason) in [

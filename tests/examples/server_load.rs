@@ -197,8 +197,9 @@ async fn hold(connections: usize) {
     let mut times = Vec::new();
     let mut asking = JoinSet::new();
     let mut tick = tokio::time::interval(Duration::from_millis(5));
-    for line in lines.iter().take(2000).cloned() {
+    for line in lines.iter().take(2000) {
         tick.tick().await;
+        let line = line.clone();
         asking.spawn(async move {
             let start = Instant::now();
             let asked = CheckIn { population: "default".into(), client: CLIENT.into(), last: None };

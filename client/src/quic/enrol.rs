@@ -34,7 +34,7 @@ impl Key {
 /// Asks for a first certificate; the line needs no credentials.
 ///
 /// # Errors
-/// [`Error`]; [`Error::Rejected`] where the token or the attestation is refused.
+/// [`enum@Error`]; [`Error::Rejected`] where the token or the attestation is refused.
 pub async fn enrol(line: &Line, identity: &Identity, token: Hash, attestation: Vec<u8>) -> Result<Enrolled, Error> {
     let request = Enrol { token, request: certificate_request(identity)?, attestation };
     answer(line.exchange(&request.to_frame(), most).await?, identity)
@@ -43,7 +43,7 @@ pub async fn enrol(line: &Line, identity: &Identity, token: Hash, attestation: V
 /// Asks for the next certificate of the same key.
 ///
 /// # Errors
-/// [`Error`].
+/// [`enum@Error`].
 pub async fn renew(line: &Line, identity: &Identity) -> Result<Enrolled, Error> {
     let request = Renew { request: certificate_request(identity)? };
     answer(line.exchange(&request.to_frame(), most).await?, identity)

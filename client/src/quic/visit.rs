@@ -46,7 +46,7 @@ pub enum Visited {
 /// Asks for work.
 ///
 /// # Errors
-/// [`Error`].
+/// [`enum@Error`].
 pub async fn check_in(line: &Line, check_in: &CheckIn) -> Result<Visit, Error> {
     let most = |kind| match kind {
         Kind::Assigned => Some(MOST_OFFER),
@@ -64,7 +64,7 @@ pub async fn check_in(line: &Line, check_in: &CheckIn) -> Result<Visit, Error> {
 /// Takes part in a round to its end; `load` gives what the assignment says is to be loaded.
 ///
 /// # Errors
-/// [`Error`]; the device's part is over.
+/// [`enum@Error`]; the device's part is over.
 pub async fn visit(
     line: &Line,
     assigned: &Assigned,
@@ -80,7 +80,7 @@ pub async fn visit(
 /// Drives a part to its end.
 ///
 /// # Errors
-/// [`Error`].
+/// [`enum@Error`].
 pub async fn drive(line: &Line, mut part: Part, device: &mut impl Participant) -> Result<(), Error> {
     loop {
         let frame = line.exchange(&part.request(), Part::most_payload).await?;

@@ -35,7 +35,10 @@ pub(super) struct Init {
     /// Its delta.
     #[arg(long, default_value_t = 1e-6)]
     delta: f64,
-    /// Adds the example task, tokens for its devices in `tokens.txt`, and settings for a trial on one machine.
+    /// Settings for a trial on one machine: devices may contribute at once, and all of them from one address.
+    #[arg(long)]
+    trial: bool,
+    /// A trial with the example task and tokens for its devices in `tokens.txt`.
     #[arg(long)]
     example: bool,
 }
@@ -51,7 +54,7 @@ impl Init {
         config.privacy.delta = self.delta;
         let default = example.as_ref().map_or(config.privacy.epsilon, |task| task.privacy.epsilon);
         config.privacy.epsilon = self.epsilon.unwrap_or(default);
-        if example.is_some() {
+        if self.trial || example.is_some() {
             // Everybody is behind one address, and nobody waits a day.
             config.limits.connections_per_address = config.limits.connections;
             config.enrolment.least_age_hours = 0;
@@ -83,4 +86,4 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::write(path, text).with_context(|| path.display().to_string())
 }
 
-const EXAMPLE: &str = include_str!("example.toml");
+const EXAMPLE: &str = include_str!("../../tasks/example.toml");

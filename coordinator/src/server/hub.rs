@@ -38,6 +38,8 @@ pub struct Hub {
     pub metrics: Metrics,
     // Memory for contributions that are being received or wait for the store, in KiB.
     pub(super) room: Arc<Semaphore>,
+    // One for each core: more checks at once would only keep the socket's own task from its work, and datagrams get lost.
+    checks: Semaphore,
     tasks: RwLock<BTreeMap<String, Arc<TaskState>>>,
     revoked: RwLock<BTreeSet<Hash>>,
     eligible: AtomicU64,
@@ -165,6 +167,7 @@ impl Hub {
             models,
             metrics: Metrics::new(),
             room,
+            checks: Semaphore::new(std::thread::available_parallelism().map_or(1, |cores| cores.get())),
             tasks: RwLock::default(),
             revoked: RwLock::default(),
             eligible: AtomicU64::new(0),
@@ -267,11 +270,13 @@ impl Hub {
         let Some(round) = self.round(&context) else { return self.after_the_end(&context, kind, &frame).await };
         // Hashes and signatures are checked on a thread that may be busy for a while.
         let (at, own) = (round.clone(), *device);
+        let turn = self.checks.acquire().await.expect("never closed");
         let checked = tokio::task::spawn_blocking(move || {
             let heard = at.live().check(&own, &frame, now());
             (heard, frame)
         });
         let (heard, frame) = checked.await.expect("a check does not panic");
+        drop(turn);
         match heard? {
             crate::round::Heard::Upload(checked) => {
                 drop(frame);

@@ -211,27 +211,24 @@ fn pack(words: impl Iterator<Item = u32>, bits: u32, packed: &mut Vec<u8>) {
     packed.extend_from_slice(&held.to_le_bytes()[..filled.div_ceil(8) as usize]);
 }
 
+/// Lanes by their number, each from the eight bytes that it begins in: no lane of 32 bits or fewer reaches beyond them.
 fn unpack(packed: &[u8], bits: u32) -> impl Iterator<Item = u32> + '_ {
     let mask = u64::from(u32::MAX >> (32 - bits));
-    let (mut held, mut filled, mut rest) = (0u64, 0, packed);
-    std::iter::from_fn(move || {
-        if filled < bits {
-            if let Some((four, more)) = rest.split_first_chunk::<4>() {
-                held |= u64::from(u32::from_le_bytes(*four)) << filled;
-                (filled, rest) = (filled + 32, more);
-            } else {
-                for &byte in rest {
-                    held |= u64::from(byte) << filled;
-                    filled += 8;
-                }
-                rest = &[];
-            }
-        }
-        let word = (held & mask) as u32;
-        held >>= bits;
-        filled = filled.saturating_sub(bits);
-        Some(word)
-    })
+    let bits = bits as usize;
+    // So many lanes have eight bytes from their first on; the rest is read from a copy with zeros behind it.
+    let whole = if packed.len() < 8 { 0 } else { ((packed.len() - 8) * 8).div_ceil(bits) };
+    let tail_from = whole * bits / 8;
+    let mut tail = [0u8; 32];
+    let left = packed.get(tail_from..).unwrap_or_default();
+    tail[..left.len()].copy_from_slice(left);
+    let lane = move |bytes: &[u8], bit: usize| {
+        let mut window = [0; 8];
+        window.copy_from_slice(&bytes[bit / 8..bit / 8 + 8]);
+        ((u64::from_le_bytes(window) >> (bit % 8)) & mask) as u32
+    };
+    let last = (packed.len() * 8 / bits).max(whole);
+    let ends = (whole..last).map(move |at| lane(&tail, at * bits - tail_from * 8));
+    (0..whole).map(move |at| lane(packed, at * bits)).chain(ends)
 }
 
 // Half of a level-one cache of 32 KiB, beside the lanes that it is added to.
