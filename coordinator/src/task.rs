@@ -343,9 +343,9 @@ mod tests {
         assert!(task.plan(false).rounds() > 0, "it learns something");
         for (from, to, reason) in [
             ("devices = 200", "devices = 2", "cohort"),
-            ("tracks = 100", "tracks = 0", "tracks"),
-            ("tracks = 100", "tracks = 100\nsongs = 3", "unknown field"),
-            ("delta = 1e-6", "delta = 2.0", "delta"),
+            ("tracks = 60", "tracks = 0", "tracks"),
+            ("tracks = 60", "tracks = 60\nsongs = 3", "unknown field"),
+            ("delta = 1e-5", "delta = 2.0", "delta"),
             ("name = \"example\"", "name = \"a b\"", "letters"),
         ] {
             let text = example.replace(from, to);

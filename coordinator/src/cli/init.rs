@@ -33,8 +33,8 @@ pub(super) struct Init {
     #[arg(long)]
     epsilon: Option<f64>,
     /// Its delta.
-    #[arg(long, default_value_t = 1e-6)]
-    delta: f64,
+    #[arg(long)]
+    delta: Option<f64>,
     /// Settings for a trial on one machine: devices may contribute at once, and all of them from one address.
     #[arg(long)]
     trial: bool,
@@ -51,9 +51,12 @@ impl Init {
         let mut config = Config::default();
         (config.listen.address, config.listen.admin) = (self.listen, self.admin);
         config.listen.population.clone_from(&self.population);
-        config.privacy.delta = self.delta;
-        let default = example.as_ref().map_or(config.privacy.epsilon, |task| task.privacy.epsilon);
-        config.privacy.epsilon = self.epsilon.unwrap_or(default);
+        // What the example costs is all that its population may spend.
+        if let Some(task) = &example {
+            (config.privacy.epsilon, config.privacy.delta) = (task.privacy.epsilon, task.privacy.delta);
+        }
+        config.privacy.epsilon = self.epsilon.unwrap_or(config.privacy.epsilon);
+        config.privacy.delta = self.delta.unwrap_or(config.privacy.delta);
         if self.trial || example.is_some() {
             // Everybody is behind one address, and nobody waits a day.
             config.limits.connections_per_address = config.limits.connections;

@@ -34,7 +34,7 @@ pub struct Swarm {
     #[arg(long, default_value = "synthetic")]
     data: String,
     /// Tracks of the synthetic world; those of the task.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 60)]
     tracks: usize,
     /// Seed of the synthetic world.
     #[arg(long, default_value_t = 0)]
