@@ -185,6 +185,10 @@ impl Store for Watched {
         self.write("abandon", |store| store.abandon(context, note, at))
     }
 
+    fn forget(&mut self, before: i64) -> Result<usize, Error> {
+        self.inner.forget(before)
+    }
+
     fn aggregates(&self, task: &str) -> Result<Vec<Aggregate>, Error> {
         self.inner.aggregates(task)
     }

@@ -256,7 +256,7 @@ impl Driver {
 
     fn carry_out(&mut self, round: &Arc<Running>, broadcast: &Download, decision: Decision) -> Result<(), Trouble> {
         match decision {
-            Decision::Advance(next) => self.advance(round, next),
+            Decision::Advance(next) => self.advance(round, broadcast, next),
             Decision::Draw(wanted) => {
                 let draw = wanted.map(|(context, roster)| self.hub.authority.draw(&context, &roster)).transpose();
                 let decision = match draw {
@@ -265,7 +265,7 @@ impl Driver {
                     Err(error) => return Err(error.into()),
                 };
                 match decision {
-                    Decision::Advance(next) => self.advance(round, next),
+                    Decision::Advance(next) => self.advance(round, broadcast, next),
                     Decision::Abandon(reason) => self.abandon(round, broadcast, reason),
                     _ => unreachable!("a drawn roster goes on or is given up"),
                 }
@@ -276,11 +276,16 @@ impl Driver {
         }
     }
 
-    fn advance(&mut self, round: &Arc<Running>, next: Next) -> Result<(), Trouble> {
+    fn advance(&mut self, round: &Arc<Running>, broadcast: &Download, next: Next) -> Result<(), Trouble> {
         let (from, to) = (round.live().phase(), next.phase());
         // From here on devices make vectors, and pay for them: so does the population.
         if to == Phase::Collecting {
-            self.spend(&round.live(), true)?;
+            let paid = self.spend(&round.live(), true);
+            if let Err(error) = paid {
+                let refused = matches!(error.downcast_ref(), Some(LedgerError::Refused(_)));
+                // Another task may have spent it since the round was opened.
+                return if refused { self.abandon(round, broadcast, error.to_string()) } else { Err(error) };
+            }
         }
         let (context, state) = (round.context, next.to_bytes());
         let moved = self.hub.storage.wait(move |store| store.advance(&context, from, to, &state, now()))?;

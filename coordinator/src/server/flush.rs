@@ -8,7 +8,7 @@ use crate::store::{Entry, Store, Verdict};
 use sordino_shared::secagg::coordinator::Checked;
 use sordino_shared::secagg::{Hash, MaskedSum};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout_at;
@@ -27,11 +27,11 @@ pub(super) struct Pending {
 pub(super) type Answer = Option<Verdict>;
 
 /// Gathers and writes until the round is gone.
-pub(super) async fn flush(hub: Arc<Hub>, round: Arc<Running>, mut pending: mpsc::Receiver<Pending>) {
+pub(super) async fn flush(hub: Arc<Hub>, round: Weak<Running>, mut pending: mpsc::Receiver<Pending>) {
+    let Some((context, shape)) = round.upgrade().map(|round| (round.context, round.shape)) else { return };
     while let Some(first) = pending.recv().await {
         let batch = gather(&hub, first, &mut pending).await;
         let (size, started) = (batch.len(), Instant::now());
-        let (context, shape) = (round.context, round.shape);
         let (batch, verdicts) = hub
             .storage
             .call(move |store| {
@@ -42,7 +42,9 @@ pub(super) async fn flush(hub: Arc<Hub>, round: Arc<Running>, mut pending: mpsc:
         let counted = verdicts.iter().flatten().filter(|verdict| **verdict == Verdict::Counted).count();
         hub.metrics.flushed(size, started.elapsed(), &verdicts);
         batch.answer(&verdicts);
-        round.counted(counted as u32);
+        if let Some(round) = round.upgrade() {
+            round.counted(counted as u32);
+        }
     }
 }
 
@@ -53,7 +55,7 @@ struct Batch {
     vectors: BTreeMap<u32, Checked<'static>>,
     waiting: Vec<(u32, Hash, oneshot::Sender<Answer>)>,
     // Memory is given back when the batch is.
-    _rooms: Vec<OwnedSemaphorePermit>,
+    rooms: Vec<OwnedSemaphorePermit>,
 }
 
 impl Batch {
@@ -61,11 +63,16 @@ impl Batch {
         self.vectors.len()
     }
 
+    /// KiB of memory.
+    fn room(&self) -> usize {
+        self.rooms.iter().map(OwnedSemaphorePermit::num_permits).sum()
+    }
+
     fn take(&mut self, pending: Pending) {
         let Pending { checked, room, answer } = pending;
         self.waiting.push((checked.position(), checked.digest(), answer));
         self.vectors.entry(checked.position()).or_insert(checked);
-        self._rooms.push(room);
+        self.rooms.push(room);
     }
 
     fn write(&self, store: &mut dyn Store, context: &Hash, sum: impl Fn() -> MaskedSum) -> Vec<Answer> {
@@ -101,7 +108,8 @@ async fn gather(hub: &Hub, first: Pending, pending: &mut mpsc::Receiver<Pending>
     let end = tokio::time::Instant::now() + Duration::from_millis(settings.linger_ms);
     let mut batch = Batch::default();
     batch.take(first);
-    while batch.len() < settings.entries {
+    // Nothing is waited for that is not on its way.
+    while batch.len() < settings.entries && (hub.room_taken() > batch.room() || !pending.is_empty()) {
         match timeout_at(end, pending.recv()).await {
             Ok(Some(next)) => batch.take(next),
             Ok(None) | Err(_) => break,

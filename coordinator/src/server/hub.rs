@@ -354,6 +354,11 @@ impl Hub {
         }
     }
 
+    /// KiB of memory that contributions take now, from their second piece on until they are in the store.
+    pub(super) fn room_taken(&self) -> usize {
+        (self.config.flush.pending_mb as usize * 1024).saturating_sub(self.room.available_permits())
+    }
+
     /// Counts a refusal and gives its frame.
     pub(super) fn refused(&self, reject: &Reject) -> Vec<u8> {
         self.metrics.refused(reject.code);
@@ -448,7 +453,7 @@ impl Running {
             uploads,
             nudge,
         });
-        runtime.spawn(flush(hub.clone(), round.clone(), pending));
+        runtime.spawn(flush(hub.clone(), Arc::downgrade(&round), pending));
         round
     }
 
@@ -509,6 +514,10 @@ pub(super) async fn keep_fresh(hub: Arc<Hub>) {
     let pause = Duration::from_secs(u64::from(hub.config.enrolment.refresh_seconds));
     while !hub.stopping() {
         tokio::time::sleep(pause).await;
+        let oldest = now() - RECEIPTS_KEPT_MS;
+        if let Err(error) = hub.storage.call(move |store| store.forget(oldest)).await {
+            tracing::error!(%error, "receipts that nobody asks for could not be let go");
+        }
         if let Err(error) = hub.refresh().await {
             tracing::error!(%error, "who was revoked could not be read: the last list stays in force");
         }
@@ -525,6 +534,8 @@ pub(super) fn short(context: &Hash) -> String {
     hexadecimal(&context[..4])
 }
 
+// A device that was away for longer than that has lost its round's record too.
+const RECEIPTS_KEPT_MS: i64 = 7 * 86_400_000;
 const AGAIN_MS: u64 = 200;
 const MOST_PENDING: usize = 4096;
 // 2,048 neighbours at most, each with 112 bytes.

@@ -145,6 +145,13 @@ fn rounds_end_once(store: &mut impl Store) {
     assert!(store.partials(&given_up).expect("no fault").is_empty(), "nothing masked is kept");
     assert_eq!(store.aggregates("task").expect("no fault").len(), 1);
     assert_eq!(store.rounds("task", 1).expect("no fault").first().map(|round| round.number), Some(2));
+    // Receipts of a round that ended long ago go, those of one under way never.
+    let under_way = collecting(store, 3);
+    flush(store, &under_way, &[1], 0);
+    assert_eq!(store.forget(33).expect("no fault"), 1, "the first ended at 32, the second at 40");
+    assert!(store.receipts(&context).expect("no fault").is_empty());
+    assert_eq!(store.forget(1000).expect("no fault"), 1);
+    assert_eq!(store.receipts(&under_way).expect("no fault").len(), 1);
     verify(&store.audit().expect("no fault")).expect("an unbroken chain");
 }
 

@@ -150,6 +150,13 @@ impl Store for MemoryStore {
         Ok(true)
     }
 
+    fn forget(&mut self, before: i64) -> Result<usize, Error> {
+        let old = self.rounds.iter().filter(|round| round.phase.is_over() && round.changed < before);
+        Ok(old
+            .filter(|round| self.receipts.remove(&round.context).is_some_and(|receipts| !receipts.is_empty()))
+            .count())
+    }
+
     fn aggregates(&self, task: &str) -> Result<Vec<Aggregate>, Error> {
         Ok(self.aggregates.iter().filter(|(of, _)| of == task).map(|(_, aggregate)| aggregate.clone()).collect())
     }

@@ -317,6 +317,12 @@ pub trait Store: Send {
     /// [`Error::Failed`].
     fn abandon(&mut self, context: &Hash, note: &str, at: i64) -> Result<bool, Error>;
 
+    /// Lets go of the receipts of rounds that ended before this time; how many rounds.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    fn forget(&mut self, before: i64) -> Result<usize, Error>;
+
     /// What a task has learnt, in the order of steps.
     ///
     /// # Errors

@@ -253,6 +253,22 @@ impl Store for SqliteStore {
         })
     }
 
+    fn forget(&mut self, before: i64) -> Result<usize, Error> {
+        self.write(|transaction| {
+            let old: Vec<Hash> = {
+                let mut statement = transaction.prepare_cached(
+                    "SELECT context FROM round WHERE phase IN ('done', 'abandoned') AND changed < ?1
+                     AND EXISTS (SELECT 1 FROM receipt WHERE receipt.context = round.context)",
+                )?;
+                statement.query_map([before], |row| row.get(0))?.collect::<Result<_, _>>()?
+            };
+            for context in &old {
+                transaction.execute("DELETE FROM receipt WHERE context = ?1", [context])?;
+            }
+            Ok(old.len())
+        })
+    }
+
     fn aggregates(&self, task: &str) -> Result<Vec<Aggregate>, Error> {
         let mut statement = self.connection.prepare_cached(
             "SELECT step, devices, sum, deviations, rho FROM aggregate WHERE task = ?1 ORDER BY step",
