@@ -13,7 +13,7 @@ use sordino_coordinator::authority::{Pair, ed25519_pkcs8};
 use sordino_coordinator::server::Folder;
 use sordino_coordinator::store::{Entry, Phase, RoundRow, Store};
 use sordino_device::swarm::{CLIENT, Light};
-use sordino_shared::control::{CheckIn, Federation, Receipt};
+use sordino_shared::control::{ALPN, CheckIn, Federation, Receipt};
 use sordino_shared::secagg::digest;
 use sordino_shared::wire::{Kind, Preamble};
 use sordino_tests::trial::{Oracle, Trial, one_round};
@@ -120,7 +120,7 @@ fn sink(trial: &Trial, federation: &Federation) -> (Endpoint, Arc<AtomicUsize>) 
         .with_no_client_auth()
         .with_single_cert(vec![certificate], ed25519_pkcs8(&identity).into())
         .expect("a certificate");
-    tls.alpn_protocols = vec![quic::ALPN.to_vec()];
+    tls.alpn_protocols = vec![ALPN.to_vec()];
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).expect("TLS 1.3")));
     let mut transport = quinn::TransportConfig::default();
     transport.stream_receive_window(VarInt::from_u32(512 * 1024)).receive_window(VarInt::from_u32(1024 * 1024));

@@ -6,7 +6,6 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use sordino_shared::control::{Enrol, Enrolled, MOST_REQUEST, Reject, Renew};
 use sordino_shared::secagg::{Hash, Identity};
 use sordino_shared::wire::{self, Kind};
-use zeroize::Zeroizing;
 
 /// Who a device is, for connections and for rounds.
 pub struct Credentials {
@@ -14,21 +13,6 @@ pub struct Credentials {
     pub identity: Identity,
     /// What the authority says about it.
     pub enrolled: Enrolled,
-}
-
-/// An Ed25519 secret, as TLS wants to have it.
-pub struct Key(pub Zeroizing<[u8; 32]>);
-
-impl Key {
-    /// PKCS #8, version 1 (RFC 8410, section 7).
-    pub fn pkcs8(&self) -> PrivatePkcs8KeyDer<'static> {
-        let mut der = Vec::with_capacity(48);
-        der.extend_from_slice(&[
-            0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-        ]);
-        der.extend_from_slice(self.0.as_slice());
-        PrivatePkcs8KeyDer::from(der)
-    }
 }
 
 /// Asks for a first certificate; the line needs no credentials.
@@ -70,7 +54,7 @@ fn answer(frame: Vec<u8>, identity: &Identity) -> Result<Enrolled, Error> {
 
 fn certificate_request(identity: &Identity) -> Result<Vec<u8>, Error> {
     let failed = |error: rcgen::Error| Error::Settings(format!("no certificate request can be made: {error}"));
-    let pair = KeyPair::try_from(&Key(identity.secret()).pkcs8()).map_err(failed)?;
+    let pair = KeyPair::try_from(&PrivatePkcs8KeyDer::from(identity.pkcs8().as_slice())).map_err(failed)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, NOBODY);

@@ -10,7 +10,7 @@ mod visit;
 
 #[cfg(feature = "store")]
 pub use device::{enrol_device, visit_once};
-pub use enrol::{Credentials, Key, enrol, renew};
+pub use enrol::{Credentials, enrol, renew};
 pub use visit::{Visit, Visited, check_in, drive, pause, visit};
 
 use quinn::crypto::rustls::QuicClientConfig;
@@ -18,8 +18,8 @@ use quinn::{ClientConfig, Connection, Endpoint, IdleTimeout, RecvStream, Transpo
 use rustls::RootCertStore;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use sordino_shared::control::{Chunk, Download, Federation, Fetch, MOST_CHUNK, Reject};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use sordino_shared::control::{ALPN, Chunk, Download, Federation, Fetch, MOST_CHUNK, Reject};
 use sordino_shared::wire::{self, Kind, Preamble};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -261,8 +261,8 @@ fn client_config(federation: &Federation, credentials: Option<&Credentials>) -> 
         None => builder.with_no_client_auth(),
         Some(credentials) => {
             let chain = vec![CertificateDer::from(credentials.enrolled.x509.clone())];
-            let key: PrivateKeyDer<'static> = Key(credentials.identity.secret()).pkcs8().into();
-            builder.with_client_auth_cert(chain, key).map_err(|error| settings(&error))?
+            let key = PrivatePkcs8KeyDer::from(credentials.identity.pkcs8().to_vec());
+            builder.with_client_auth_cert(chain, key.into()).map_err(|error| settings(&error))?
         }
     };
     // Nothing that links one connection to the next, and no certificate that lives on in a ticket.
@@ -294,8 +294,6 @@ fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + 0.5 * share)
 }
 
-/// The protocol's name in the handshake.
-pub const ALPN: &[u8] = b"sordino/1";
 /// What a device identity is called where X.509 wants a name.
 const NOBODY: &str = "sordino device";
 

@@ -62,11 +62,9 @@ impl KeyFile {
     }
 }
 
-/// An Ed25519 secret in PKCS #8, version 1 (RFC 8410, section 7).
+/// A key pair's secret, for TLS and for signing certificates.
 pub fn ed25519_pkcs8(identity: &Identity) -> PrivatePkcs8KeyDer<'static> {
-    let mut der = vec![0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-    der.extend_from_slice(identity.secret().as_slice());
-    PrivatePkcs8KeyDer::from(der)
+    PrivatePkcs8KeyDer::from(identity.pkcs8().to_vec())
 }
 
 /// The Ed25519 key in a certificate (DER), if that is what it is for.

@@ -15,7 +15,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use socket2::{Domain, Protocol, Socket, Type};
-use sordino_shared::control::Federation;
+use sordino_shared::control::{ALPN, Federation};
 use sordino_shared::secagg::{Identity, digest};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -24,9 +24,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
-
-/// The protocol's name in the handshake.
-pub(super) const ALPN: &[u8] = b"sordino/1";
 
 /// Binds the socket and sets up TLS: a certificate of ours that devices pin, certificates of the authority's from them. Who
 /// has none may connect, to enrol and for nothing else.

@@ -29,6 +29,9 @@ pub use visit::{Ask, Assigned, CheckIn, Done, Download, Receipt, RetryAfter, Ste
 use crate::secagg::Hash;
 use crate::wire::{Kind, Preamble};
 
+/// The protocol's name in the handshake of a connection.
+pub const ALPN: &[u8] = b"sordino/1";
+
 /// The round that a step's message or a question about one is of: the first field of each of their headers.
 pub fn context_of(frame: &[u8]) -> Option<Hash> {
     frame.get(Preamble::BYTES..)?.first_chunk().copied()

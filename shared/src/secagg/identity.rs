@@ -95,6 +95,14 @@ impl Identity {
         Zeroizing::new(self.0.to_bytes())
     }
 
+    /// The secret as TLS wants to have it: PKCS #8, version 1 (RFC 8410, section 7).
+    pub fn pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        let mut der = Zeroizing::new(Vec::with_capacity(PKCS8.len() + 32));
+        der.extend_from_slice(&PKCS8);
+        der.extend_from_slice(self.0.as_bytes());
+        der
+    }
+
     /// The public half.
     pub fn public(&self) -> PublicIdentity {
         PublicIdentity(self.0.verifying_key())
@@ -175,6 +183,10 @@ pub(crate) fn graph_seed(
 fn drawing(context: &Hash, roster: &Hash) -> Transcript {
     Transcript::new("draw").add(context).add(roster)
 }
+
+// A sequence of: version 0, the algorithm Ed25519 (1.3.101.112), an octet string that holds one of 32 bytes.
+const PKCS8: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 impl ZeroizeOnDrop for Identity {}
 
