@@ -118,6 +118,7 @@ fn planted_bugs_are_found() {
     let (came, _) = round(Some("before:freeze"), Some("early"), &hasty);
     assert_eq!(came, Came::Wrong, "acknowledged before the commit");
     // The answer is lost with the process, so the devices send the same vector again.
-    let (came, _) = round(Some("after:flush"), Some("twice"), &one_round(DEVICES));
-    assert_eq!(came, Came::Wrong, "no duplicate check");
+    // One that comes back only after the freeze meets its receipt instead, so that not every schedule shows the bug.
+    let found = (0..8).any(|_| round(Some("after:flush"), Some("twice"), &one_round(DEVICES)).0 == Came::Wrong);
+    assert!(found, "no duplicate check");
 }
