@@ -255,7 +255,7 @@ impl Task {
     /// The next round: its setting under this number and what devices load; `None` where everything is learnt.
     pub fn next(&self, number: u64) -> Option<(Setting, Broadcast)> {
         let (round, share) = self.training.round()?;
-        let step = self.training.releases() as u64;
+        let step = self.steps();
         let setting = Setting {
             task: self.file.name.clone(),
             number,
@@ -271,6 +271,11 @@ impl Task {
             deadlines: self.file.deadlines(),
         };
         Some((setting, round.broadcast()))
+    }
+
+    /// Steps of the training done.
+    pub fn steps(&self) -> u64 {
+        self.training.releases() as u64
     }
 
     /// What the next round is called in reports.

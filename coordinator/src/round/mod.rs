@@ -9,6 +9,8 @@
 mod check;
 mod decide;
 mod outcome;
+#[cfg(test)]
+mod tests;
 
 pub use check::Heard;
 pub use decide::{Decision, Next, Opening};

@@ -3,7 +3,8 @@
 //! A batch holds one vector of a device at most. Vectors stay as they came until the store has said which of them are new,
 //! so that a duplicate is never in a sum, not even for a moment.
 
-use super::hub::{Hub, Running};
+use super::hub::Hub;
+use super::served::Running;
 use crate::store::{Entry, Store, Verdict};
 use sordino_shared::secagg::coordinator::Checked;
 use sordino_shared::secagg::{Hash, MaskedSum};

@@ -1,6 +1,6 @@
 //! What is counted, for whoever scrapes it. Never a device or a contribution: counts and times of the whole.
 
-use super::hub::View;
+use super::view::View;
 use crate::store::{Phase, Verdict};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;

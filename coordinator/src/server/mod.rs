@@ -3,12 +3,15 @@
 //! | what | where |
 //! |---|---|
 //! | connections, requests and their limits | `listen.rs`, `request.rs` |
-//! | which round a request is about, and what it is told | `hub.rs` |
-//! | opening rounds and moving them on, durably | `driver.rs` |
+//! | what everything shares; checking in | `hub.rs` |
+//! | tasks and rounds under way, as requests see them | `served.rs` |
+//! | messages of a round's steps, and what devices are told | `steps.rs` |
+//! | opening rounds and moving them on, durably | `driver/` |
 //! | batches of contributions into the store | `flush.rs` |
 //! | the one thread that writes | `storage.rs` |
 //! | when devices come back | `pace.rs` |
 //! | what is loaded, by its hash | `models.rs` |
+//! | what the operator sees | `view.rs`, `metrics.rs` |
 
 mod driver;
 mod flush;
@@ -18,11 +21,15 @@ pub mod metrics;
 mod models;
 mod pace;
 mod request;
+mod served;
+mod steps;
 mod storage;
+mod view;
 
-pub use hub::{Hub, RoundView, TaskView, View};
+pub use hub::Hub;
 pub use models::Models;
 pub use storage::Storage;
+pub use view::{RoundView, TaskView, View};
 
 use crate::authority::{self, Attestation, Authority, KeyFile, Pair};
 use crate::config::Config;
