@@ -4,10 +4,11 @@
 //! The oracle: every device's vector is known beforehand (from a seed), and every device comes through every crash. So the
 //! opened sum must be the sum of all of them, to the last bit; one vector lost or counted twice gives another one.
 
+use sordino_client::part::Part;
 use sordino_client::quic::{self, Line};
 use sordino_coordinator::store::{Store, verify};
 use sordino_device::swarm::run_over;
-use sordino_tests::trial::{ONE_ROUND_NAME, Oracle, Trial, one_round, run};
+use sordino_tests::trial::{ONE_ROUND_NAME, Oracle, Trial, join, one_round, run, up_to_the_upload};
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -63,6 +64,8 @@ fn round(die: Option<&str>, plant: Option<&str>, task: &str) -> (Came, Vec<Strin
     let right = oracle.holds(&store);
     let frozen = store.audit().expect("a log").iter().filter(|row| row.what.contains("frozen")).count();
     assert!(frozen <= rounds.len(), "the survivors are fixed once a round");
+    // Paid before deliveries went out, and not again after a crash.
+    assert_eq!(trial.balance().releases, 1, "a round is paid for once");
     let writes = std::fs::read_to_string(trial.path().join("writes")).unwrap_or_default();
     (if right { Came::Right } else { Came::Wrong }, writes.lines().map(str::to_owned).collect())
 }
@@ -79,6 +82,59 @@ fn start(trial: &Trial, die: Option<&str>, plant: Option<&str>) -> Child {
         command.env("COUNT", "1");
     }
     command.spawn().expect("the coordinator under test")
+}
+
+/// A round in which one device sends its vector only after the survivors were fixed without it and the coordinator was
+/// killed: whether it ended well without it.
+fn late(plant: Option<&str>) -> bool {
+    let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let trial = Trial::new(|config| config.listen.address.set_port(port));
+    trial.task(
+        &one_round(DEVICES)
+            .replace("upload_seconds = 60", "upload_seconds = 2")
+            .replace("agree_seconds = 60", "agree_seconds = 3"),
+    );
+    let oracle = Oracle::of_the_first(DEVICES - 1, DEVICES);
+    let mut child = start(&trial, Some("before:advance to unmasking"), plant);
+    let (restarted, mut restart) = watch::channel(false);
+    run(async {
+        let federation = trial.federation(format!("127.0.0.1:{port}").parse().expect("an address"));
+        let (endpoint, mut devices) = trial.devices(&federation, oracle.vectors()).await;
+        let line = |credentials: &quic::Credentials| {
+            let line = Line::new(&endpoint, &federation, Some(credentials))?;
+            Ok(line.keep_alive(Duration::from_millis(100)))
+        };
+        let mut straggler = devices.pop().expect("a device");
+        let straggling = async {
+            let line = line(straggler.credentials()).expect("a line");
+            let mut part = join(&line, &mut straggler).await;
+            up_to_the_upload(&line, &mut part, &mut straggler).await;
+            restart.wait_for(|restarted| *restarted).await.expect("it is restarted");
+            let answer = line.exchange(&part.request(), Part::most_payload).await.expect("an answer");
+            let _ = part.take(&answer, &mut straggler);
+        };
+        let (seen, _) = watch::channel(None);
+        let playing = run_over(devices, &seen, &federation.population, line);
+        let again = async {
+            while child.try_wait().expect("a process").is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            child = start(&trial, None, plant);
+            restarted.send_replace(true);
+        };
+        // With the bug the round is given up and another one begins, in which the straggler is missing.
+        let all = async { tokio::join!(playing, straggling, again) };
+        let _ = tokio::time::timeout(Duration::from_secs(20), all).await;
+    });
+    child.kill().and_then(|()| child.wait()).expect("a process");
+    oracle.holds(&trial.store())
+}
+
+// Whoever was told the survivors was told them for good.
+#[test]
+fn the_survivors_never_change() {
+    assert!(late(None), "a vector that comes too late is in no sum");
+    assert!(!late(Some("volatile")), "a freeze that is not durable is found");
 }
 
 /// Every durable write of a round.

@@ -3,14 +3,14 @@
 use sordino_client::device::{Device, Host, Secret, Settings};
 use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
 use sordino_client::part::{Part, Progress};
-use sordino_client::quic::{self, Line, Visit, Visited, check_in, enrol_device, visit_once};
+use sordino_client::quic::{self, Line, Visited, enrol_device, visit_once};
 use sordino_coordinator::store::Store;
 use sordino_device::swarm::{CLIENT, run};
-use sordino_shared::control::{CheckIn, Federation, Step};
+use sordino_shared::control::{Federation, Step};
 use sordino_shared::ids::TrackId;
-use sordino_tests::trial::{self, ONE_ROUND_NAME, Oracle, Trial, one_round};
+use sordino_tests::trial::{self, ONE_ROUND_NAME, Oracle, Trial, join, one_round};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
@@ -21,6 +21,7 @@ const DEVICES: usize = 12;
 struct Phone {
     secret: Arc<Mutex<Option<Secret>>>,
     in_use: Arc<AtomicBool>,
+    ahead_ms: Arc<AtomicI64>,
 }
 
 impl Host for Phone {
@@ -37,7 +38,7 @@ impl Host for Phone {
     }
 
     fn now(&self) -> i64 {
-        sordino_coordinator::server::now()
+        sordino_coordinator::server::now() + self.ahead_ms.load(Ordering::Relaxed)
     }
 
     fn load_secret(&self) -> Result<Option<Secret>, String> {
@@ -97,6 +98,17 @@ fn a_device_takes_part_and_recommends() {
         assert!(matches!(visit_once(&mut device, &endpoint, CLIENT).await, Ok(Visited::Later(_))));
         let balance = device.balance();
         assert!(balance.releases == 1 && balance.epsilon > 1.0 && balance.epsilon <= 4.0, "{balance:?}");
+        // A day and a half before its certificate is over the device has the next one.
+        let first = device.enrolled().expect("enrolled").clone();
+        visit_once(&mut device, &endpoint, CLIENT).await.expect("a visit");
+        assert_eq!(device.enrolled(), Some(&first), "not yet");
+        phone.ahead_ms.store(11 * 12 * 3_600_000, Ordering::Relaxed);
+        visit_once(&mut device, &endpoint, CLIENT).await.expect("a visit");
+        let renewed = device.enrolled().expect("enrolled").clone();
+        assert!(renewed != first && renewed.certificate.not_after >= first.certificate.not_after);
+        assert!(renewed.certificate.holds(&federation.authority.0, phone.now()));
+        phone.ahead_ms.store(0, Ordering::Relaxed);
+        visit_once(&mut device, &endpoint, CLIENT).await.expect("it is good for connections too");
         server.stop().await;
     });
     assert_eq!(trial.store().aggregates(ONE_ROUND_NAME).expect("a sum")[0].devices, DEVICES as u64);
@@ -137,10 +149,7 @@ fn a_restarted_device_goes_on_from_its_record() {
         let mut restarted = devices.pop().expect("a device");
         let line = Line::new(&endpoint, &federation, Some(restarted.credentials())).expect("a line");
         let going_on = async {
-            let asked = CheckIn { population: federation.population.clone(), client: CLIENT.into(), last: None };
-            let Visit::Round(assigned) = check_in(&line, &asked).await.expect("an answer") else { panic!("a round") };
-            let broadcast = line.fetch(&assigned.broadcast, 1 << 20).await.expect("loaded");
-            let mut part = Part::join(&assigned, &broadcast, &restarted).expect("it joins");
+            let mut part = join(&line, &mut restarted).await;
             // The process ends at every step from the upload on, before the answer comes and after it.
             let mut restarts = 0;
             loop {

@@ -107,4 +107,9 @@ fn the_model_is_the_simulators_to_the_bit() {
     let exported = std::fs::read(trial.path().join("models").join(&version.digest)).expect("its file");
     assert_eq!(exported, expected);
     verify(&store.audit().expect("a log")).expect("an unbroken log");
+    // The population has paid for every round what each of its devices has.
+    let balance = trial.balance();
+    let rho: f64 = store.aggregates("test").expect("sums").iter().map(|aggregate| aggregate.rho).sum();
+    assert_eq!(balance.releases, 5);
+    assert!((balance.rho - rho).abs() < 1e-9 && balance.epsilon <= EPSILON, "{balance:?} {rho}");
 }

@@ -3,13 +3,12 @@
 
 use quinn::Connection;
 use rand_core::Rng;
-use sordino_client::part::Part;
-use sordino_client::quic::{self, Credentials, Line, Visit, check_in};
+use sordino_client::quic::{self, Credentials, Error, Line, check_in};
 use sordino_device::swarm::{CLIENT, Light, run};
 use sordino_shared::control::{Ask, CheckIn, Code, Federation, Fetch, Reject, Step};
 use sordino_shared::wire::{self, Kind};
 use sordino_tests::rng;
-use sordino_tests::trial::{self, Oracle, Trial, one_round};
+use sordino_tests::trial::{self, Oracle, Trial, bare_server, join, one_round};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -76,12 +75,9 @@ fn each_fault_gets_its_refusal() {
         let other = CheckIn { population: "others".into(), client: CLIENT.into(), last: None }.to_frame();
         assert_eq!(refusal(&known, &other).await, Some(Code::Invalid));
         // Another device's keys, sent in one's own name, are not taken; nor is one's own message in another round.
-        let (_, victim) = stranger(&trial, &federation).await;
+        let (_, mut victim) = stranger(&trial, &federation).await;
         let line = Line::new(&endpoint, &federation, Some(victim.credentials())).expect("a line");
-        let asked = CheckIn { population: "default".into(), client: CLIENT.into(), last: None };
-        let Visit::Round(assigned) = check_in(&line, &asked).await.expect("an answer") else { panic!("a round") };
-        let broadcast = line.fetch(&assigned.broadcast, 1 << 20).await.expect("loaded");
-        let part = Part::join(&assigned, &broadcast, &victim).expect("it joins");
+        let part = join(&line, &mut victim).await;
         assert_eq!(refusal(&known, &part.request()).await, Some(Code::Invalid), "a replay by somebody else");
         let mut moved = part.request();
         moved[16] ^= 1;
@@ -141,6 +137,57 @@ fn rubbish_beside_a_round_harms_nobody() {
         let (seen, _) = watch::channel(None);
         let (result, ()) = tokio::join!(run(&endpoint, &federation, devices, &seen), flood);
         result.expect("it ends");
+        server.stop().await;
+    });
+    assert!(oracle.holds(&trial.store()));
+}
+
+// An old device and a server of the next version, and a server that answers with another message than was asked for.
+#[test]
+fn a_device_says_what_it_does_not_understand() {
+    let trial = Trial::new(|_| ());
+    trial::run(async {
+        let later = |frame: &[u8]| {
+            let mut answer = frame.to_vec();
+            answer[4] = 2;
+            answer
+        };
+        for (answer, expected) in [
+            (Box::new(later) as Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>, wire::Error::Version(2)),
+            (Box::new(<[u8]>::to_vec), wire::Error::Unexpected(Kind::CheckIn as u8)),
+            (Box::new(|_: &[u8]| b"HTTP/1.1 400 Bad Request".to_vec()), wire::Error::NoFrame),
+        ] {
+            let server = bare_server(&trial, answer);
+            let federation = trial.federation(server.local_addr().expect("a port"));
+            let endpoint = quic::endpoint().expect("a port");
+            let line = Line::new(&endpoint, &federation, None).expect("a line");
+            let asked = CheckIn { population: "default".into(), client: CLIENT.into(), last: None };
+            match check_in(&line, &asked).await.expect_err("no answer that it knows") {
+                Error::Frame(error) => assert_eq!(error, expected),
+                other => panic!("{other}"),
+            }
+        }
+    });
+}
+
+// Under a flood of handshakes an address proves itself first; devices do, and are served.
+#[test]
+fn under_load_addresses_prove_themselves() {
+    let trial = Trial::new(|config| config.limits.handshakes = 0);
+    trial.task(&one_round(DEVICES));
+    let oracle = Oracle::new(DEVICES);
+    trial::run(async {
+        let server = trial.serve().await;
+        let federation = trial.federation(server.address().expect("a port"));
+        let (endpoint, devices) = trial.devices(&federation, oracle.vectors()).await;
+        let (seen, _) = watch::channel(None);
+        run(&endpoint, &federation, devices, &seen).await.expect("it ends");
+        let hub = server.hub();
+        let metrics = hub.metrics.text(&hub.view());
+        let retries =
+            metrics.lines().find_map(|line| line.strip_prefix("sordino_quic_handshakes_total{result=\"retry\"} "));
+        let retries: usize = retries.expect("a line").parse().expect("a number");
+        assert!(retries >= DEVICES, "{retries}");
         server.stop().await;
     });
     assert!(oracle.holds(&trial.store()));

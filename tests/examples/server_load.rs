@@ -5,18 +5,14 @@
 //! server in a process of its own, and check-ins at 200 a second over them. `server_load restart [RECEIPTS]`: from the start
 //! of the process to the first answer, with that many receipts in the store.
 
-use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, ServerConfig, VarInt};
 use sordino_client::part::{Part, Progress};
-use sordino_client::quic::{self, Line, Visit, check_in};
-use sordino_coordinator::authority::{Pair, ed25519_pkcs8};
-use sordino_coordinator::server::Folder;
+use sordino_client::quic::{self, Line, check_in};
 use sordino_coordinator::store::{Entry, Phase, RoundRow, Store};
 use sordino_device::swarm::{CLIENT, Light};
-use sordino_shared::control::{ALPN, CheckIn, Federation, Receipt};
+use sordino_shared::control::{CheckIn, Receipt};
 use sordino_shared::secagg::digest;
-use sordino_shared::wire::{Kind, Preamble};
-use sordino_tests::trial::{Oracle, Trial, one_round};
+use sordino_shared::wire::Preamble;
+use sordino_tests::trial::{Oracle, Trial, bare_server, join, one_round, up_to_the_upload};
 use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,12 +42,23 @@ async fn ingest(devices: usize, tracks: usize) {
     let mut joining = JoinSet::new();
     for light in lights {
         let line = Line::new(&endpoint, &federation, Some(light.credentials())).expect("a line");
-        joining.spawn(up_to_the_upload(line, light));
+        joining.spawn(async move {
+            let mut light = light;
+            let mut part = join(&line, &mut light).await;
+            up_to_the_upload(&line, &mut part, &mut light).await;
+            (line, light, part)
+        });
     }
     let ready: Vec<(Line, Light, Part)> = joining.join_all().await;
     let bytes: usize = ready.iter().map(|(_, _, part)| part.request().len()).sum();
     println!("{devices} uploads of {:.0} kB", bytes as f64 / devices as f64 / 1e3);
-    let (sink, received) = sink(&trial, &federation);
+    let received = Arc::new(AtomicUsize::new(0));
+    let counted = received.clone();
+    let sink = bare_server(&trial, move |frame| {
+        assert!(frame.len() > Preamble::BYTES);
+        counted.fetch_add(1, Ordering::Relaxed);
+        Receipt { context: [0; 32], digest: [0; 32] }.to_frame()
+    });
     let sink_address = sink.local_addr().expect("a port");
     // Connections first, so that the frames alone are timed.
     let mut to_sink = Vec::new();
@@ -86,65 +93,6 @@ async fn ingest(devices: usize, tracks: usize) {
     println!("bare sink     {:.1} MB/s, then {:.1} MB/s", rate(first), rate(second));
     println!("made durable  {:.1} MB/s, {:.0} uploads/s", rate(durable), devices as f64 / durable.as_secs_f64());
     println!("ratio         {:.2}", rate(durable) / ((rate(first) + rate(second)) / 2.0));
-}
-
-async fn up_to_the_upload(line: Line, mut light: Light) -> (Line, Light, Part) {
-    let asked = CheckIn { population: "default".into(), client: CLIENT.into(), last: None };
-    let assigned = loop {
-        match check_in(&line, &asked).await.expect("an answer") {
-            Visit::Round(assigned) => break assigned,
-            Visit::Later(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    };
-    let broadcast = line.fetch(&assigned.broadcast, 1 << 28).await.expect("loaded");
-    let mut part = Part::join(&assigned, &broadcast, &light).expect("it joins");
-    loop {
-        let frame = line.exchange(&part.request(), Part::most_payload).await.expect("an answer");
-        part.take(&frame, &mut light).expect("it goes on");
-        if part.request().get(5) == Some(&(Kind::Upload as u8)) {
-            return (line, light, part);
-        }
-    }
-}
-
-/// A server that reads whole frames and answers each with a receipt: what QUIC alone costs.
-fn sink(trial: &Trial, federation: &Federation) -> (Endpoint, Arc<AtomicUsize>) {
-    let folder = Folder(trial.path().to_owned());
-    let identity = folder.tls().load().expect("a key");
-    let ca =
-        Pair::authority(&folder.ca().load().expect("a key"), "sordino coordinator authority").expect("a certificate");
-    let certificate = ca.server(&identity, &federation.name).expect("a certificate").into();
-    let mut tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("TLS 1.3")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], ed25519_pkcs8(&identity).into())
-        .expect("a certificate");
-    tls.alpn_protocols = vec![ALPN.to_vec()];
-    let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).expect("TLS 1.3")));
-    let mut transport = quinn::TransportConfig::default();
-    transport.stream_receive_window(VarInt::from_u32(512 * 1024)).receive_window(VarInt::from_u32(1024 * 1024));
-    config.transport_config(Arc::new(transport));
-    let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().expect("an address")).expect("a port");
-    let received = Arc::new(AtomicUsize::new(0));
-    let (accepting, counted) = (endpoint.clone(), received.clone());
-    tokio::spawn(async move {
-        while let Some(incoming) = accepting.accept().await {
-            let counted = counted.clone();
-            tokio::spawn(async move {
-                let Ok(connection) = incoming.await else { return };
-                while let Ok((mut send, mut receive)) = connection.accept_bi().await {
-                    let frame = receive.read_to_end(1 << 24).await.expect("a frame");
-                    assert!(frame.len() > Preamble::BYTES);
-                    counted.fetch_add(1, Ordering::Relaxed);
-                    let receipt = Receipt { context: [0; 32], digest: [0; 32] }.to_frame();
-                    send.write_all(&receipt).await.expect("sent");
-                    let _ = send.finish();
-                }
-            });
-        }
-    });
-    (endpoint, received)
 }
 
 /// The server in a process of its own, so that its memory can be read.

@@ -1,24 +1,31 @@
 //! A coordinator for a test, in a folder of its own, and devices whose vectors come from a seed.
 
-use sordino_client::part::{Error, Round};
-use sordino_coordinator::authority::{Attestation, Authority};
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, ServerConfig, VarInt};
+use sordino_client::part::{Error, Part, Round};
+use sordino_client::quic::{Line, Visit, check_in};
+use sordino_coordinator::authority::{Attestation, Authority, Pair, ed25519_pkcs8};
 use sordino_coordinator::config::Config;
+use sordino_coordinator::ledger::PopulationLedgers;
 use sordino_coordinator::server::{Folder, Server, Setup, now};
 use sordino_coordinator::store::{Phase, SqliteStore, Store, TaskRow, TaskState};
 use sordino_coordinator::task::TaskFile;
 use sordino_coordinator::training::step_seed;
-use sordino_device::swarm::{Light, Vectors, enrol};
-use sordino_shared::control::Federation;
+use sordino_device::swarm::{CLIENT, Light, Vectors, enrol};
+use sordino_shared::control::{ALPN, CheckIn, Federation};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Example, Solver};
+use sordino_shared::privacy::ledger::{Balance, Policy};
 use sordino_shared::privacy::{Noised, Samplers, Sum, decode};
 use sordino_shared::secagg::Hash;
+use sordino_shared::wire::Kind;
 use sordino_shared::workload::Device;
 use sordino_simulator::federation::seeded;
 use sordino_simulator::population::Population;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A coordinator's folder.
@@ -79,6 +86,14 @@ impl Trial {
         Authority::open(&Folder(self.path().to_owned()).authority(), 7, Attestation::None).expect("the authority")
     }
 
+    /// What its population has spent.
+    pub fn balance(&self) -> Balance {
+        let mut ledgers = PopulationLedgers::new(self.path());
+        let policy = Policy::new(self.config.privacy.epsilon, self.config.privacy.delta);
+        ledgers.open("default", &policy).expect("its ledger");
+        ledgers.balance("default").expect("it is open")
+    }
+
     /// Starts the server in this process.
     pub async fn serve(&self) -> Server {
         Server::start(self.path(), self.config.clone(), Box::new(self.store())).await.expect("it starts")
@@ -102,15 +117,72 @@ impl Trial {
     }
 }
 
+/// A device checks in, loads what a round needs and joins it.
+pub async fn join(line: &Line, device: &mut Light) -> Part {
+    let asked = CheckIn { population: "default".into(), client: CLIENT.into(), last: None };
+    let assigned = loop {
+        match check_in(line, &asked).await.expect("an answer") {
+            Visit::Round(assigned) => break assigned,
+            Visit::Later(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    let broadcast = line.fetch(&assigned.broadcast, 1 << 28).await.expect("loaded");
+    Part::join(&assigned, &broadcast, &*device).expect("it joins")
+}
+
+/// Takes a part as far as its vector, which is ready to be sent.
+pub async fn up_to_the_upload(line: &Line, part: &mut Part, device: &mut Light) {
+    while part.request().get(5) != Some(&(Kind::Upload as u8)) {
+        let frame = line.exchange(&part.request(), Part::most_payload).await.expect("an answer");
+        part.take(&frame, device).expect("it goes on");
+    }
+}
+
+/// A QUIC server with the trial's certificate that reads whole frames and answers each as it is told.
+pub fn bare_server(trial: &Trial, answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static) -> Endpoint {
+    let folder = Folder(trial.path().to_owned());
+    let identity = folder.tls().load().expect("a key");
+    let ca =
+        Pair::authority(&folder.ca().load().expect("a key"), "sordino coordinator authority").expect("a certificate");
+    let certificate = ca.server(&identity, "sordino").expect("a certificate").into();
+    let mut tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("TLS 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], ed25519_pkcs8(&identity).into())
+        .expect("a certificate");
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls).expect("TLS 1.3")));
+    let mut transport = quinn::TransportConfig::default();
+    transport.stream_receive_window(VarInt::from_u32(512 * 1024)).receive_window(VarInt::from_u32(1024 * 1024));
+    config.transport_config(Arc::new(transport));
+    let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let (accepting, answer) = (endpoint.clone(), Arc::new(answer));
+    tokio::spawn(async move {
+        while let Some(incoming) = accepting.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let Ok(connection) = incoming.await else { return };
+                while let Ok((mut send, mut receive)) = connection.accept_bi().await {
+                    let frame = receive.read_to_end(1 << 24).await.expect("a frame");
+                    send.write_all(&answer(&frame)).await.expect("sent");
+                    let _ = send.finish();
+                }
+            });
+        }
+    });
+    endpoint
+}
+
 /// Runs a test's future, and fails it where it does not end: a federation that waits for nobody waits for good.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let result = runtime.block_on(async { tokio::time::timeout(LONGEST_TEST, test).await });
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     result.expect("the test ends in time")
 }
 
-const LONGEST_TEST: std::time::Duration = std::time::Duration::from_secs(120);
+const LONGEST_TEST: Duration = Duration::from_secs(120);
 
 /// A task of one round, of popularity: everything that a round does, and few numbers. Track i is device i's alone.
 pub fn one_round(devices: usize) -> String {
@@ -128,24 +200,30 @@ pub const ONE_ROUND_NAME: &str = "one-round";
 /// Devices whose vectors are known beforehand: one-hot, under noise from a seed. What a round must give is their sum.
 pub struct Oracle {
     devices: usize,
+    survivors: usize,
     expected: Arc<Mutex<Option<Vec<Vec<f64>>>>>,
 }
 
 impl Oracle {
     /// So many devices.
     pub fn new(devices: usize) -> Self {
-        Self { devices, expected: Arc::default() }
+        Self::of_the_first(devices, devices)
+    }
+
+    /// So many devices, of which the first `survivors` are to be in the sum.
+    pub fn of_the_first(survivors: usize, devices: usize) -> Self {
+        Self { devices, survivors, expected: Arc::default() }
     }
 
     /// Their vectors.
     pub fn vectors(&self) -> Vec<Vectors> {
         let of_device = |device: usize| -> Vectors {
-            let (expected, devices) = (self.expected.clone(), self.devices);
+            let (expected, survivors) = (self.expected.clone(), self.survivors);
             Box::new(move |round: &Round| {
                 // The reference adds in the clear, each device once.
                 expected.lock().expect("no panic").get_or_insert_with(|| {
                     let mut reference = Sum::new(&round.plan);
-                    (0..devices).for_each(|device| reference.add(&one_hot(device, round).expect("a vector")));
+                    (0..survivors).for_each(|device| reference.add(&one_hot(device, round).expect("a vector")));
                     decode(&reference, &round.plan)
                 });
                 one_hot(device, round)
@@ -154,7 +232,7 @@ impl Oracle {
         (0..self.devices).map(of_device).collect()
     }
 
-    /// Whether one round was done, and its sum is that of every device, once.
+    /// Whether one round was done, and its sum is that of every device that is to be in it, once.
     pub fn holds(&self, store: &impl Store) -> bool {
         let rounds = store.rounds(ONE_ROUND_NAME, 9).expect("rounds");
         let aggregates = store.aggregates(ONE_ROUND_NAME).expect("aggregates");
@@ -163,7 +241,7 @@ impl Oracle {
             return false;
         };
         let receipts = store.receipts(&round.context).expect("receipts");
-        aggregate.sum == *expected && receipts.len() == self.devices && round.phase == Phase::Done
+        aggregate.sum == *expected && receipts.len() == self.survivors && round.phase == Phase::Done
     }
 }
 

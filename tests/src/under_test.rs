@@ -1,7 +1,7 @@
 //! The coordinator as its users run it, but that its store can kill the process before or after a durable write, or
 //! has a bug planted in it.
 //!
-//! `coordinator-under-test FOLDER`, with `DIE_AT=before:freeze` or `after:flush` (the first of its name), `PLANT=early` or `twice`, `COUNT=file`.
+//! `coordinator-under-test FOLDER`, with `DIE_AT=before:freeze` or `after:flush` (the first of its name), `PLANT=early`, `twice` or `volatile`, `COUNT=file`.
 
 use sordino_coordinator::config::Config;
 use sordino_coordinator::server::{Folder, Server};
@@ -53,6 +53,8 @@ enum Plant {
     Early,
     /// Does not look for duplicates.
     Twice,
+    /// Says that a freeze is durable and writes it with the next change of phase.
+    Volatile,
 }
 
 impl Watched {
@@ -65,6 +67,7 @@ impl Watched {
         let plant = match std::env::var("PLANT").as_deref() {
             Ok("early") => Some(Plant::Early),
             Ok("twice") => Some(Plant::Twice),
+            Ok("volatile") => Some(Plant::Volatile),
             _ => None,
         };
         let inner = SqliteStore::open(&Folder(folder.to_owned()).store())?;
@@ -131,7 +134,13 @@ impl Store for Watched {
     }
 
     fn advance(&mut self, context: &Hash, from: Phase, to: Phase, state: &[u8], at: i64) -> Result<bool, Error> {
-        self.write(&format!("advance to {}", to.name()), |store| store.advance(context, from, to, state, at))
+        let late = self.plant == Some(Plant::Volatile) && from == Phase::Frozen;
+        self.write(&format!("advance to {}", to.name()), |store| {
+            if late {
+                store.freeze(context, at)?;
+            }
+            store.advance(context, from, to, state, at)
+        })
     }
 
     fn flush(
@@ -155,6 +164,9 @@ impl Store for Watched {
     }
 
     fn freeze(&mut self, context: &Hash, at: i64) -> Result<bool, Error> {
+        if self.plant == Some(Plant::Volatile) {
+            return Ok(true);
+        }
         self.die_if(When::Before, "freeze");
         self.pay()?;
         self.write("freeze", |store| store.freeze(context, at))
