@@ -52,7 +52,7 @@ fn around() -> Vec<Vec<u8>> {
     };
     let certificate = Certificate { key: [1; 32], not_after: 5, signature: [2; 64] };
     vec![
-        CheckIn { population: "phones".into(), client: "1.0".into(), last: Some([9; 32]) }.to_frame(),
+        CheckIn { population: "phones".into(), client: "1.0".into(), takes_part: true }.to_frame(),
         Assigned { plan, broadcast: download, version: Some(download), offer }.to_frame(),
         RetryAfter { min_ms: 3, max_ms: 70_000, version: None }.to_frame(),
         Fetch { digest: [4; 32], offset: 300 }.to_frame(),

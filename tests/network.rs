@@ -3,13 +3,15 @@
 use rand_core::Rng;
 use sordino_client::quic::{self, Line};
 use sordino_device::swarm::run_over;
+use sordino_shared::control::{Chunk, Code, Download, Fetch, MOST_CHUNK, Reject};
 use sordino_shared::random::{below, unit_f64};
+use sordino_shared::secagg::digest;
 use sordino_tests::rng;
-use sordino_tests::trial::{Oracle, Trial, one_round, run};
+use sordino_tests::trial::{Oracle, Trial, bare_server, one_round, run};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
@@ -92,6 +94,49 @@ fn suffer(datagram: &[u8], faults: Faults, chance: &mut impl Rng, lost: &AtomicU
             (datagram.to_vec(), Duration::from_millis(delay))
         })
         .collect()
+}
+
+// A load that broke off goes on from where it was, also with another connection; what does not have its hash is let go.
+#[test]
+fn an_interrupted_load_goes_on() {
+    let trial = Trial::new(|_| ());
+    let whole: Vec<u8> = (0..MOST_CHUNK * 3 + 5).map(|at| (at / 7) as u8).collect();
+    let download = Download { digest: digest(&whole), length: whole.len() as u64 };
+    run(async {
+        let offsets: Arc<Mutex<Vec<u64>>> = Arc::default();
+        let serve = |breaks_at: u64, spoilt: bool| {
+            let (mut bytes, offsets) = (whole.clone(), offsets.clone());
+            bytes[MOST_CHUNK * 3] ^= u8::from(spoilt);
+            bare_server(&trial, move |frame| {
+                let fetch = Fetch::from_frame(frame).expect("a request");
+                offsets.lock().expect("no panic").push(fetch.offset);
+                if fetch.offset >= breaks_at {
+                    return Reject::new(Code::UnknownModel, "gone").to_frame();
+                }
+                Chunk::of(&bytes, &fetch).to_frame()
+            })
+        };
+        let line = |server: &quinn::Endpoint| {
+            let federation = trial.federation(server.local_addr().expect("a port"));
+            Line::new(&quic::endpoint().expect("a port"), &federation, None).expect("a line")
+        };
+        let mut loaded = Vec::new();
+        let first = serve(MOST_CHUNK as u64 * 2, false);
+        assert!(line(&first).fetch_into(&download, &mut loaded, 1 << 30).await.is_err());
+        assert_eq!(loaded.len(), MOST_CHUNK * 2);
+        let spoilt = serve(u64::MAX, true);
+        let mut other = loaded.clone();
+        let result = line(&spoilt).fetch_into(&download, &mut other, 1 << 30).await;
+        assert!(matches!(result, Err(quic::Error::Hash)) && other.is_empty());
+        offsets.lock().expect("no panic").clear();
+        let second = serve(u64::MAX, false);
+        line(&second).fetch_into(&download, &mut loaded, 1 << 30).await.expect("the rest");
+        assert_eq!(*offsets.lock().expect("no panic"), [MOST_CHUNK as u64 * 2, MOST_CHUNK as u64 * 3]);
+        assert_eq!(loaded, whole);
+        // More than the device takes is not even asked for.
+        assert!(line(&second).fetch(&download, 1000).await.is_err());
+        assert_eq!(offsets.lock().expect("no panic").len(), 2);
+    });
 }
 
 #[test]

@@ -307,6 +307,23 @@ impl<H: Host> Device<H> {
         Ok(self.store.put(MODEL, bytes)?)
     }
 
+    /// What was loaded, or a part of it, the last time that something with this hash was.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn loaded(&self, digest: &Hash) -> Result<Vec<u8>, Error> {
+        let kept = self.store.get(LOADED)?;
+        Ok(kept.and_then(|kept| kept.strip_prefix(digest).map(<[u8]>::to_vec)).unwrap_or_default())
+    }
+
+    /// Keeps what was loaded of something with this hash, in the place of what was loaded before.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn keep_loaded(&mut self, digest: &Hash, bytes: &[u8]) -> Result<(), Error> {
+        Ok(self.store.put(LOADED, &[digest, bytes].concat())?)
+    }
+
     /// Records of rounds that a restart interrupted.
     ///
     /// # Errors
@@ -383,4 +400,5 @@ impl<H: Host> Participant for Device<H> {
 const HAS_LEDGER: &str = "has-ledger";
 const ENROLLED: &str = "enrolled";
 const MODEL: &str = "model";
+const LOADED: &str = "loaded";
 const LAST_TRAINING: &str = "last-training";

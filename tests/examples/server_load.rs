@@ -150,7 +150,7 @@ async fn hold(connections: usize) {
         let line = line.clone();
         asking.spawn(async move {
             let start = Instant::now();
-            let asked = CheckIn { population: "default".into(), client: CLIENT.into(), last: None };
+            let asked = CheckIn { population: "default".into(), client: CLIENT.into(), takes_part: true };
             check_in(&line, &asked).await.expect("an answer");
             start.elapsed()
         });

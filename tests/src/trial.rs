@@ -119,7 +119,7 @@ impl Trial {
 
 /// A device checks in, loads what a round needs and joins it.
 pub async fn join(line: &Line, device: &mut Light) -> Part {
-    let asked = CheckIn { population: "default".into(), client: CLIENT.into(), last: None };
+    let asked = CheckIn { population: "default".into(), client: CLIENT.into(), takes_part: true };
     let assigned = loop {
         match check_in(line, &asked).await.expect("an answer") {
             Visit::Round(assigned) => break assigned,

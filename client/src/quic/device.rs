@@ -45,19 +45,24 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
     if device.may_take_part().is_err() {
         return Ok(Visited::Later(BUSY));
     }
-    let rest = device.rest()?;
-    if rest > 0 {
-        return Ok(Visited::Later(Duration::from_millis(rest as u64)));
-    }
-    let asked = CheckIn { population: device.federation().population.clone(), client: client.to_owned(), last: None };
+    // A device that has trained lately comes for the version alone.
+    let rest = Duration::from_millis(device.rest()?.max(0) as u64);
+    let asked = CheckIn {
+        population: device.federation().population.clone(),
+        client: client.to_owned(),
+        takes_part: rest.is_zero(),
+    };
     let found = check_in(line, &asked).await?;
-    if let Some(version) = found.version() {
-        load(device, line, &version).await?;
+    if let Some(version) =
+        found.version().filter(|version| device.model_digest().ok().flatten() != Some(version.digest))
+    {
+        let bytes = load(device, line, &version).await?;
+        device.set_model(&bytes)?;
     }
     match found {
-        Visit::Later(later) => Ok(Visited::Later(pause(&later))),
+        Visit::Later(later) => Ok(Visited::Later(pause(&later).max(rest))),
         Visit::Round(assigned) => {
-            let broadcast = line.fetch(&assigned.broadcast, MOST_MODEL).await?;
+            let broadcast = load(device, line, &assigned.broadcast).await?;
             match visit(line, &assigned, &broadcast, device).await {
                 // There was no place left, or the device keeps its vectors to itself: nothing went wrong.
                 Err(Error::Part(
@@ -87,12 +92,12 @@ async fn take_up<H: Host>(device: &mut Device<H>, line: &Line) -> Result<(), Err
     Ok(())
 }
 
-async fn load<H: Host>(device: &mut Device<H>, line: &Line, version: &Download) -> Result<(), Error> {
-    if device.model_digest()? != Some(version.digest) {
-        let bytes = line.fetch(version, MOST_MODEL).await?;
-        device.set_model(&bytes)?;
-    }
-    Ok(())
+/// Loads bytes, from where an interrupted load of them ended; what came is kept, also where it is not all.
+async fn load<H: Host>(device: &mut Device<H>, line: &Line, download: &Download) -> Result<Vec<u8>, Error> {
+    let mut loaded = device.loaded(&download.digest)?;
+    let result = line.fetch_into(download, &mut loaded, MOST_MODEL).await;
+    device.keep_loaded(&download.digest, &loaded)?;
+    result.map(|()| loaded)
 }
 
 fn line<H: Host>(device: &Device<H>, endpoint: &Endpoint) -> Result<Line, Error> {

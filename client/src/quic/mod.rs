@@ -130,17 +130,27 @@ impl Line {
         }
     }
 
-    /// Loads what has this hash; a load that breaks off goes on where it was.
+    /// Loads what has this hash.
+    ///
+    /// # Errors
+    /// As [`Self::fetch_into`].
+    pub async fn fetch(&self, download: &Download, most: u64) -> Result<Vec<u8>, Error> {
+        let mut loaded = Vec::new();
+        self.fetch_into(download, &mut loaded, most).await?;
+        Ok(loaded)
+    }
+
+    /// Goes on loading what has this hash, from where `loaded` ends; what came is in there also after an error. Bytes of
+    /// another hash are let go.
     ///
     /// # Errors
     /// As [`Self::exchange`]; [`Error::Hash`], [`Error::Rejected`].
-    pub async fn fetch(&self, download: &Download, most: u64) -> Result<Vec<u8>, Error> {
+    pub async fn fetch_into(&self, download: &Download, loaded: &mut Vec<u8>, most: u64) -> Result<(), Error> {
         if download.length > most {
             let reason =
                 format!("{} bytes are to be loaded, more than the {most} of this device's limit", download.length);
             return Err(Error::Settings(reason));
         }
-        let mut loaded: Vec<u8> = Vec::new();
         while (loaded.len() as u64) < download.length {
             let request = Fetch { digest: download.digest, offset: loaded.len() as u64 };
             let most = |kind| match kind {
@@ -158,11 +168,12 @@ impl Line {
                 return Err(Error::Hash);
             }
             loaded.extend_from_slice(chunk.bytes);
-            if loaded.len() as u64 > download.length {
-                return Err(Error::Hash);
-            }
         }
-        if sordino_shared::secagg::digest(&loaded) != download.digest { Err(Error::Hash) } else { Ok(loaded) }
+        if sordino_shared::secagg::digest(loaded) == download.digest {
+            return Ok(());
+        }
+        loaded.clear();
+        Err(Error::Hash)
     }
 
     /// Gives up the connection, if there is one.

@@ -141,8 +141,8 @@ impl Hub {
             return later(RetryAfter { min_ms: wait, max_ms: wait + wait / 10, version: None });
         }
         let tasks: Vec<_> = self.tasks().into_iter().filter(|task| !task.over.load(Ordering::Relaxed)).collect();
-        for round in tasks.iter().filter_map(|task| task.running()) {
-            if check_in.last != Some(round.context) && round.takes_on(device) {
+        for round in tasks.iter().filter_map(|task| task.running()).filter(|_| check_in.takes_part) {
+            if round.takes_on(device) {
                 return Ok(round.assigned.clone());
             }
         }

@@ -12,8 +12,8 @@ pub struct CheckIn {
     pub population: String,
     /// The program's version, as its maker counts.
     pub client: String,
-    /// The last round of a masked task that it took part in, so that it is not asked twice: hash of the context.
-    pub last: Option<Hash>,
+    /// Whether it would take part in a round now; else it asks for the version alone.
+    pub takes_part: bool,
 }
 
 /// What is to be loaded, by its hash.

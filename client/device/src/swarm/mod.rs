@@ -180,7 +180,7 @@ async fn turn(
     tally: &Tally,
     seen: &watch::Sender<Option<Download>>,
 ) -> Option<Duration> {
-    let asked = CheckIn { population: population.to_owned(), client: CLIENT.to_owned(), last: None };
+    let asked = CheckIn { population: population.to_owned(), client: CLIENT.to_owned(), takes_part: true };
     match check_in(line, &asked).await {
         Ok(visit) => {
             if let Some(version) = visit.version() {
