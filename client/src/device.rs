@@ -97,12 +97,12 @@ pub enum Error {
     #[error(transparent)]
     Ledger(#[from] ledger::Error),
     /// The folder.
-    #[error("{path}: {source}")]
+    #[error("{path}: {fault}")]
     Folder {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        fault: std::io::Error,
     },
     /// It has no certificate.
     #[error("this device is not enrolled: enrol it with a token")]
@@ -144,7 +144,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`enum@Error`]. A device whose key or ledger was lost does not begin afresh by itself.
     pub fn open(folder: &Path, federation: Federation, settings: Settings, mut host: H) -> Result<Self, Error> {
-        std::fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
+        std::fs::create_dir_all(folder).map_err(|fault| Error::Folder { path: folder.to_owned(), fault })?;
         let (store_path, ledger_path) = (folder.join("store.sqlite"), folder.join("ledger"));
         let secret = match host.load_secret().map_err(Error::Keys)? {
             Some(secret) => secret,

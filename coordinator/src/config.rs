@@ -10,12 +10,12 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// No file, or no right to it.
-    #[error("{path} cannot be read: {source}; `sordino-coordinator init` makes a folder")]
+    #[error("{path} cannot be read: {fault}; `sordino-coordinator init` makes a folder")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        fault: std::io::Error,
     },
     /// It is no TOML, or has keys that are not known.
     #[error("{path}: {reason}")]
@@ -167,7 +167,7 @@ impl Config {
     /// [`enum@Error`].
     pub fn load(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let text = std::fs::read_to_string(&path).map_err(|fault| Error::Read { path: path.clone(), fault })?;
         Self::parse(&text, &path)
     }
 

@@ -145,7 +145,7 @@ fn too_long(event: &PlaybackEvent) -> bool {
 }
 
 // 1990-01-01, before any of the services that record such events.
-const EARLIEST: Timestamp = Timestamp(631_152_000_000);
+pub(crate) const EARLIEST: Timestamp = Timestamp(631_152_000_000);
 const DAY_SECONDS: f64 = 86_400.0;
 // A replay counts the passes of one sitting; short tracks go round often.
 const MOST_REPLAYS: f32 = 50.0;

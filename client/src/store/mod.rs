@@ -2,6 +2,7 @@
 //! under a key that the platform keeps, erasable by the listener.
 
 use crate::event::{PlaybackEvent, SCHEMA_VERSION, Timestamp};
+use crate::quality::EARLIEST;
 use crate::train::Randomness;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
@@ -94,8 +95,8 @@ impl Store {
             transaction.execute("INSERT INTO event (time, sealed) VALUES (?1, ?2)", params![time, event])?;
         }
         let oldest = now.0.saturating_sub(i64::from(self.bounds.days) * 86_400_000);
-        // Times from before a clock was set are the quality checks' to judge.
-        transaction.execute("DELETE FROM event WHERE time < ?1 AND time > 0", [oldest])?;
+        // What a clock that was never set has dated is not old: the quality checks judge it.
+        transaction.execute("DELETE FROM event WHERE time >= ?1 AND time < ?2", [EARLIEST.0, oldest])?;
         transaction.execute(
             "DELETE FROM event WHERE id <= (SELECT max(id) FROM event) - ?1",
             [i64::from(self.bounds.events)],
@@ -234,6 +235,8 @@ mod tests {
     use sordino_shared::ids::TrackId;
 
     const DAY: i64 = 86_400_000;
+    // Some day of 2023.
+    const TODAY: i64 = 19_500 * DAY;
 
     fn event(track: u32, time: i64) -> PlaybackEvent {
         PlaybackEvent::new(TrackId(track), Timestamp(time), EventKind::Play)
@@ -249,10 +252,11 @@ mod tests {
         let path = folder.path().join("store");
         let bounds = Bounds { events: 5, days: 10 };
         let mut store = open(&path, 1, bounds);
-        let now = Timestamp(100 * DAY);
-        store.record(&[event(1, 80 * DAY), event(2, 95 * DAY)], now).expect("kept");
-        assert_eq!(store.events().expect("events"), [event(2, 95 * DAY)], "the first is too old");
-        let many: Vec<PlaybackEvent> = (10..17).map(|track| event(track, 99 * DAY)).collect();
+        let now = Timestamp(TODAY);
+        store.record(&[event(1, TODAY - 20 * DAY), event(2, TODAY - 5 * DAY), event(3, DAY)], now).expect("kept");
+        let kept = [event(2, TODAY - 5 * DAY), event(3, DAY)];
+        assert_eq!(store.events().expect("events"), kept, "the first is too old, the last had no clock");
+        let many: Vec<PlaybackEvent> = (10..17).map(|track| event(track, TODAY - DAY)).collect();
         store.record(&many, now).expect("kept");
         drop(store);
         let mut store = open(&path, 1, bounds);

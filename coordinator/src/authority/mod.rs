@@ -23,12 +23,12 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// Its files cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {fault}")]
     File {
         /// The file.
         path: std::path::PathBuf,
         /// Why.
-        source: std::io::Error,
+        fault: std::io::Error,
     },
     /// Its database failed.
     #[error("the authority's database failed: {0}")]

@@ -35,7 +35,7 @@ impl KeyFile {
     pub fn create(&self) -> Result<Identity, Error> {
         let mut secret = Zeroizing::new([0u8; 32]);
         getrandom::fill(secret.as_mut_slice()).map_err(|_| Error::Randomness)?;
-        let failed = |source| Error::File { path: self.path.clone(), source };
+        let failed = |fault| Error::File { path: self.path.clone(), fault };
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -55,7 +55,7 @@ impl KeyFile {
     /// [`enum@Error`].
     pub fn load(&self) -> Result<Identity, Error> {
         let digits =
-            std::fs::read_to_string(&self.path).map_err(|source| Error::File { path: self.path.clone(), source })?;
+            std::fs::read_to_string(&self.path).map_err(|fault| Error::File { path: self.path.clone(), fault })?;
         let digits = Zeroizing::new(digits);
         let secret = Zeroizing::new(from_hexadecimal(&digits).ok_or_else(|| Error::Key(self.path.clone()))?);
         Ok(Identity::from_secret(&secret))

@@ -60,10 +60,10 @@ pub(super) fn endpoint(
     quic.transport_config(Arc::new(transport(config)));
     quic.max_incoming(MOST_INCOMING).incoming_buffer_size_total(8 << 20).incoming_buffer_size(1 << 16);
     let address = config.listen.address;
-    let socket = socket(address).map_err(|source| Error::Listen { address, source })?;
+    let socket = socket(address).map_err(|fault| Error::Listen { address, fault })?;
     // The same after a restart, so that devices hear at once that their connections are gone.
     Endpoint::new(lasting(&identity), Some(quic), socket, Arc::new(TokioRuntime))
-        .map_err(|source| Error::Listen { address, source })
+        .map_err(|fault| Error::Listen { address, fault })
 }
 
 /// Keys of the endpoint that last as long as the key of its connections.

@@ -48,20 +48,20 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// A port cannot be had.
-    #[error("{address} cannot be listened on: {source}")]
+    #[error("{address} cannot be listened on: {fault}")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// Why.
-        source: std::io::Error,
+        fault: std::io::Error,
     },
     /// A file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {fault}")]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        fault: std::io::Error,
     },
     /// Certificates or keys cannot be used.
     #[error("TLS cannot be set up: {0}")]
@@ -131,9 +131,9 @@ impl Folder {
     /// [`Error::File`].
     pub fn load_federation(&self) -> Result<Federation, Error> {
         let path = self.federation();
-        let text = std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
+        let text = std::fs::read_to_string(&path).map_err(|fault| Error::File { path: path.clone(), fault })?;
         let invalid = |error: toml::de::Error| std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string());
-        toml::from_str(&text).map_err(|error| Error::File { path, source: invalid(error) })
+        toml::from_str(&text).map_err(|error| Error::File { path, fault: invalid(error) })
     }
 }
 
@@ -155,7 +155,7 @@ impl Folder {
     /// # Errors
     /// [`enum@Error`]; also where there is one already.
     pub fn init(&self, setup: &Setup) -> Result<(), Error> {
-        let file = |path: PathBuf| move |source| Error::File { path, source };
+        let file = |path: PathBuf| move |fault| Error::File { path, fault };
         let settings = self.0.join(crate::config::FILE);
         if settings.exists() {
             let exists = std::io::Error::new(
@@ -217,7 +217,7 @@ impl Server {
         driver::start(&hub).await?;
         let admin = crate::admin::serve(&hub, config.listen.admin)
             .await
-            .map_err(|source| Error::Listen { address: config.listen.admin, source })?;
+            .map_err(|fault| Error::Listen { address: config.listen.admin, fault })?;
         tokio::spawn(listen::accept(hub.clone(), endpoint.clone()));
         tokio::spawn(hub::keep_fresh(hub.clone()));
         Ok(Self { hub, endpoint, admin })

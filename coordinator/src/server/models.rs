@@ -21,7 +21,7 @@ impl Models {
     /// # Errors
     /// [`Error::File`].
     pub fn open(folder: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
+        std::fs::create_dir_all(folder).map_err(|fault| Error::File { path: folder.to_owned(), fault })?;
         Ok(Self { folder: folder.to_owned(), latest: Mutex::default() })
     }
 
@@ -33,7 +33,7 @@ impl Models {
         let download = Download { digest: digest(&bytes), length: bytes.len() as u64 };
         let path = self.path(&download.digest);
         if !path.exists() {
-            self.write(&path, &bytes).map_err(|source| Error::File { path, source })?;
+            self.write(&path, &bytes).map_err(|fault| Error::File { path, fault })?;
         }
         self.remember(download.digest, Arc::new(bytes));
         Ok(download)
