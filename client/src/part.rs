@@ -19,7 +19,6 @@ use sordino_shared::secagg::device::{
 use sordino_shared::secagg::messages::{Delivery, Quorum, Roster, Survivors, Upload};
 use sordino_shared::wire::{self, Kind};
 use sordino_shared::workload::Broadcast;
-use std::convert::Infallible;
 use thiserror::Error;
 
 /// A device as a round sees it.
@@ -316,11 +315,6 @@ fn randomness() -> Result<Randomness, Error> {
 /// What a receipt names: the hash of the packed vector, which is an upload's payload.
 fn digest_of(upload: &[u8]) -> Hash {
     sordino_shared::secagg::messages::upload_digest(upload).expect("an upload's own frame")
-}
-
-/// The state of a part that cannot fail to be saved, for devices that are not restarted.
-pub fn without_record<S, M>(unsaved: Unsaved<S, M>) -> (S, M) {
-    unsaved.save(|_| Ok::<(), Infallible>(())).expect("nothing is written")
 }
 
 // Rosters of the largest cohorts have some hundred neighbours of 208 bytes and their proofs.

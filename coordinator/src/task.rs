@@ -6,6 +6,7 @@ use crate::store::{Aggregate, TaskRow};
 use crate::training::{Training, public_chance, rotation_seed};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
+use sordino_shared::control::PlanTerms;
 use sordino_shared::model::{Content, Hyperparameters, Model};
 use sordino_shared::privacy::accountant::{Claim, Target};
 use sordino_shared::privacy::{Mechanism, Mode};
@@ -260,12 +261,14 @@ impl Task {
             task: self.file.name.clone(),
             number,
             step,
-            cohort: self.file.cohort.devices,
-            honest_fraction: self.file.honest_fraction(),
-            rho: self.file.rho() * share,
-            rotation_seed: rotation_seed(self.seed, step, 0),
-            least_rotated: self.file.training.least_rotated,
-            skellam: self.file.privacy.mechanism == Mechanism::Skellam,
+            plan: PlanTerms {
+                cohort: self.file.cohort.devices,
+                honest_fraction: self.file.honest_fraction(),
+                rho: self.file.rho() * share,
+                rotation_seed: rotation_seed(self.seed, step, 0),
+                least_rotated: self.file.training.least_rotated,
+                skellam: self.file.privacy.mechanism == Mechanism::Skellam,
+            },
             assumptions: self.file.assumptions(),
             offered: (f64::from(self.file.cohort.devices) * self.file.cohort.over_selection).ceil() as u32,
             deadlines: self.file.deadlines(),

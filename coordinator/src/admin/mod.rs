@@ -30,7 +30,7 @@ pub async fn serve(hub: &Arc<Hub>, address: SocketAddr) -> std::io::Result<Socke
         .route("/events", get(events))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
         .layer(middleware::from_fn(guard))
         .with_state(state);
     tokio::spawn(async move {
@@ -56,6 +56,14 @@ async fn status(State(admin): State<Admin>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
+/// Whether the store answers.
+async fn ready(State(admin): State<Admin>) -> Response {
+    match admin.hub.check_store().await {
+        Ok(()) => "ok\n".into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    }
+}
+
 async fn metrics(State(admin): State<Admin>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], admin.hub.metrics.text(&admin.hub.view())).into_response()
@@ -66,11 +74,10 @@ async fn events(State(admin): State<Admin>) -> Response {
     let Ok(seat) = admin.viewers.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many viewers: close another page\n").into_response();
     };
-    let stream = futures_stream(admin.hub, seat);
-    Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
+    Sse::new(views(admin.hub, seat)).keep_alive(KeepAlive::default()).into_response()
 }
 
-fn futures_stream(
+fn views(
     hub: Arc<Hub>,
     seat: tokio::sync::OwnedSemaphorePermit,
 ) -> impl futures_core::Stream<Item = Result<Event, std::convert::Infallible>> {

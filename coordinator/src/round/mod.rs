@@ -53,37 +53,14 @@ pub struct Setting {
     pub number: u64,
     /// The step of the training.
     pub step: u64,
-    /// Devices in the sum.
-    pub cohort: u32,
-    /// The share of them whose noise counts.
-    pub honest_fraction: f64,
-    /// zCDP budget of the round.
-    pub rho: f64,
-    /// Seed of the rotations' signs.
-    pub rotation_seed: u64,
-    /// Blocks of at least so many values are rotated; none are where it is 0.
-    pub least_rotated: u64,
-    /// Whether the noise is Skellam's.
-    pub skellam: bool,
+    /// What the plan is made from.
+    pub plan: PlanTerms,
     /// What is assumed of the devices.
     pub assumptions: Assumptions,
     /// The most devices that the round is offered to.
     pub offered: u32,
     /// How long its steps may take.
     pub deadlines: Deadlines,
-}
-
-impl Setting {
-    fn plan_terms(&self) -> PlanTerms {
-        PlanTerms {
-            cohort: self.cohort,
-            honest_fraction: self.honest_fraction,
-            rho: self.rho,
-            rotation_seed: self.rotation_seed,
-            least_rotated: self.least_rotated,
-            skellam: self.skellam,
-        }
-    }
 }
 
 /// Why a round cannot be.
@@ -171,10 +148,10 @@ impl Live {
         now: i64,
     ) -> Result<Self, Error> {
         let (broadcast, download) = broadcast;
-        let plan = setting.plan_terms().plan(broadcast)?;
+        let plan = setting.plan.plan(broadcast)?;
         let terms = Terms::new(&setting.task, setting.number, &plan, download.digest, setting.assumptions)?;
         let offer: Offer = terms.offer(operator);
-        let assigned = Assigned { plan: setting.plan_terms(), broadcast: download, offer, version };
+        let assigned = Assigned { plan: setting.plan.clone(), broadcast: download, offer, version };
         let state = State::Advertising(Advertising::new(&terms, authority));
         Ok(Self { setting, terms, plan, assigned, state, entered: now, counted: 0 })
     }
@@ -261,7 +238,7 @@ impl Live {
     /// Devices that have done the present step, and those that may.
     pub fn progress(&self) -> (u32, u32) {
         match &self.state {
-            State::Advertising(state) => (state.devices(), self.setting.cohort),
+            State::Advertising(state) => (state.devices(), self.setting.plan.cohort),
             State::Drawing(state) => (state.devices(), state.devices()),
             State::Sharing(state) => (state.devices(), state.cohort().devices()),
             State::Collecting(state) => (self.counted, state.alive().count()),

@@ -180,6 +180,14 @@ impl Hub {
         }
     }
 
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn check_store(&self) -> Result<(), crate::store::Error> {
+        self.storage.call(|store| store.tasks()).await.map(|_| ())
+    }
+
     /// All that the operator sees.
     pub fn view(&self) -> View {
         let ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);

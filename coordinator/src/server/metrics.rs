@@ -18,11 +18,11 @@ use std::time::Duration;
 /// All counters.
 pub struct Metrics {
     registry: Registry,
-    contributions: Family<Result, Counter>,
-    rejects: Family<Reason, Counter>,
-    rounds: Family<Result, Counter>,
+    contributions: Family<ResultLabel, Counter>,
+    rejects: Family<ReasonLabel, Counter>,
+    rounds: Family<ResultLabel, Counter>,
     connections: Gauge,
-    handshakes: Family<Result, Counter>,
+    handshakes: Family<ResultLabel, Counter>,
     bytes: Counter,
     requests: Counter,
     batch: Histogram,
@@ -33,12 +33,12 @@ pub struct Metrics {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Result {
+struct ResultLabel {
     result: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Reason {
+struct ReasonLabel {
     reason: &'static str,
 }
 
@@ -124,7 +124,7 @@ impl Metrics {
     }
 
     pub(super) fn refused(&self, code: Code) {
-        self.rejects.get_or_create(&Reason { reason: code.name() }).inc();
+        self.rejects.get_or_create(&ReasonLabel { reason: code.name() }).inc();
     }
 
     pub(super) fn received(&self, bytes: usize) {
@@ -137,11 +137,11 @@ impl Metrics {
     }
 
     pub(super) fn handshake(&self, result: &'static str) {
-        self.handshakes.get_or_create(&Result { result }).inc();
+        self.handshakes.get_or_create(&ResultLabel { result }).inc();
     }
 
     pub(super) fn ended(&self, well: bool) {
-        self.rounds.get_or_create(&Result { result: if well { "done" } else { "abandoned" } }).inc();
+        self.rounds.get_or_create(&ResultLabel { result: if well { "done" } else { "abandoned" } }).inc();
     }
 
     pub(super) fn step(&self, phase: Phase, ms: i64, done: u32, of: u32) {
@@ -162,16 +162,16 @@ impl Metrics {
                 Some(Verdict::TooLate) => "late",
                 None => "failed",
             };
-            self.contributions.get_or_create(&Result { result }).inc();
+            self.contributions.get_or_create(&ResultLabel { result }).inc();
         }
     }
 
     pub(super) fn fill(&self, view: &mut View) {
         view.connections = self.connections.get();
-        view.contributions = self.contributions.get_or_create(&Result { result: "ok" }).get();
+        view.contributions = self.contributions.get_or_create(&ResultLabel { result: "ok" }).get();
         view.bytes = self.bytes.get();
         for code in Code::ALL {
-            let count = self.rejects.get_or_create(&Reason { reason: code.name() }).get();
+            let count = self.rejects.get_or_create(&ReasonLabel { reason: code.name() }).get();
             if count > 0 {
                 view.refused.insert(code.name().to_owned(), count);
             }

@@ -4,9 +4,10 @@ use crate::plan::{Error, PlanRequest, Rotation, RoundPlan};
 use crate::privacy::{Mechanism, Mode};
 use crate::wire::{Decode, Encode};
 use crate::workload::DeviceHalf;
+use serde::{Deserialize, Serialize};
 
 /// The public parameters of a plan of mode `secure`. The device makes the plan itself and holds its hash against the offer.
-#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Encode, Decode, Serialize, Deserialize)]
 pub struct PlanTerms {
     /// Devices in the sum.
     pub cohort: u32,
