@@ -119,7 +119,7 @@ pub struct Flush {
 
 impl Default for Flush {
     fn default() -> Self {
-        Self { entries: 128, linger_ms: 20, pending_mb: 64 }
+        Self { entries: 128, linger_ms: 5, pending_mb: 64 }
     }
 }
 

@@ -295,8 +295,8 @@ impl Coordinator {
         let part = |made: &'a [(Uploaded, Vec<u8>)]| {
             let mut sum = MaskedSum::new(shape);
             let check = |(_, frame): &'a (Uploaded, Vec<u8>)| {
-                let received = ReceivedUpload::from_frame(frame, shape).expect("a frame");
-                state.check(&received).expect("a good upload")
+                let received = ReceivedUpload::from_frame(frame.as_slice(), shape).expect("a frame");
+                state.check(received).expect("a good upload")
             };
             let checked: Vec<_> = made.iter().map(check).inspect(|checked| sum.add(checked)).collect();
             (sum, checked)

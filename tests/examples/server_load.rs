@@ -1,7 +1,7 @@
 //! How much the coordinator takes, on this machine, its load generator included.
 //!
-//! `server_load ingest [DEVICES] [TRACKS]`: masked uploads made durable, against a bare QUIC sink that reads the same frames
-//! from the same devices and answers each; in turn, in one run. `server_load hold [CONNECTIONS]`: connections held, the
+//! `server_load ingest [DEVICES] [TRACKS] [AT ONCE]`: masked uploads made durable, against a bare QUIC sink that reads the same
+//! frames from the same devices and answers each; in turn, in one run. `server_load hold [CONNECTIONS]`: connections held, the
 //! server in a process of its own, and check-ins at 200 a second over them. `server_load restart [RECEIPTS]`: from the start
 //! of the process to the first answer, with that many receipts in the store.
 
@@ -17,6 +17,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 fn main() {
@@ -24,15 +25,16 @@ fn main() {
     let number = |at: usize, default: usize| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     match arguments.first().map(String::as_str) {
-        Some("ingest") => runtime.block_on(ingest(number(1, 120), number(2, 170_000))),
+        Some("ingest") => runtime.block_on(ingest(number(1, 500), number(2, 170_000), number(3, 64))),
         Some("hold") => runtime.block_on(hold(number(1, 10_000))),
         Some("restart") => runtime.block_on(restart(number(1, 1_000_000))),
-        _ => println!("server_load ingest [DEVICES] [TRACKS] | hold [CONNECTIONS] | restart [RECEIPTS]"),
+        _ => println!("server_load ingest [DEVICES] [TRACKS] [AT ONCE] | hold [CONNECTIONS] | restart [RECEIPTS]"),
     }
 }
 
 /// Devices up to the point where their masked vectors are ready to be sent.
-async fn ingest(devices: usize, tracks: usize) {
+async fn ingest(devices: usize, tracks: usize, at_once: usize) {
+    let gate = Arc::new(Semaphore::new(at_once));
     let trial = Trial::new(|config| config.limits.hold_seconds = 25);
     let task = one_round(devices).replace(&format!("tracks = {devices}"), &format!("tracks = {tracks}"));
     trial.task(&task.replace("_seconds = 60", "_seconds = 600"));
@@ -51,7 +53,7 @@ async fn ingest(devices: usize, tracks: usize) {
     }
     let ready: Vec<(Line, Light, Part)> = joining.join_all().await;
     let bytes: usize = ready.iter().map(|(_, _, part)| part.request().len()).sum();
-    println!("{devices} uploads of {:.0} kB", bytes as f64 / devices as f64 / 1e3);
+    println!("{devices} uploads of {:.0} kB, {at_once} at once", bytes as f64 / devices as f64 / 1e3);
     let received = Arc::new(AtomicUsize::new(0));
     let counted = received.clone();
     let sink = bare_server(&trial, move |frame| {
@@ -67,20 +69,26 @@ async fn ingest(devices: usize, tracks: usize) {
         line.hold().await.expect("a connection");
         to_sink.push((line, part.request()));
     }
-    let bare = |lines: Vec<(Line, Vec<u8>)>| async move {
-        let start = Instant::now();
+    let bare = async |lines: Vec<(Line, Vec<u8>)>| {
+        let start = Spent::now();
         let mut sending = JoinSet::new();
         for (line, frame) in lines {
-            sending.spawn(async move { line.exchange(&frame, Part::most_payload).await.expect("an answer") });
+            let gate = gate.clone();
+            sending.spawn(async move {
+                let _turn = gate.acquire().await.expect("never closed");
+                line.exchange(&frame, Part::most_payload).await.expect("an answer")
+            });
         }
         sending.join_all().await;
         start.elapsed()
     };
     let first = bare(to_sink.clone()).await;
-    let start = Instant::now();
+    let start = Spent::now();
     let mut sending = JoinSet::new();
     for (line, mut light, mut part) in ready {
+        let gate = gate.clone();
         sending.spawn(async move {
+            let _turn = gate.acquire().await.expect("never closed");
             let frame = line.exchange(&part.request(), Part::most_payload).await.expect("an answer");
             assert_eq!(part.take(&frame, &mut light).expect("a receipt"), Progress::Send);
         });
@@ -89,10 +97,45 @@ async fn ingest(devices: usize, tracks: usize) {
     let durable = start.elapsed();
     let second = bare(to_sink).await;
     assert!(received.load(Ordering::Relaxed) >= 2 * devices);
-    let rate = |time: Duration| bytes as f64 / time.as_secs_f64() / 1e6;
-    println!("bare sink     {:.1} MB/s, then {:.1} MB/s", rate(first), rate(second));
-    println!("made durable  {:.1} MB/s, {:.0} uploads/s", rate(durable), devices as f64 / durable.as_secs_f64());
-    println!("ratio         {:.2}", rate(durable) / ((rate(first) + rate(second)) / 2.0));
+    let rate = |spent: &Spent| bytes as f64 / spent.clock.as_secs_f64() / 1e6;
+    let show = |name: &str, spent: &Spent| {
+        let uploads = devices as f64 / spent.clock.as_secs_f64();
+        println!("{name}  {:.1} MB/s, {uploads:.0} uploads/s, {:.2} s of the processor", rate(spent), spent.processor);
+    };
+    show("bare sink   ", &first);
+    show("made durable", &durable);
+    show("bare sink   ", &second);
+    println!("ratio         {:.2}", rate(&durable) / ((rate(&first) + rate(&second)) / 2.0));
+}
+
+/// What something took: by the clock, and of the processor's time, all threads together.
+struct Spent {
+    clock: Duration,
+    processor: f64,
+}
+
+struct Since(Instant, f64);
+
+impl Spent {
+    fn now() -> Since {
+        Since(Instant::now(), processor())
+    }
+}
+
+impl Since {
+    fn elapsed(&self) -> Spent {
+        Spent { clock: self.0.elapsed(), processor: processor() - self.1 }
+    }
+}
+
+/// Seconds of the processor that this process has used.
+fn processor() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    // The name may hold spaces; what is behind it does not.
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().expect("a number");
+    // Fields 14 and 15 of proc(5); the system counts in hundredths of a second.
+    (ticks(11) + ticks(12)) / 100.0
 }
 
 /// The server in a process of its own, so that its memory can be read.
@@ -129,7 +172,7 @@ async fn hold(connections: usize) {
     let before = memory_mb(&child);
     let start = Instant::now();
     let mut lines = Vec::with_capacity(connections);
-    let gate = Arc::new(tokio::sync::Semaphore::new(64));
+    let gate = Arc::new(Semaphore::new(64));
     let mut connecting = JoinSet::new();
     for device in &devices {
         let line = Line::new(&endpoint, &federation, Some(device.credentials())).expect("a line");

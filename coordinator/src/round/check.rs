@@ -9,6 +9,7 @@ use sordino_shared::secagg::coordinator::{
 };
 use sordino_shared::secagg::messages::{Advertisement, Agreement, Answer, ReceivedUpload, Shares};
 use sordino_shared::wire::{self, Kind};
+use std::mem;
 
 /// A message that holds by itself.
 pub enum Heard {
@@ -28,11 +29,12 @@ pub enum Heard {
 
 impl Live {
     /// Reads a step's message from the device with this identity and checks whatever can be checked without changing
-    /// anything. What a message says of its sender must be what the connection was authenticated with.
+    /// anything. What a message says of its sender must be what the connection was authenticated with. An upload's frame
+    /// is taken, since the vector in it waits for the store.
     ///
     /// # Errors
     /// [`Reject`], for the sender.
-    pub fn check(&self, device: &Hash, frame: &[u8], now: i64) -> Result<Heard, Reject> {
+    pub fn check(&self, device: &Hash, frame: &mut Vec<u8>, now: i64) -> Result<Heard, Reject> {
         let kind = wire::kind_of(frame).map_err(malformed)?;
         let step = Step::of(kind).ok_or_else(|| Reject::new(Code::Malformed, "this is no step's message"))?;
         if let State::Abandoned(reason) = &self.state {
@@ -56,9 +58,9 @@ impl Live {
                 Ok(Heard::Shares(state.check(shares).map_err(refused)?))
             }
             (State::Collecting(state), Kind::Upload) => {
-                let upload = ReceivedUpload::from_frame(frame, self.terms.shape()).map_err(malformed)?;
+                let upload = ReceivedUpload::from_frame(mem::take(frame), self.terms.shape()).map_err(malformed)?;
                 self.sent_by(device, upload.position)?;
-                Ok(Heard::Upload(state.check(&upload).map_err(refused)?.into_owned()))
+                Ok(Heard::Upload(state.check(upload).map_err(refused)?))
             }
             (State::Frozen(state), Kind::Agreement) => {
                 let agreement = Agreement::from_frame(frame).map_err(malformed)?;

@@ -100,7 +100,7 @@ impl World {
 
     /// A device's message is heard; an upload goes to the store, as the flush does it.
     fn hear(&mut self, live: &mut Live, device: usize, frame: &[u8]) -> Result<(), Reject> {
-        match live.check(&self.key(device), frame, 0)? {
+        match live.check(&self.key(device), &mut frame.to_vec(), 0)? {
             Heard::Upload(checked) => {
                 let entry = Entry { position: checked.position(), digest: checked.digest() };
                 if !self.receipts.contains(&entry) {
@@ -318,7 +318,7 @@ fn too_few_give_the_round_up_and_everybody_hears_it() {
     world.go_on(&mut live, 10);
     assert_eq!(live.phase(), Phase::Abandoned);
     assert_eq!(world.refused(&live, 0, Step::Roster), Code::Abandoned);
-    assert_eq!(live.check(&world.key(1), &keys, 0).map(|_| ()).expect_err("over").code, Code::Abandoned);
+    assert_eq!(live.check(&world.key(1), &mut keys.clone(), 0).map(|_| ()).expect_err("over").code, Code::Abandoned);
 }
 
 // A freeze that leaves too few ends the round, and computing it again from the same receipts does too.

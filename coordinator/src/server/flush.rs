@@ -109,8 +109,11 @@ async fn gather(hub: &Hub, first: Pending, pending: &mut mpsc::Receiver<Pending>
     let end = tokio::time::Instant::now() + Duration::from_millis(settings.linger_ms);
     let mut batch = Batch::default();
     batch.take(first);
-    // Nothing is waited for that is not on its way.
-    while batch.len() < settings.entries && (hub.room_taken() > batch.room() || !pending.is_empty()) {
+    // A quarter of the memory, so that vectors are received while others are written; and nothing is waited for that is not
+    // on its way.
+    let most = settings.pending_mb as usize * 1024 / 4;
+    let goes_on = |batch: &Batch| batch.len() < settings.entries && batch.room() < most;
+    while goes_on(&batch) && (hub.room_taken() > batch.room() || !pending.is_empty()) {
         match timeout_at(end, pending.recv()).await {
             Ok(Some(next)) => batch.take(next),
             Ok(None) | Err(_) => break,

@@ -98,8 +98,8 @@ fn transport(config: &Config) -> TransportConfig {
     let idle = VarInt::from_u32(config.limits.idle_seconds.saturating_mul(1000));
     transport
         .max_idle_timeout(Some(IdleTimeout::from(idle)))
-        .stream_receive_window(VarInt::from_u32(512 * 1024))
-        .receive_window(VarInt::from_u32(1024 * 1024))
+        .stream_receive_window(VarInt::from_u32(128 * 1024))
+        .receive_window(VarInt::from_u32(256 * 1024))
         .send_window(1024 * 1024)
         .max_concurrent_bidi_streams(VarInt::from_u32(4))
         .max_concurrent_uni_streams(VarInt::from_u32(0))

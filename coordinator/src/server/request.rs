@@ -141,14 +141,17 @@ async fn read(
             room = Some(room_for(hub, total).await?);
             frame.reserve_exact(total - frame.len());
         }
-        let at = frame.len();
-        let next = end.min(at + PIECE);
-        frame.resize(next, 0);
+        let next = end.min(frame.len() + PIECE);
         let by = start + grace + Duration::from_secs_f64(next as f64 / limits.least_rate as f64);
-        timeout_at(by, receive.read_exact(&mut frame[at..]))
-            .await
-            .map_err(|_| Unread::Slow)?
-            .map_err(|_| Unread::Gone)?;
+        // Pieces are appended as they come, so that memory is not cleared first.
+        let filled = async {
+            while frame.len() < next {
+                let piece = receive.read_chunk(next - frame.len(), true).await.ok().flatten().ok_or(Unread::Gone)?;
+                frame.extend_from_slice(&piece.bytes);
+            }
+            Ok(())
+        };
+        timeout_at(by, filled).await.map_err(|_| Unread::Slow)??;
     }
     if kind == Kind::Upload && room.is_none() {
         room = Some(room_for(hub, total).await?);

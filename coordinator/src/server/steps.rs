@@ -18,7 +18,7 @@ impl Hub {
     pub(super) async fn message(
         &self,
         device: &Hash,
-        frame: Vec<u8>,
+        mut frame: Vec<u8>,
         room: Option<OwnedSemaphorePermit>,
     ) -> Result<Vec<u8>, Reject> {
         let malformed = || Reject::new(Code::Malformed, "the frame's header cannot be read");
@@ -29,16 +29,13 @@ impl Hub {
         let (at, own) = (round.clone(), *device);
         let turn = self.checks.acquire().await.expect("never closed");
         let checked = tokio::task::spawn_blocking(move || {
-            let heard = at.live().check(&own, &frame, now());
+            let heard = at.live().check(&own, &mut frame, now());
             (heard, frame)
         });
         let (heard, frame) = checked.await.expect("a check does not panic");
         drop(turn);
         match heard? {
-            Heard::Upload(checked) => {
-                drop(frame);
-                round.upload(checked, room.ok_or_else(malformed)?).await
-            }
+            Heard::Upload(checked) => round.upload(checked, room.ok_or_else(malformed)?).await,
             Heard::Earlier if kind == Kind::Upload => self.after_the_end(&context, kind, &frame).await,
             heard => {
                 round.live_mut().record(heard)?;

@@ -188,7 +188,7 @@ impl MaskedRound {
             self.coordinator
                 .read()
                 .expect("no panic")
-                .check(&received(ReceivedUpload::from_frame(&frame, self.terms.shape()))),
+                .check(received(ReceivedUpload::from_frame(frame, self.terms.shape()))),
         );
         if taken(self.coordinator.write().expect("no panic").record(&checked)) {
             part.add(&checked);

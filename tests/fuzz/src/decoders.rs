@@ -112,8 +112,8 @@ pub fn upload(bytes: &[u8]) -> bool {
     // No longer than the vectors'; a sum takes it if it is of its shape, and no other.
     let shape = Shape { values: 400, bits: 16 };
     let Ok(message) = ReceivedUpload::from_frame(bytes, shape) else { return false };
-    let added = MaskedSum::new(shape).add_packed(message.packed);
-    assert_eq!(added, message.packed.len() == shape.bytes());
+    let added = MaskedSum::new(shape).add_packed(message.packed());
+    assert_eq!(added, message.packed().len() == shape.bytes());
     true
 }
 

@@ -2,10 +2,9 @@
 
 use super::sharing::Dealt;
 use super::{Abandoned, Agreeing, Cohort, Error, Step};
-use crate::secagg::messages::{Bits, Delivery, ReceivedUpload, Upload};
+use crate::secagg::messages::{Behind, Bits, Delivery, ReceivedUpload, Upload};
 use crate::secagg::transcript::{Hash, hash};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// Vectors come in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +21,7 @@ pub struct Uploading {
 pub struct Checked<'a> {
     position: u32,
     digest: Hash,
-    packed: Cow<'a, [u8]>,
+    packed: Behind<'a>,
 }
 
 impl Checked<'_> {
@@ -36,14 +35,9 @@ impl Checked<'_> {
         self.digest
     }
 
-    /// With a vector of its own, for adding it later.
-    pub fn into_owned(self) -> Checked<'static> {
-        Checked { position: self.position, digest: self.digest, packed: Cow::Owned(self.packed.into_owned()) }
-    }
-
     /// The packed vector.
     pub fn packed(&self) -> &[u8] {
-        &self.packed
+        self.packed.bytes()
     }
 }
 
@@ -85,19 +79,19 @@ impl Uploading {
     ///
     /// # Errors
     /// [`enum@Error`].
-    pub fn check<'a>(&self, upload: &ReceivedUpload<'a>) -> Result<Checked<'a>, Error> {
-        let ReceivedUpload { context, position, signature, packed } = *upload;
+    pub fn check<'a>(&self, upload: ReceivedUpload<'a>) -> Result<Checked<'a>, Error> {
+        let ReceivedUpload { context, position, signature, packed } = upload;
         let device = self.cohort.device(position);
         if !self.alive.contains(position) {
             return Err(Error::NoPart(device));
         }
-        if !self.cohort.shape.takes(packed) {
+        if !self.cohort.shape.takes(packed.bytes()) {
             return Err(Error::Malformed { device, why: "the vector has another length or spare bits" });
         }
-        let digest = hash(packed);
+        let digest = hash(packed.bytes());
         let statement = || Upload::statement(&self.cohort.scope, position, &digest);
         self.cohort.check(&context, position, statement, &signature)?;
-        Ok(Checked { position, digest, packed: Cow::Borrowed(packed) })
+        Ok(Checked { position, digest, packed })
     }
 
     /// Marks the device as in the sum: `true` if the vector is to be added now, `false` if it had been added before.

@@ -13,6 +13,7 @@ pub use roster::{Advertisement, Offer, Roster};
 pub use shares::{Commitments, Deal, Delivery, Secret, Shares};
 pub(super) use shares::{commitment, seed_hash};
 pub use survivors::{Agreement, Quorum, Survivors};
+pub(in crate::secagg) use upload::Behind;
 pub use upload::{ReceivedUpload, Upload, upload_digest};
 
 use super::identity::SignatureBytes;

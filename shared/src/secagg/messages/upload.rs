@@ -7,6 +7,7 @@ use crate::secagg::lanes::Shape;
 use crate::secagg::mask::Masked;
 use crate::secagg::transcript::{Hash, Transcript, hash};
 use crate::wire::{self, Kind};
+use std::borrow::Cow;
 
 /// A masked vector on its way to the coordinator. Made from [`Masked`] alone, which is made from a noised vector and all
 /// of a round's masks by [`Ready::mask`](crate::secagg::device::Ready::mask), and by nothing else.
@@ -72,8 +73,8 @@ impl Upload {
     }
 }
 
-/// An upload as the coordinator reads it; the vector is borrowed from the frame.
-#[derive(Clone, Copy, Debug)]
+/// An upload as the coordinator reads it. The vector stays where it is: in the frame, which is borrowed or kept.
+#[derive(Clone, Debug)]
 pub struct ReceivedUpload<'a> {
     /// The round.
     pub context: Hash,
@@ -81,18 +82,44 @@ pub struct ReceivedUpload<'a> {
     pub position: u32,
     /// The device's signature.
     pub signature: SignatureBytes,
-    /// The packed vector.
-    pub packed: &'a [u8],
+    /// The packed vector, with what stands before it.
+    pub(crate) packed: Behind<'a>,
+}
+
+/// What stands in a frame from a place on.
+#[derive(Clone, Debug)]
+pub(crate) struct Behind<'a> {
+    frame: Cow<'a, [u8]>,
+    start: usize,
+}
+
+impl Behind<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.frame[self.start..]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn cut(&self) -> Self {
+        Self { frame: self.frame.clone(), start: self.start + 1 }
+    }
 }
 
 impl<'a> ReceivedUpload<'a> {
-    /// From a frame of the round's shape.
+    /// From a frame of the round's shape: bytes that are borrowed, or a vector of them that is kept.
     ///
     /// # Errors
     /// As of [`wire::Error`].
-    pub fn from_frame(frame: &'a [u8], shape: Shape) -> Result<Self, wire::Error> {
-        let (header, packed): (SignedHeader, _) = wire::decode(frame, Kind::Upload, shape.bytes())?;
-        Ok(Self { context: header.context, position: header.position, signature: header.signature, packed })
+    pub fn from_frame(frame: impl Into<Cow<'a, [u8]>>, shape: Shape) -> Result<Self, wire::Error> {
+        let frame = frame.into();
+        let (header, packed): (SignedHeader, _) = wire::decode(&frame, Kind::Upload, shape.bytes())?;
+        let SignedHeader { context, position, signature } = header;
+        let start = frame.len() - packed.len();
+        Ok(Self { context, position, signature, packed: Behind { frame, start } })
+    }
+
+    /// The packed vector.
+    pub fn packed(&self) -> &[u8] {
+        self.packed.bytes()
     }
 }
 

@@ -144,8 +144,8 @@ impl World {
         let (state, upload) =
             saved(state.mask(&self.vector(device), &self.identities[device]).expect("a vector of the plan"));
         let frame = upload.to_frame();
-        let received = ReceivedUpload::from_frame(&frame, self.terms.shape()).expect("its own form");
-        let checked = coordinator.check(&received).expect("a good upload");
+        let received = ReceivedUpload::from_frame(frame.as_slice(), self.terms.shape()).expect("its own form");
+        let checked = coordinator.check(received).expect("a good upload");
         assert!(coordinator.record(&checked).expect("the first"));
         sum.add(&checked);
         (state, frame)

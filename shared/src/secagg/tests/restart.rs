@@ -50,8 +50,8 @@ fn a_device_goes_on_after_every_crash() {
     let (state, again) = disk.uploaded();
     assert_eq!(upload.to_frame(), again);
     let mut sum = MaskedSum::new(world.terms.shape());
-    let received = ReceivedUpload::from_frame(&again, world.terms.shape()).expect("its own form");
-    let checked = coordinator.check(&received).expect("good");
+    let received = ReceivedUpload::from_frame(again.as_slice(), world.terms.shape()).expect("its own form");
+    let checked = coordinator.check(received).expect("good");
     assert_eq!(coordinator.record(&checked), Ok(true));
     assert_eq!(coordinator.record(&checked), Ok(false));
     sum.add(&checked);

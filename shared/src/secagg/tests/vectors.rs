@@ -210,7 +210,7 @@ fn a_whole_round() {
         let (state, upload) = saved(ready.mask(&vector, &identities[at]).expect("a vector"));
         let frame = upload.to_frame();
         assert_eq!(frame, hex(&vectors["uploads"][at.to_string()]));
-        let checked = coordinator.check(&ReceivedUpload::from_frame(&frame, terms.shape()).expect("a frame"));
+        let checked = coordinator.check(ReceivedUpload::from_frame(frame.as_slice(), terms.shape()).expect("a frame"));
         let checked = checked.expect("good");
         assert_eq!(coordinator.record(&checked), Ok(true));
         sum.add(&checked);

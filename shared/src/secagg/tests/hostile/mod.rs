@@ -80,7 +80,7 @@ impl Adversary {
     fn best_guess(&self, frame: &[u8], world: &World) -> Vec<i64> {
         let received = ReceivedUpload::from_frame(frame, world.terms.shape()).expect("an upload");
         let mut lanes = Lanes::zeros(world.terms.shape());
-        assert!(lanes.add_packed(received.packed));
+        assert!(lanes.add_packed(received.packed()));
         let victim = VICTIM as u32;
         let context = &self.scope.context;
         if let Some(seed) = self.opened(victim, Secret::Own) {
