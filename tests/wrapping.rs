@@ -50,8 +50,13 @@ fn aligned_devices_do_not_wrap_and_the_sum_is_what_was_sent() {
             let mut sum = Sum::new(&plan);
             let workload = Aligned(rotation);
             for _ in 0..cohort {
-                let device =
-                    Device { examples: &[], held_out: &[], memory: &mut Vec::new(), solver: &mut Solver::default() };
+                let device = Device {
+                    examples: &[],
+                    held_out: &[],
+                    shown: &[],
+                    memory: &mut Vec::new(),
+                    solver: &mut Solver::default(),
+                };
                 sum.add(&Contribution::new(&workload, &plan, device, &mut generator).noised(&samplers, &mut generator));
             }
             let decoded = decode(&sum, &plan).swap_remove(0);

@@ -21,8 +21,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     let examples = [Example { track: TrackId(17), confidence: 1.0 }];
     for round in 1.. {
-        let device =
-            Device { examples: &examples, held_out: &[], memory: &mut Vec::new(), solver: &mut Solver::default() };
+        let device = Device {
+            examples: &examples,
+            held_out: &[],
+            shown: &[],
+            memory: &mut Vec::new(),
+            solver: &mut Solver::default(),
+        };
         let invitation = Invitation { task: "popularity", round, plan: &plan };
         let day = 1_795_000_000_000 + 86_400_000 * round as i64;
         match invitation.accept(&workload, device, &mut ledger, day) {

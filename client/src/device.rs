@@ -377,6 +377,7 @@ impl<H: Host> Participant for Device<H> {
         let device = workload::Device {
             examples: &learning.train,
             held_out: &learning.held_out,
+            shown: &[],
             memory: &mut Vec::new(),
             solver: &mut Solver::default(),
         };

@@ -6,6 +6,7 @@
 //! | sessions | [`quality::ValidEvent`] | [`session::Session`] | [`session`] |
 //! | label | [`quality::ValidEvent`] | [`label::WeakLabel`] | [`label`] |
 //! | examples | [`label::WeakLabel`] | [`example::Labelled`] | [`example`] |
+//! | rank | [`quality::ValidEvent`] | [`sordino_shared::model::Shown`] | [`ranking`] |
 //! | hold out | [`example::Labelled`] | [`holdout::Split`] | [`holdout`] |
 //! | pay | [`participation::Invitation`] | a record in the ledger | [`participation`] |
 //! | take part | examples and plan | [`sordino_shared::privacy::Noised`] | [`train`] |
@@ -26,6 +27,7 @@ pub mod quality;
 #[cfg(feature = "quic")]
 pub mod quic;
 mod random;
+pub mod ranking;
 pub mod session;
 #[cfg(feature = "store")]
 pub mod store;

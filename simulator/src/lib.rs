@@ -15,6 +15,7 @@ pub mod output;
 pub mod population;
 pub mod privacy;
 pub mod progress;
+pub mod ranking;
 pub mod report;
 pub mod scenario;
 pub mod world;

@@ -12,7 +12,7 @@ use sordino_client::label::{LabelKind, LabelPolicy, label};
 use sordino_client::quality::{BotRule, BotVerdict, Checks, Tally, check};
 use sordino_client::session::sessions;
 use sordino_shared::ids::TrackId;
-use sordino_shared::model::Example;
+use sordino_shared::model::{Example, Shown};
 use sordino_shared::random::mix;
 use std::collections::BTreeMap;
 
@@ -80,6 +80,8 @@ pub struct Population {
     pub validation: Lists<TrackId>,
     /// Tracks that results are reported on.
     pub test: Lists<TrackId>,
+    /// What each device was shown, for workloads that learn from it; lists of nothing elsewhere.
+    pub shown: Lists<Shown>,
     /// Candidates that the data set prescribes.
     pub fixed_negatives: Option<Lists<TrackId>>,
     /// Plays kept, one count a device.
@@ -116,14 +118,41 @@ pub struct Summary {
 impl Population {
     /// The same devices, those not in `members` with nothing to bring: the neighbours of zero-out.
     pub fn with_only(&self, members: &[bool]) -> Self {
-        fn keep<T: Copy>(lists: &Lists<T>, members: &[bool]) -> Lists<T> {
+        fn keep<T: Clone>(lists: &Lists<T>, members: &[bool]) -> Lists<T> {
             let mut kept = Lists::new();
             for (device, &member) in members.iter().enumerate() {
-                kept.push(lists.of(device).iter().copied().filter(|_| member));
+                kept.push(lists.of(device).iter().filter(|_| member).cloned());
             }
             kept
         }
-        Self { train: keep(&self.train, members), validation: keep(&self.validation, members), ..self.clone() }
+        Self {
+            train: keep(&self.train, members),
+            validation: keep(&self.validation, members),
+            shown: keep(&self.shown, members),
+            ..self.clone()
+        }
+    }
+
+    /// Devices that bring what they were shown and nothing else.
+    pub fn of_shown(tracks: usize, shown: impl IntoIterator<Item = Vec<Shown>>) -> Self {
+        let mut lists = Lists::new();
+        shown.into_iter().for_each(|list| lists.push(list));
+        let devices = lists.ends.len();
+        fn nothing<T>(devices: usize) -> Lists<T> {
+            Lists { ends: vec![0; devices], items: Vec::new() }
+        }
+        Self {
+            tracks,
+            protocol: Protocol::Time,
+            origin: (0..devices as u32).collect(),
+            train: nothing(devices),
+            validation: nothing(devices),
+            test: nothing(devices),
+            shown: lists,
+            fixed_negatives: None,
+            plays: vec![0; devices],
+            summary: Summary::default(),
+        }
     }
 
     /// Takes every device of the data set through check, sessions, labels, examples and holdout.
@@ -171,6 +200,7 @@ impl Population {
             train: Lists::new(),
             validation: Lists::new(),
             test: Lists::new(),
+            shown: Lists::new(),
             fixed_negatives: dataset.fixed_test.as_ref().map(|_| Lists::new()),
             plays: Vec::new(),
             summary: Summary::default(),
@@ -202,6 +232,7 @@ impl Population {
         self.train.push(split.train);
         self.validation.push(split.validation);
         self.test.push(split.test);
+        self.shown.push([]);
         if let (Some(all), Some(test)) = (&mut self.fixed_negatives, fixed) {
             all.push(test.negatives.iter().copied());
         }
@@ -213,6 +244,7 @@ impl Population {
         self.train.append(other.train);
         self.validation.append(other.validation);
         self.test.append(other.test);
+        self.shown.append(other.shown);
         if let (Some(mine), Some(theirs)) = (&mut self.fixed_negatives, other.fixed_negatives) {
             mine.append(theirs);
         }

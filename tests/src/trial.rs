@@ -248,7 +248,13 @@ impl Oracle {
 fn one_hot(device: usize, round: &Round) -> Result<Noised, Error> {
     let samplers = Samplers::new(&round.plan).map_err(|error| Error::Participation(error.into()))?;
     let examples = [Example { track: TrackId(device as u32), confidence: 1.0 }];
-    let view = Device { examples: &examples, held_out: &[], memory: &mut Vec::new(), solver: &mut Solver::default() };
+    let view = Device {
+        examples: &examples,
+        held_out: &[],
+        shown: &[],
+        memory: &mut Vec::new(),
+        solver: &mut Solver::default(),
+    };
     Ok(seeded(&round.broadcast, &round.plan, &samplers, view, step_seed(3, 0), device).0)
 }
 
@@ -263,6 +269,7 @@ pub fn seeded_vectors(population: &Arc<Population>, seed: u64) -> Vec<Vectors> {
             let view = Device {
                 examples: population.train.of(device),
                 held_out: population.validation.of(device),
+                shown: &[],
                 memory: &mut memory,
                 solver: &mut Solver::default(),
             };

@@ -91,6 +91,24 @@ pub enum Context {
     Search,
     /// The queue.
     Queue,
+    /// A place of the application's own, by its number.
+    Place(u8),
+}
+
+impl Context {
+    /// Its number among all contexts: those with a name first, then the application's own places.
+    pub fn place(self) -> usize {
+        match self {
+            Self::Unknown => 0,
+            Self::Playlist => 1,
+            Self::Album => 2,
+            Self::Artist => 3,
+            Self::Radio => 4,
+            Self::Search => 5,
+            Self::Queue => 6,
+            Self::Place(number) => 7 + usize::from(number),
+        }
+    }
 }
 
 /// Why a track started or ended.

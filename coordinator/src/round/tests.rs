@@ -92,7 +92,13 @@ impl World {
     }
 
     fn vector(&self, live: &Live, device: usize) -> Noised {
-        let view = Device { examples: &[], held_out: &[], memory: &mut Vec::new(), solver: &mut Solver::default() };
+        let view = Device {
+            examples: &[],
+            held_out: &[],
+            shown: &[],
+            memory: &mut Vec::new(),
+            solver: &mut Solver::default(),
+        };
         let mut chance = rng(5, device);
         let contribution = Contribution::new(&self.broadcast, live.plan(), view, &mut chance);
         contribution.noised(&Samplers::new(live.plan()).expect("samplers"), &mut chance)

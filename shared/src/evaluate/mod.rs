@@ -4,8 +4,10 @@
 
 mod beyond;
 mod bootstrap;
+mod outcomes;
 mod ranking;
 
 pub use beyond::Exposure;
 pub use bootstrap::{Interval, bootstrap_mean};
+pub use outcomes::{Reliability, auc, average_accuracy, calibration_error, log_loss, reliability};
 pub use ranking::{Gain, Judged, Ties};

@@ -1,9 +1,13 @@
 //! Models: what the coordinator learns and a device ranks with.
 
+mod calibration;
 mod embedding;
+mod ranker;
 mod shrinkage;
 
+pub use calibration::Calibration;
 pub use embedding::{EmbeddingModel, Hyperparameters, Solver};
+pub use ranker::{Pass, Ranker, Shown, logistic};
 pub use shrinkage::{Prior, shrink_rows};
 
 use crate::bytes::{self, Reader, put_f32s, put_f64s};

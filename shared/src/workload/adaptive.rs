@@ -101,8 +101,13 @@ mod tests {
         for (norm, bit) in [(0.05f32, 0.5f32), (0.2, -0.5)] {
             let mut workload = Adaptive::new(Fixed(norm, 1.0), AdaptiveClip::default());
             assert_eq!(workload.layout()[0].clip, 0.1);
-            let device =
-                Device { examples: &[], held_out: &[], memory: &mut Vec::new(), solver: &mut Solver::default() };
+            let device = Device {
+                examples: &[],
+                held_out: &[],
+                shown: &[],
+                memory: &mut Vec::new(),
+                solver: &mut Solver::default(),
+            };
             let statistics = workload.contribute(device, &mut ChaCha8Rng::seed_from_u64(1));
             assert_eq!(statistics.blocks[1].values(), &[bit]);
             workload.apply(vec![vec![0.0], vec![f64::from(bit) * 10.0]], &[0.0, 0.0], 10.0);

@@ -171,6 +171,7 @@ mod tests {
                 let device = Device {
                     examples: &examples,
                     held_out: &[TrackId(2)],
+                    shown: &[],
                     memory: &mut Vec::new(),
                     solver: &mut Solver::default(),
                 };

@@ -112,8 +112,13 @@ mod tests {
         let good = Model::Popularity(vec![0.0, 1.0, 2.0, 9.0]);
         let bad = Model::Popularity(vec![9.0, 2.0, 1.0, 0.0]);
         let mut comparison = Comparison::new(good.clone(), bad);
-        let device =
-            Device { examples: &[], held_out: &[TrackId(3)], memory: &mut Vec::new(), solver: &mut Solver::default() };
+        let device = Device {
+            examples: &[],
+            held_out: &[TrackId(3)],
+            shown: &[],
+            memory: &mut Vec::new(),
+            solver: &mut Solver::default(),
+        };
         let statistics = comparison.contribute(device, &mut ChaCha8Rng::seed_from_u64(1));
         let advantage = f64::from(statistics.blocks[0].values()[0]);
         assert!((advantage - (1.0 - 1.0 / 5f64.log2())).abs() < 1e-6, "{advantage}");

@@ -265,6 +265,7 @@ mod tests {
                 let device = Device {
                     examples: listener,
                     held_out: &[],
+                    shown: &[],
                     memory: &mut Vec::new(),
                     solver: &mut Solver::default(),
                 };

@@ -9,6 +9,8 @@ mod comparison;
 mod contribution;
 mod factors;
 mod popularity;
+mod ranking;
+mod rates;
 mod sgd;
 mod subspace;
 
@@ -18,11 +20,13 @@ pub use comparison::Comparison;
 pub use contribution::Contribution;
 pub use factors::Factors;
 pub use popularity::{Popularity, PopularityEstimate};
+pub use ranking::{Ranking, RankingSettings, loss_gradient};
+pub use rates::{Cells, Counted, RateEstimate, Rates, Shrinkage};
 pub use sgd::{GradientDescent, GradientSettings};
 pub use subspace::Subspace;
 
 use crate::ids::TrackId;
-use crate::model::{Example, Solver};
+use crate::model::{Example, Shown, Solver};
 use crate::plan::BlockLayout;
 use rand_core::Rng;
 
@@ -91,6 +95,8 @@ pub struct Device<'a> {
     pub examples: &'a [Example],
     /// Tracks that it holds out to compare models by; never trained on.
     pub held_out: &'a [TrackId],
+    /// Tracks that it was shown and what became of them, list by list.
+    pub shown: &'a [Shown],
     /// What it keeps from one round to the next; empty in the first.
     pub memory: &'a mut Vec<f32>,
     /// Room for its solver.

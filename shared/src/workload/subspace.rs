@@ -179,6 +179,7 @@ mod tests {
             let device = Device {
                 examples: &examples(&tracks),
                 held_out: &[],
+                shown: &[],
                 memory: &mut Vec::new(),
                 solver: &mut Solver::default(),
             };
@@ -210,6 +211,7 @@ mod tests {
                 let device = Device {
                     examples: listener,
                     held_out: &[],
+                    shown: &[],
                     memory: &mut Vec::new(),
                     solver: &mut Solver::default(),
                 };

@@ -8,6 +8,7 @@ use crate::federation::Fidelity;
 use crate::methods::{self, Method};
 use crate::output::{self, Results};
 use crate::population::Protocol;
+use crate::ranking::{self, RankSettings};
 use crate::report;
 use crate::scenario::{Auto, Epsilon, Scenario};
 use crate::world::calibration::{Profile, table};
@@ -43,6 +44,8 @@ enum Command {
         #[command(subcommand)]
         command: privacy::Command,
     },
+    /// Train the ranker on earlier days and measure it on later ones: what was shown, and the next skip.
+    Rank(Box<RankArgs>),
     /// Compare the synthetic world with real listening.
     World {
         /// The real set, as KIND:PATH.
@@ -116,6 +119,21 @@ struct RunArgs {
 }
 
 #[derive(Args)]
+struct RankArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Days at the end that are tested on.
+    #[arg(long, default_value_t = RankSettings::default().test_days)]
+    test_days: usize,
+    /// Rounds of the ranker.
+    #[arg(long, default_value_t = RankSettings::default().rounds)]
+    ranker_rounds: usize,
+    /// Widths of the ranker's hidden layers, or `none` for logistic regression.
+    #[arg(long)]
+    hidden: Option<String>,
+}
+
+#[derive(Args)]
 struct CompareArgs {
     /// Scenario files.
     #[arg(required = true)]
@@ -158,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Report { folder } => rewrite_report(&folder),
         Command::Plan(args) => plan(&args),
         Command::Privacy { command } => privacy::run(&command),
+        Command::Rank(args) => rank(&args),
         Command::World { against, seed } => world(&against, seed),
     };
     match done {
@@ -179,6 +198,33 @@ fn run(args: &RunArgs) -> Result<()> {
     }
     output::say(&report::text(&results));
     output::say(&format!("\nreport: {}\n", args.out.join("report.html").display()));
+    Ok(())
+}
+
+fn rank(args: &RankArgs) -> Result<()> {
+    let scenario = args.run.scenario()?;
+    let mut settings =
+        RankSettings { test_days: args.test_days, rounds: args.ranker_rounds, ..RankSettings::default() };
+    if let Some(widths) = &args.hidden {
+        settings.ranking.hidden = parse_list(widths, |text| match text.parse() {
+            Ok(width @ 1..=512) => Ok(width),
+            _ => Err(format!("'{text}' in --hidden is no width: give numbers from 1 to 512, or none")),
+        })?;
+    }
+    output::check_folder(&args.run.out)?;
+    let results = ranking::run(&scenario, &settings)?;
+    let text = ranking::text(&results);
+    let json = serde_json::to_vec_pretty(&results).expect("results have a form in JSON");
+    if let Some(path) = &args.run.json {
+        output::write_whole(path, &json)?;
+    }
+    let files = [
+        ("config.toml", scenario.to_toml().into_bytes()),
+        ("ranking.json", json),
+        ("ranking.txt", text.clone().into_bytes()),
+    ];
+    output::write_folder(&args.run.out, &files)?;
+    output::say(&text);
     Ok(())
 }
 

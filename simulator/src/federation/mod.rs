@@ -195,6 +195,7 @@ impl Federation {
                     let view = Device {
                         examples: population.train.of(device),
                         held_out: population.validation.of(device),
+                        shown: population.shown.of(device),
                         memory,
                         solver: &mut solver,
                     };

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::progress;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
-use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
+use sordino_client::event::{Context, EventKind, PlaybackEvent, Timestamp};
 use std::fs::File;
 use std::path::Path;
 
@@ -39,11 +39,21 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
     Ok(builder.build(name.to_owned(), true, None))
 }
 
-const EVENT_COLUMNS: [&str; 9] =
-    ["user_id", "video_id", "time_ms", "is_like", "is_follow", "is_forward", "is_hate", "play_time_ms", "duration_ms"];
+const EVENT_COLUMNS: [&str; 10] = [
+    "user_id",
+    "video_id",
+    "time_ms",
+    "is_like",
+    "is_follow",
+    "is_forward",
+    "is_hate",
+    "play_time_ms",
+    "duration_ms",
+    "tab",
+];
 
 fn add_event(builder: &mut Builder, row: &[Field], at: &At<'_>) -> Result<()> {
-    let [user, video, time, like, follow, forward, hate, played, duration] = whole_numbers(row, at)?;
+    let [user, video, time, like, follow, forward, hate, played, duration, tab] = whole_numbers(row, at)?;
     let (Some(user), Some(video), Some(time)) = (user, video, time) else {
         builder.pass_over("user, video or time missing");
         return Ok(());
@@ -54,6 +64,7 @@ fn add_event(builder: &mut Builder, row: &[Field], at: &At<'_>) -> Result<()> {
     let track = builder.track(&video.to_string());
     let user = user.to_string();
     let mut event = PlaybackEvent::new(track, Timestamp(time), EventKind::Play);
+    event.context = tab.and_then(|tab| u8::try_from(tab).ok()).map_or(Context::Unknown, Context::Place);
     if let (Some(played), Some(duration)) = (played, duration) {
         event.seconds_listened = Some(played as f32 / 1000.0);
         event.track_seconds = Some(duration as f32 / 1000.0);

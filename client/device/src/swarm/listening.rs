@@ -76,8 +76,13 @@ fn vector(round: &Round, examples: &[Example], held_out: &[TrackId]) -> Result<N
     let held_out: Vec<TrackId> = held_out.iter().copied().filter(|track| known(*track)).collect();
     let samplers = Samplers::new(&round.plan).map_err(noise)?;
     let mut randomness = Randomness::from_operating_system().map_err(noise)?;
-    let device =
-        Device { examples: &examples, held_out: &held_out, memory: &mut Vec::new(), solver: &mut Solver::default() };
+    let device = Device {
+        examples: &examples,
+        held_out: &held_out,
+        shown: &[],
+        memory: &mut Vec::new(),
+        solver: &mut Solver::default(),
+    };
     Ok(take_part(&round.broadcast, &round.plan, &samplers, device, &mut randomness).noised)
 }
 

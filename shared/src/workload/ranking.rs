@@ -1,0 +1,247 @@
+//! Federated averaging of a ranker (McMahan et al. 2017) under the private sum: a device moves the ranker by its own lists and sends
+//! the move, clipped; the coordinator follows the mean with Adam.
+//!
+//! The loss is the log-loss of every track shown, for calibration, and a pairwise logistic loss within each list, for order.
+//! The clip follows a quantile of the devices' moves ([`super::Adaptive`]).
+
+use super::{Block, Device, DeviceHalf, Reclip, Statistics, Workload};
+use crate::model::{Pass, Ranker, Shown, logistic};
+use crate::plan::BlockLayout;
+use crate::privacy::AdaptiveClip;
+use rand_core::Rng;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the averaging.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RankingSettings {
+    /// Widths of the hidden layers; none for logistic regression.
+    pub hidden: Vec<usize>,
+    /// Passes of a device over its lists.
+    pub passes: usize,
+    /// The device's step, from the second pass on.
+    pub device_rate: f32,
+    /// The coordinator's step.
+    pub rate: f64,
+    /// How much the pairwise loss counts beside the log-loss.
+    pub pairwise: f32,
+    /// The share of the last rounds whose rankers are averaged for the result.
+    pub averaged: f64,
+    /// The clip, and how it moves.
+    pub clip: AdaptiveClip,
+}
+
+impl Default for RankingSettings {
+    fn default() -> Self {
+        let clip = AdaptiveClip { clip: 1.0, quantile: 0.7, ..AdaptiveClip::default() };
+        Self { hidden: vec![16], passes: 1, device_rate: 0.05, rate: 0.05, pairwise: 0.2, averaged: 0.3, clip }
+    }
+}
+
+/// The ranking workload.
+#[derive(Clone, Debug)]
+pub struct Ranking {
+    ranker: Ranker,
+    settings: RankingSettings,
+    clip: f64,
+    // Adam's running means, of the gradient and of its square.
+    mean: Vec<f64>,
+    square: Vec<f64>,
+    steps: i32,
+    rounds: usize,
+    averaged: Vec<f64>,
+    summands: f64,
+}
+
+impl Ranking {
+    /// Starts from a ranker; `rounds` is how many there will be.
+    pub fn new(ranker: Ranker, settings: RankingSettings, rounds: usize) -> Self {
+        let zeros = vec![0.0; ranker.parameters().len()];
+        let (clip, averaged) = (settings.clip.clip, zeros.clone());
+        Self { ranker, settings, clip, mean: zeros.clone(), square: zeros, steps: 0, rounds, averaged, summands: 0.0 }
+    }
+
+    /// The ranker as it stands.
+    pub fn current(&self) -> &Ranker {
+        &self.ranker
+    }
+
+    /// The ranker: the mean of the last rounds' once those have begun.
+    pub fn ranker(&self) -> Ranker {
+        let mut ranker = self.ranker.clone();
+        if self.summands > 0.0 {
+            let parameters = ranker.parameters_mut().iter_mut();
+            parameters.zip(&self.averaged).for_each(|(to, sum)| *to = (sum / self.summands) as f32);
+        }
+        ranker
+    }
+}
+
+/// The gradient of a device's loss: the sum over its lists, in their order.
+pub fn loss_gradient(ranker: &Ranker, shown: &[Shown], pairwise: f32, pass: &mut Pass, gradient: &mut [f32]) {
+    for list in shown.chunk_by(|a, b| a.list == b.list) {
+        let scores: Vec<f32> = list.iter().map(|s| ranker.score(&s.features, pass)).collect();
+        let outcome = |s: &Shown| f32::from(u8::from(s.pleased));
+        let mut slopes: Vec<f32> =
+            list.iter().zip(&scores).map(|(s, &score)| s.weight * (logistic(score) - outcome(s))).collect();
+        let pleased = list.iter().filter(|s| s.pleased).count();
+        // Every track takes part in as many pairs as there are others of the other kind; the mean keeps long lists from
+        // counting by the square of their length.
+        let share = pairwise * list.len() as f32 / (pleased * (list.len() - pleased)).max(1) as f32;
+        for (i, better) in list.iter().enumerate().filter(|(_, s)| s.pleased) {
+            for (j, worse) in list.iter().enumerate().filter(|(_, s)| !s.pleased) {
+                let slope = share * better.weight * worse.weight * logistic(scores[j] - scores[i]);
+                slopes[i] -= slope;
+                slopes[j] += slope;
+            }
+        }
+        for (s, &slope) in list.iter().zip(&slopes) {
+            ranker.score(&s.features, pass);
+            ranker.add_gradient(slope, pass, gradient);
+        }
+    }
+}
+
+impl DeviceHalf for Ranking {
+    fn layout(&self) -> Vec<BlockLayout> {
+        vec![BlockLayout::new("ranker", 1, self.ranker.parameters().len(), self.clip)]
+    }
+
+    fn contribute(&self, device: Device<'_>, _rng: &mut impl Rng) -> Statistics {
+        let mut pass = Pass::default();
+        let mut total = vec![0.0; self.ranker.parameters().len()];
+        let mut own = self.ranker.clone();
+        for number in 0..self.settings.passes.max(1) {
+            let mut gradient = vec![0.0; total.len()];
+            loss_gradient(&own, device.shown, self.settings.pairwise, &mut pass, &mut gradient);
+            total.iter_mut().zip(&gradient).for_each(|(sum, g)| *sum += g);
+            if number + 1 < self.settings.passes {
+                let rate = self.settings.device_rate;
+                own.parameters_mut().iter_mut().zip(&gradient).for_each(|(parameter, g)| *parameter -= rate * g);
+            }
+        }
+        Statistics { blocks: vec![Block::Dense(total)] }
+    }
+}
+
+impl Workload for Ranking {
+    fn apply(&mut self, sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
+        self.steps += 1;
+        let devices = devices.max(1.0);
+        // What the squares owe to the noise is known, and taken off (Tang, Shpilevskiy and Lécuyer 2024).
+        let noise = (deviations[0] / devices).powi(2);
+        let (first, second) = (1.0 - MEAN_DECAY.powi(self.steps), 1.0 - SQUARE_DECAY.powi(self.steps));
+        // Steps grow smaller towards the end.
+        let rate = self.settings.rate * (1.0 - f64::from(self.steps - 1) / self.rounds.max(1) as f64).max(LEAST_STEP);
+        let moving = self.ranker.parameters_mut().iter_mut().zip(&mut self.mean).zip(&mut self.square);
+        for (((parameter, mean), square), sum) in moving.zip(&sum[0]) {
+            let g = sum / devices;
+            *mean += (1.0 - MEAN_DECAY) * (g - *mean);
+            *square += (1.0 - SQUARE_DECAY) * (g * g - *square);
+            let length = (*square / second - noise).max(FLOOR_IN_NOISE * noise).sqrt() + LEAST_LENGTH;
+            *parameter -= (rate * (*mean / first) / length) as f32;
+        }
+        if f64::from(self.steps) > self.rounds as f64 * (1.0 - self.settings.averaged) {
+            self.summands += 1.0;
+            self.averaged.iter_mut().zip(self.ranker.parameters()).for_each(|(sum, &p)| *sum += f64::from(p));
+        }
+    }
+}
+
+impl Reclip for Ranking {
+    fn set_clip(&mut self, clip: f64) {
+        self.clip = clip;
+    }
+}
+
+const MEAN_DECAY: f64 = 0.9;
+const SQUARE_DECAY: f64 = 0.99;
+const LEAST_LENGTH: f64 = 1e-6;
+// A coordinate that is all noise moves like one whose length is this share of it, not like one of length 0.
+const FLOOR_IN_NOISE: f64 = 1.0;
+const LEAST_STEP: f64 = 0.05;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::TrackId;
+    use crate::model::Solver;
+    use crate::random::unit_f64;
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
+    fn world(seed: u64, devices: usize) -> Vec<Vec<Shown>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let one = |rng: &mut ChaCha8Rng, list: u32| {
+            let features: Vec<f32> = (0..3).map(|_| unit_f64(rng) as f32 * 2.0 - 1.0).collect();
+            let chance = logistic(2.0 * features[0] - features[1] - 0.5);
+            Shown { track: TrackId(0), features, pleased: unit_f64(rng) < f64::from(chance), weight: 1.0, list }
+        };
+        (0..devices).map(|_| (0..6).map(|i| one(&mut rng, i / 3)).collect()).collect()
+    }
+
+    fn loss(ranker: &Ranker, shown: &[Shown], pairwise: f32) -> f64 {
+        let mut pass = Pass::default();
+        let softplus = |z: f64| z.exp().ln_1p();
+        let mut total = 0.0;
+        for list in shown.chunk_by(|a, b| a.list == b.list) {
+            let scores: Vec<f64> = list.iter().map(|s| f64::from(ranker.score(&s.features, &mut pass))).collect();
+            total += list.iter().zip(&scores).map(|(s, &z)| softplus(if s.pleased { -z } else { z })).sum::<f64>();
+            let yes = list.iter().filter(|s| s.pleased).count();
+            let pairs = (yes * (list.len() - yes)).max(1) as f64;
+            for (better, high) in list.iter().zip(&scores).filter(|(s, _)| s.pleased) {
+                for (worse, low) in list.iter().zip(&scores).filter(|(s, _)| !s.pleased) {
+                    let weights = f64::from(better.weight * worse.weight);
+                    total += weights * f64::from(pairwise) * list.len() as f64 / pairs * softplus(low - high);
+                }
+            }
+        }
+        total
+    }
+
+    #[test]
+    fn the_gradient_is_that_of_the_loss() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let mut ranker = Ranker::new(3, &[4], &mut rng);
+        ranker.parameters_mut().iter_mut().for_each(|p| *p = unit_f64(&mut rng) as f32 - 0.5);
+        let shown = &world(2, 1)[0];
+        let mut gradient = vec![0.0; ranker.parameters().len()];
+        loss_gradient(&ranker, shown, 0.7, &mut Pass::default(), &mut gradient);
+        for (at, &found) in gradient.iter().enumerate() {
+            let moved = |by: f32| {
+                let mut other = ranker.clone();
+                other.parameters_mut()[at] += by;
+                loss(&other, shown, 0.7)
+            };
+            let expected = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+            assert!((f64::from(found) - expected).abs() < 3e-3, "{at}: {found} and {expected}");
+        }
+    }
+
+    #[test]
+    fn rounds_of_averaging_learn_what_pleases() {
+        let devices = world(1, 2000);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let settings = RankingSettings { hidden: vec![], pairwise: 0.0, rate: 0.1, ..RankingSettings::default() };
+        let mut ranking = Ranking::new(Ranker::new(3, &[], &mut rng), settings, 120);
+        for _ in 0..120 {
+            let mut sum = vec![0.0; 4];
+            for shown in &devices {
+                let device = Device {
+                    examples: &[],
+                    held_out: &[],
+                    shown,
+                    memory: &mut Vec::new(),
+                    solver: &mut Solver::default(),
+                };
+                let statistics = ranking.contribute(device, &mut rng);
+                sum.iter_mut().zip(statistics.blocks[0].values()).for_each(|(s, &v)| *s += f64::from(v));
+            }
+            ranking.apply(vec![sum], &[0.0], devices.len() as f64);
+        }
+        let found = ranking.ranker();
+        for (found, truth) in found.parameters().iter().zip([2.0, -1.0, 0.0, -0.5]) {
+            assert!((found - truth).abs() < 0.15, "{:?}", ranking.ranker());
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Figures of a scorer on what was shown.
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+use sordino_client::ranking::{Group, WIDTH, group_of};
+use sordino_shared::evaluate::{
+    Gain, Interval, Judged, Reliability, auc, average_accuracy, bootstrap_mean, calibration_error, log_loss,
+    reliability,
+};
+use sordino_shared::model::{Calibration, Pass, Ranker, Shown, logistic};
+use sordino_shared::random::{below, mix};
+use std::collections::BTreeMap;
+
+/// A scorer's figures on later days.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Over all outcomes.
+    pub auc: f64,
+    /// Mean over lists with both outcomes, each counting the same, and the 95 % interval over listeners.
+    pub auc_within: Interval,
+    /// The same lists' NDCG at 5.
+    pub ndcg_at_5: f64,
+    /// Of probabilities, where the scorer gives them.
+    pub log_loss: Option<f64>,
+    /// Expected calibration error in 15 bins of equal mass.
+    pub calibration_error: Option<f64>,
+    /// Lists with both outcomes.
+    pub lists: usize,
+}
+
+/// A scorer's figures for skips.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SkipMeasured {
+    /// Over all outcomes, track by track.
+    pub auc: f64,
+    /// The share foretold at the threshold that foretells as many skips as there are.
+    pub accuracy: f64,
+    /// Mean average accuracy of second halves of sittings.
+    pub mean_average_accuracy: f64,
+    /// Sittings in it.
+    pub sittings: usize,
+}
+
+/// Scores, device by device and in order.
+pub(super) fn scores_of(test: &[Vec<Shown>], ranker: &Ranker) -> Vec<f32> {
+    let mut pass = Pass::default();
+    test.iter().flatten().map(|shown| ranker.score(&shown.features, &mut pass)).collect()
+}
+
+pub(super) fn log_loss_of(test: &[Vec<Shown>], ranker: &Ranker) -> f64 {
+    let scores = scores_of(test, ranker);
+    log_loss(&with_outcomes(test, &scores.iter().map(|&s| logistic(s)).collect::<Vec<_>>()))
+}
+
+fn with_outcomes(test: &[Vec<Shown>], scores: &[f32]) -> Vec<(f32, bool)> {
+    scores.iter().copied().zip(test.iter().flatten().map(|shown| shown.pleased)).collect()
+}
+
+pub(super) fn measure(test: &[Vec<Shown>], scores: &[f32], probabilities: Option<&[f32]>, seed: u64) -> Measured {
+    let (mut at, mut lists, mut ndcg) = (0, 0, 0.0);
+    let mut by_listener = Vec::new();
+    for device in test {
+        let mut own = Vec::new();
+        for list in device.chunk_by(|a, b| a.list == b.list) {
+            let scored: Vec<(f32, bool)> =
+                list.iter().zip(&scores[at..]).map(|(shown, &score)| (score, shown.pleased)).collect();
+            at += list.len();
+            let Some(value) = auc(&scored) else { continue };
+            own.push(value);
+            let of = |wanted: bool| scored.iter().filter(move |s| s.1 == wanted).map(|s| s.0);
+            ndcg += Judged::from_scores(&of(true).collect::<Vec<_>>(), of(false)).ndcg(Some(5), Gain::Binary);
+        }
+        lists += own.len();
+        by_listener.push(own);
+    }
+    let all = with_outcomes(test, scores);
+    let probable = probabilities.map(|probabilities| with_outcomes(test, probabilities));
+    Measured {
+        auc: auc(&all).unwrap_or(0.5),
+        auc_within: over_listeners(&by_listener, seed),
+        ndcg_at_5: ndcg / lists.max(1) as f64,
+        log_loss: probable.as_ref().map(|probable| log_loss(probable)),
+        calibration_error: probable.as_ref().map(|probable| calibration_error(&reliability(probable, BINS))),
+        lists,
+    }
+}
+
+// The mean over lists; listeners are what is drawn anew, so each brings its lists' sum and count.
+fn over_listeners(by_listener: &[Vec<f64>], seed: u64) -> Interval {
+    let with: Vec<(f64, f64)> = by_listener
+        .iter()
+        .filter(|lists| !lists.is_empty())
+        .map(|lists| (lists.iter().sum(), lists.len() as f64))
+        .collect();
+    let (sum, count) = with.iter().fold((0.0, 0.0), |(s, c), (sum, count)| (s + sum, c + count));
+    let mean = sum / f64::max(count, 1.0);
+    // To first order the quotient moves as the mean of (sum - mean x count) / mean count.
+    let per = count / with.len().max(1) as f64;
+    let moves: Vec<f64> = with.iter().map(|(sum, count)| mean + (sum - mean * count) / per.max(1.0)).collect();
+    Interval { mean, ..bootstrap_mean(&moves, &mut ChaCha8Rng::seed_from_u64(mix(seed, BOOTSTRAP_STREAM, 0))) }
+}
+
+pub(super) fn reliability_of(test: &[Vec<Shown>], ranker: &Ranker, calibration: &Calibration) -> Vec<Reliability> {
+    let scores = scores_of(test, ranker);
+    let probabilities: Vec<f32> = scores.into_iter().map(|score| calibration.apply(logistic(score))).collect();
+    reliability(&with_outcomes(test, &probabilities), BINS)
+}
+
+/// What AUC and AUC within lists lose where a group of features is shuffled among all outcomes (permutation importance,
+/// Breiman 2001).
+pub(super) fn shares_of_groups(test: &[Vec<Shown>], ranker: &Ranker, seed: u64) -> BTreeMap<Group, (f64, f64)> {
+    let figures = |test: &[Vec<Shown>]| {
+        let measured = measure(test, &scores_of(test, ranker), None, seed);
+        (measured.auc, measured.auc_within.mean)
+    };
+    let whole = figures(test);
+    let features: Vec<&[f32]> = test.iter().flatten().map(|shown| shown.features.as_slice()).collect();
+    let of = |group: Group| {
+        let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, SHUFFLE_STREAM, group as u64));
+        let mut order: Vec<usize> = (0..features.len()).collect();
+        (1..order.len()).rev().for_each(|i| order.swap(i, below(&mut rng, i as u64 + 1) as usize));
+        let mut shuffled = test.to_vec();
+        for (shown, &from) in shuffled.iter_mut().flatten().zip(&order) {
+            for input in (0..WIDTH).filter(|&input| group_of(input) == group) {
+                shown.features[input] = features[from][input];
+            }
+        }
+        let without = figures(&shuffled);
+        (whole.0 - without.0, whole.1 - without.1)
+    };
+    Group::ALL.into_iter().map(|group| (group, of(group))).collect()
+}
+
+/// `each` and `halves` say of every track whether it was kept.
+pub(super) fn skips(each: &[Vec<Shown>], scores: &[f32], halves: &[Vec<Shown>], half_scores: &[f32]) -> SkipMeasured {
+    let all = with_outcomes(each, scores);
+    let threshold = even_threshold(&all);
+    let right = all.iter().filter(|(score, kept)| (*score > threshold) == *kept).count();
+    let halves_threshold = even_threshold(&with_outcomes(halves, half_scores));
+    let (mut at, mut sum, mut sittings) = (0, 0.0, 0);
+    for device in halves {
+        for list in device.chunk_by(|a, b| a.list == b.list) {
+            let right: Vec<bool> = list
+                .iter()
+                .zip(&half_scores[at..])
+                .map(|(shown, &score)| (score > halves_threshold) == shown.pleased)
+                .collect();
+            at += list.len();
+            // Lists of one are first halves' tracks.
+            if list.len() > 1 {
+                sum += average_accuracy(&right);
+                sittings += 1;
+            }
+        }
+    }
+    SkipMeasured {
+        auc: auc(&all).unwrap_or(0.5),
+        accuracy: right as f64 / all.len().max(1) as f64,
+        mean_average_accuracy: sum / f64::max(f64::from(sittings), 1.0),
+        sittings: sittings as usize,
+    }
+}
+
+// So many scores lie above it as there are yeses.
+fn even_threshold(scored: &[(f32, bool)]) -> f32 {
+    let mut scores: Vec<f32> = scored.iter().map(|s| s.0).collect();
+    scores.sort_by(f32::total_cmp);
+    let no = scored.iter().filter(|s| !s.1).count();
+    no.checked_sub(1).and_then(|at| scores.get(at)).copied().unwrap_or(f32::NEG_INFINITY)
+}
+
+const BINS: usize = 15;
+const BOOTSTRAP_STREAM: u64 = 611;
+const SHUFFLE_STREAM: u64 = 612;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sordino_shared::ids::TrackId;
+
+    fn shown(list: u32, pleased: bool) -> Shown {
+        Shown { track: TrackId(0), features: vec![0.0; WIDTH], pleased, weight: 1.0, list }
+    }
+
+    #[test]
+    fn lists_are_measured_one_by_one() {
+        let test = vec![vec![shown(0, true), shown(0, false), shown(1, true)], vec![shown(0, false), shown(0, true)]];
+        let measured = measure(&test, &[0.9, 0.1, 0.0, 0.8, 0.7], None, 1);
+        assert_eq!(measured.lists, 2);
+        assert!((measured.auc_within.mean - 0.5).abs() < 1e-12);
+        // Pairs over all: .9 beats both, 0 loses to both, .7 beats .1 only.
+        assert!((measured.auc - 0.5).abs() < 1e-12);
+        assert!(measured.log_loss.is_none());
+    }
+
+    #[test]
+    fn skips_are_foretold_as_often_as_they_come() {
+        let each = vec![vec![shown(0, true), shown(1, false), shown(2, true), shown(3, true)]];
+        let halves = vec![vec![shown(0, true), shown(1, false), shown(2, true), shown(2, true)]];
+        let measured = skips(&each, &[3.0, 1.0, 2.0, 4.0], &halves, &[3.0, 2.0, 1.0, 4.0]);
+        assert_eq!((measured.auc, measured.accuracy), (1.0, 1.0));
+        assert_eq!(measured.sittings, 1);
+        // Of the half (no, yes): wrong, then right at accuracy 1/2.
+        assert!((measured.mean_average_accuracy - 0.25).abs() < 1e-12);
+    }
+}
