@@ -10,7 +10,11 @@ fn simulator(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 fn refused(folder: &Path, arguments: &[&str], needle: &str) {
-    let mut all = vec!["run", "--out", "out", "--json", "figures.json"];
+    refused_by("run", folder, arguments, needle);
+}
+
+fn refused_by(command: &str, folder: &Path, arguments: &[&str], needle: &str) {
+    let mut all = vec![command, "--out", "out", "--json", "figures.json"];
     all.extend(arguments);
     let output = simulator(folder, &all);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -247,4 +251,20 @@ fn plans_are_explained_for_every_mode() {
             .unwrap_or_else(|| panic!("{out}"));
         assert!(claim <= 2.0005 && claim > 1.9, "{mode}: {claim}");
     }
+}
+
+#[test]
+fn what_cannot_be_ranked_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    let bare = csv(f, "bare.csv", &listening(30, 40));
+    refused_by("rank", f, &["--data", &bare], "how long it was heard");
+    let undated = csv(f, "undated.csv", &listening(30, 40).replace(",1600", ",1"));
+    refused_by("rank", f, &["--data", &undated], "no dates");
+    refused_by("rank", f, &["--test-days", "9999"], "leaves no day to learn from");
+    refused_by("rank", f, &["--test-days", "0"], "at least 1");
+    refused_by("rank", f, &["--ranker-rounds", "0"], "at least 1");
+    refused_by("rank", f, &["--hidden", "16,0"], "no width");
+    refused_by("rank", f, &["--protocol", "loo"], "leave it out");
+    refused_by("rank", f, &["--population", "3"], "fewer than");
 }

@@ -13,7 +13,7 @@ use sordino_shared::control::{
     Ask, Assigned, CheckIn, Chunk, Code, Done, Download, Enrol, Enrolled, Fetch, PlanTerms, Receipt, Reject, Renew,
     RetryAfter, Step, Wait,
 };
-use sordino_shared::model::{Hyperparameters, Model};
+use sordino_shared::model::{Hyperparameters, Model, Ranker};
 use sordino_shared::secagg::Certificate;
 use sordino_shared::secagg::messages::Offer;
 use sordino_shared::workload::{Broadcast, Popularity};
@@ -67,6 +67,7 @@ fn around() -> Vec<Vec<u8>> {
         Reject::new(Code::Busy, "come again").to_frame(),
         Broadcast::Popularity(Popularity::new(30, Hyperparameters::default()).device().clone()).to_bytes(),
         Model::Popularity(vec![1.0, 0.5]).to_bytes(),
+        Ranker::new(3, &[2], &mut ChaCha8Rng::seed_from_u64(1)).to_bytes(),
     ]
 }
 

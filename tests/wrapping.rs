@@ -1,9 +1,8 @@
 //! Sums do not wrap at the plan's width, and do at far fewer bits; rotation needs fewer bits for the same promise.
 
-use sordino_shared::model::Solver;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan, WRAP_PROBABILITY};
 use sordino_shared::privacy::{Mechanism, Samplers, Sum, decode};
-use sordino_shared::workload::{Block, Contribution, Device, DeviceHalf, Statistics, Workload};
+use sordino_shared::workload::{Block, Contribution, Device, DeviceHalf, Statistics, Workload, Workspace};
 use sordino_tests::rng;
 
 const LENGTH: usize = 512;
@@ -50,13 +49,8 @@ fn aligned_devices_do_not_wrap_and_the_sum_is_what_was_sent() {
             let mut sum = Sum::new(&plan);
             let workload = Aligned(rotation);
             for _ in 0..cohort {
-                let device = Device {
-                    examples: &[],
-                    held_out: &[],
-                    shown: &[],
-                    memory: &mut Vec::new(),
-                    solver: &mut Solver::default(),
-                };
+                let mut workspace = Workspace::default();
+                let device = workspace.device();
                 sum.add(&Contribution::new(&workload, &plan, device, &mut generator).noised(&samplers, &mut generator));
             }
             let decoded = decode(&sum, &plan).swap_remove(0);

@@ -4,10 +4,10 @@
 
 use sordino_client::participation::Invitation;
 use sordino_shared::ids::TrackId;
-use sordino_shared::model::{Example, Hyperparameters, Solver};
+use sordino_shared::model::{Example, Hyperparameters};
 use sordino_shared::plan::{PlanRequest, RoundPlan};
 use sordino_shared::privacy::ledger::{Ledger, Policy};
-use sordino_shared::workload::{Device, DeviceHalf, Popularity};
+use sordino_shared::workload::{Device, DeviceHalf, Popularity, Workspace};
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,13 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     let examples = [Example { track: TrackId(17), confidence: 1.0 }];
     for round in 1.. {
-        let device = Device {
-            examples: &examples,
-            held_out: &[],
-            shown: &[],
-            memory: &mut Vec::new(),
-            solver: &mut Solver::default(),
-        };
+        let mut workspace = Workspace::default();
+        let device = Device { examples: &examples, ..workspace.device() };
         let invitation = Invitation { task: "popularity", round, plan: &plan };
         let day = 1_795_000_000_000 + 86_400_000 * round as i64;
         match invitation.accept(&workload, device, &mut ledger, day) {

@@ -374,13 +374,8 @@ impl<H: Host> Participant for Device<H> {
         if let Some(reason) = learning.withheld {
             return Err(part::Error::Withheld(reason));
         }
-        let device = workload::Device {
-            examples: &learning.train,
-            held_out: &learning.held_out,
-            shown: &[],
-            memory: &mut Vec::new(),
-            solver: &mut Solver::default(),
-        };
+        let mut workspace = workload::Workspace::default();
+        let device = workload::Device { examples: &learning.train, held_out: &learning.held_out, ..workspace.device() };
         let now = self.host.now();
         let invitation = Invitation { task: &round.task, round: round.number, plan: &round.plan };
         let upload =

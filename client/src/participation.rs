@@ -107,14 +107,14 @@ mod tests {
     use super::*;
     use crate::masks;
     use sordino_shared::ids::TrackId;
-    use sordino_shared::model::{Example, Hyperparameters, Solver};
+    use sordino_shared::model::{Example, Hyperparameters};
     use sordino_shared::plan::PlanRequest;
     use sordino_shared::privacy::Mode;
     use sordino_shared::privacy::accountant::correlated::Strategy;
     use sordino_shared::secagg::coordinator::Advertising;
     use sordino_shared::secagg::device::{Joining, Member, Policy};
     use sordino_shared::secagg::{Assumptions, Authority, Terms};
-    use sordino_shared::workload::Popularity;
+    use sordino_shared::workload::{Popularity, Workspace};
 
     fn request(workload: &Popularity) -> PlanRequest {
         PlanRequest { honest_fraction: 0.6, ..PlanRequest::new(100, workload.layout()) }
@@ -133,13 +133,8 @@ mod tests {
         let workload = Popularity::new(50, Hyperparameters::default());
         let examples = [Example { track: TrackId(3), confidence: 1.0 }];
         let accept = |plan: &RoundPlan, round: u64, ledger: &mut Ledger| {
-            let device = Device {
-                examples: &examples,
-                held_out: &[],
-                shown: &[],
-                memory: &mut Vec::new(),
-                solver: &mut Solver::default(),
-            };
+            let mut workspace = Workspace::default();
+            let device = Device { examples: &examples, ..workspace.device() };
             Invitation { task: "popularity", round, plan }.accept(&workload, device, ledger, 0)
         };
         let cheap = plan(&workload, Some(0.01), Mode::Secure);
@@ -178,13 +173,8 @@ mod tests {
         })
         .expect("a valid plan");
         let mut accept = |round| {
-            let device = Device {
-                examples: &[],
-                held_out: &[],
-                shown: &[],
-                memory: &mut Vec::new(),
-                solver: &mut Solver::default(),
-            };
+            let mut workspace = Workspace::default();
+            let device = workspace.device();
             Invitation { task: "ranker", round, plan: &plan }.accept(&workload, device, &mut ledger, 0)
         };
         assert!(accept(1).is_ok() && accept(2).is_err() && accept(4).is_ok() && accept(7).is_ok());
@@ -246,13 +236,8 @@ mod tests {
         };
         let (plan, other) = (masked(0.01), masked(0.001));
         let mut accept = |plan: &RoundPlan, ready: Ready, identity: &Identity| {
-            let device = Device {
-                examples: &[],
-                held_out: &[],
-                shown: &[],
-                memory: &mut Vec::new(),
-                solver: &mut Solver::default(),
-            };
+            let mut workspace = Workspace::default();
+            let device = workspace.device();
             let invitation = Invitation { task: "popularity", round: 1, plan };
             let made = invitation.accept_masked(&workload, device, &mut ledger, 0, ready, identity);
             (made.map(|unsaved| unsaved.save(|_| Ok::<(), ()>(())).expect("written").1), ledger.balance().rho)

@@ -19,7 +19,7 @@ use sordino_shared::privacy::ledger::{Balance, Policy};
 use sordino_shared::privacy::{Noised, Samplers, Sum, decode};
 use sordino_shared::secagg::Hash;
 use sordino_shared::wire::Kind;
-use sordino_shared::workload::Device;
+use sordino_shared::workload::{Device, Workspace};
 use sordino_simulator::federation::seeded;
 use sordino_simulator::population::Population;
 use std::net::SocketAddr;
@@ -248,13 +248,8 @@ impl Oracle {
 fn one_hot(device: usize, round: &Round) -> Result<Noised, Error> {
     let samplers = Samplers::new(&round.plan).map_err(|error| Error::Participation(error.into()))?;
     let examples = [Example { track: TrackId(device as u32), confidence: 1.0 }];
-    let view = Device {
-        examples: &examples,
-        held_out: &[],
-        shown: &[],
-        memory: &mut Vec::new(),
-        solver: &mut Solver::default(),
-    };
+    let mut workspace = Workspace::default();
+    let view = Device { examples: &examples, ..workspace.device() };
     Ok(seeded(&round.broadcast, &round.plan, &samplers, view, step_seed(3, 0), device).0)
 }
 

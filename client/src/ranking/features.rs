@@ -77,6 +77,11 @@ pub const WIDTH: usize = FEATURES.len() + CONTEXTS;
 /// Contexts that are told apart: those with a name, then the application's own places, the last standing for all further.
 pub(super) const CONTEXTS: usize = 7 + 16;
 
+/// The input of a named feature.
+pub fn input_of(name: &str) -> Option<usize> {
+    FEATURES.iter().position(|(known, _)| *known == name)
+}
+
 /// The group of an input.
 pub fn group_of(input: usize) -> Group {
     FEATURES.get(input).map_or(Group::Context, |(_, group)| *group)

@@ -6,7 +6,7 @@
 mod features;
 mod state;
 
-pub use features::{FEATURES, Group, WIDTH, group_of};
+pub use features::{FEATURES, Group, WIDTH, group_of, input_of};
 pub use state::State;
 
 use crate::event::{EventKind, PlaybackEvent, Timestamp};
@@ -35,6 +35,8 @@ pub struct Knowledge<'a> {
     pub artists: &'a [Counted],
     /// How counts become rates.
     pub shrinkage: Shrinkage,
+    /// The outcome that was counted.
+    pub counted: Outcome,
     /// When the counting ended: what was shown before is among the counts.
     pub counted_until: Timestamp,
     /// The embeddings; `None` where none could be learnt.
@@ -126,7 +128,7 @@ pub fn shown(
         let start = list.first().map_or(Timestamp(0), |valid| valid.event().time);
         for event in list.iter().map(ValidEvent::event) {
             let Some(pleased) = outcome.of(event) else { continue };
-            let features = state.features(event, pleased, start, knowledge);
+            let features = state.features(event, start, knowledge);
             let shown = Shown { track: event.track, features, pleased, weight: 1.0, list: number as u32 };
             all.push(Dated { shown, time: event.time });
         }
@@ -166,6 +168,7 @@ mod tests {
             tracks,
             artists: &[Counted { shown: 80.0, surplus: 0.0, variance: 0.0 }; 2],
             shrinkage: Shrinkage { mean: 0.3, spread: 0.01 },
+            counted: Outcome::Heard { seconds: 18.0 },
             counted_until: Timestamp(0),
             embeddings: None,
         }
@@ -211,6 +214,31 @@ mod tests {
                 }
                 let later = before.iter().zip(&after).filter(|(a, _)| a.shown.list > list);
                 assert!(later.clone().all(|(a, b)| a.shown.features != b.shown.features), "{listing:?} forgets");
+            }
+        }
+    }
+
+    // A track's counts hold what this device was shown, so its own outcome must come back out of them: of the outcome that
+    // was counted, whatever the ranker learns.
+    #[test]
+    fn counted_outcomes_are_taken_back_out() {
+        let features = |heard: f32, learnt: Outcome| {
+            let event = play(3, 0, heard);
+            let counted = Outcome::Heard { seconds: 18.0 };
+            let surplus = f64::from(u8::from(counted.of(&event) == Some(true))) - 0.3;
+            let mut tracks = facts();
+            tracks[3].counted = tracks[3].counted.and(&Counted { shown: 1.0, surplus, variance: 0.0 });
+            let artists = [Counted::default(), Counted { shown: 80.0, surplus, variance: 0.0 }];
+            let counted_until = Timestamp::from_seconds(1_700_000_000);
+            let knowledge = Knowledge { artists: &artists, counted_until, ..knowledge(&tracks) };
+            shown(&valid(vec![event]), &knowledge, learnt, Listing::Day, &mut Solver::default())[0]
+                .shown
+                .features
+                .clone()
+        };
+        for learnt in [Outcome::Heard { seconds: 18.0 }, Outcome::Kept] {
+            for (a, b) in features(90.0, learnt).iter().zip(features(2.0, learnt)) {
+                assert!((a - b).abs() < 1e-6, "{learnt:?}: {a} and {b}");
             }
         }
     }

@@ -71,18 +71,12 @@ impl State {
         self.stale = false;
     }
 
-    /// The features of a track that is shown in a list which begins at `start`. Its outcome is needed to take it out of
-    /// public counts that it is in, and shows nowhere else.
-    pub fn features(
-        &self,
-        event: &PlaybackEvent,
-        pleased: bool,
-        start: Timestamp,
-        knowledge: &Knowledge<'_>,
-    ) -> Vec<f32> {
+    /// The features of a track that is shown in a list which begins at `start`. What became of it is taken out of public
+    /// counts that it is in, and shows nowhere else.
+    pub fn features(&self, event: &PlaybackEvent, start: Timestamp, knowledge: &Knowledge<'_>) -> Vec<f32> {
         let mean = knowledge.shrinkage.mean as f32;
         let facts = &knowledge.tracks[event.track.row()];
-        let own = (event.time < knowledge.counted_until).then_some(pleased);
+        let own = knowledge.counted.of(event).filter(|_| event.time < knowledge.counted_until);
         let rate = |counted: &Counted| log_odds(knowledge.shrinkage.rate(counted, own) as f32) - log_odds(mean);
         let by_artist = knowledge.artists.get(facts.artist as usize).filter(|_| facts.artist > 0);
         let row = knowledge.embeddings.map(|model| model.row(event.track.row()));
@@ -217,7 +211,7 @@ mod tests {
     use super::*;
 
     fn named(features: &[f32], name: &str) -> f32 {
-        features[FEATURES.iter().position(|(known, _)| *known == name).expect("a feature of this name")]
+        features[super::super::input_of(name).expect("a feature of this name")]
     }
 
     #[test]
@@ -226,14 +220,14 @@ mod tests {
         let knowledge = knowledge(&tracks);
         let mut state = State::default();
         let shown = play(3, 500, 90.0);
-        let fresh = state.features(&shown, true, shown.time, &knowledge);
+        let fresh = state.features(&shown, shown.time, &knowledge);
         assert_eq!(fresh.len(), WIDTH);
         assert_eq!(named(&fresh, "log of the listener's plays"), 0.0);
         assert_eq!(named(&fresh, "the sitting has begun"), 0.0);
         for event in [play(3, 0, 90.0), play(4, 100, 2.0), play(5, 200, 2.0)] {
             state.take(&event, outcome, &knowledge);
         }
-        let after = state.features(&shown, true, shown.time, &knowledge);
+        let after = state.features(&shown, shown.time, &knowledge);
         assert_eq!(named(&after, "log of the listener's plays"), 0.5 * 3f32.ln_1p());
         assert_eq!(named(&after, "log of how often the listener heard the track"), 1f32.ln_1p());
         assert_eq!(named(&after, "skips in a row"), 0.6);
@@ -241,7 +235,7 @@ mod tests {
         assert_eq!(named(&after, "the last track pleased"), 0.0);
         // A sitting is over after half an hour; the listener's own counts stay.
         let later = play(3, 9000, 90.0);
-        let next = state.features(&later, true, later.time, &knowledge);
+        let next = state.features(&later, later.time, &knowledge);
         assert_eq!(named(&next, "log of the sitting's plays"), 0.0);
         assert_eq!(named(&next, "log of the listener's plays"), 0.5 * 3f32.ln_1p());
         assert!(after.iter().chain(&next).all(|value| value.is_finite() && value.abs() < 10.0));

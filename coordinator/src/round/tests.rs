@@ -5,14 +5,14 @@ use crate::store::Entry;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sordino_shared::control::{Code, Reject, Step};
-use sordino_shared::model::{Hyperparameters, Solver};
+use sordino_shared::model::Hyperparameters;
 use sordino_shared::privacy::{Noised, Samplers, Sum, decode};
 use sordino_shared::secagg::device::{
     self, Advertised, Agreed, Joining, Member, Policy, Ready, Refusal, Shared, Unsaved, Uploaded,
 };
 use sordino_shared::secagg::messages::{Delivery, Quorum, Roster, Survivors};
 use sordino_shared::secagg::{Authority, Certificate, MaskedSum, digest};
-use sordino_shared::workload::{Contribution, Device, Popularity};
+use sordino_shared::workload::{Contribution, Popularity, Workspace};
 use std::collections::BTreeMap;
 
 const DEVICES: usize = 6;
@@ -92,13 +92,8 @@ impl World {
     }
 
     fn vector(&self, live: &Live, device: usize) -> Noised {
-        let view = Device {
-            examples: &[],
-            held_out: &[],
-            shown: &[],
-            memory: &mut Vec::new(),
-            solver: &mut Solver::default(),
-        };
+        let mut workspace = Workspace::default();
+        let view = workspace.device();
         let mut chance = rng(5, device);
         let contribution = Contribution::new(&self.broadcast, live.plan(), view, &mut chance);
         contribution.noised(&Samplers::new(live.plan()).expect("samplers"), &mut chance)

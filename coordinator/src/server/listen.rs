@@ -98,6 +98,7 @@ fn transport(config: &Config) -> TransportConfig {
     let idle = VarInt::from_u32(config.limits.idle_seconds.saturating_mul(1000));
     transport
         .max_idle_timeout(Some(IdleTimeout::from(idle)))
+        // What a connection may make us hold unread. At 100 ms there and back that is 10 Mbit/s, enough for a phone's upload.
         .stream_receive_window(VarInt::from_u32(128 * 1024))
         .receive_window(VarInt::from_u32(256 * 1024))
         .send_window(1024 * 1024)

@@ -67,7 +67,7 @@ impl<W: Reclip> Workload for Adaptive<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Solver;
+    use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
@@ -101,13 +101,8 @@ mod tests {
         for (norm, bit) in [(0.05f32, 0.5f32), (0.2, -0.5)] {
             let mut workload = Adaptive::new(Fixed(norm, 1.0), AdaptiveClip::default());
             assert_eq!(workload.layout()[0].clip, 0.1);
-            let device = Device {
-                examples: &[],
-                held_out: &[],
-                shown: &[],
-                memory: &mut Vec::new(),
-                solver: &mut Solver::default(),
-            };
+            let mut workspace = Workspace::default();
+            let device = workspace.device();
             let statistics = workload.contribute(device, &mut ChaCha8Rng::seed_from_u64(1));
             assert_eq!(statistics.blocks[1].values(), &[bit]);
             workload.apply(vec![vec![0.0], vec![f64::from(bit) * 10.0]], &[0.0, 0.0], 10.0);

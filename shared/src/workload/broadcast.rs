@@ -143,7 +143,8 @@ const MOST_TRACKS: usize = 1 << 28;
 mod tests {
     use super::*;
     use crate::ids::TrackId;
-    use crate::model::{EmbeddingModel, Example, Solver};
+    use crate::model::{EmbeddingModel, Example};
+    use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
@@ -168,13 +169,8 @@ mod tests {
         for broadcast in broadcasts() {
             let again = Broadcast::from_bytes(&broadcast.to_bytes()).expect("its own bytes");
             let contribute = |half: &Broadcast| {
-                let device = Device {
-                    examples: &examples,
-                    held_out: &[TrackId(2)],
-                    shown: &[],
-                    memory: &mut Vec::new(),
-                    solver: &mut Solver::default(),
-                };
+                let mut workspace = Workspace::default();
+                let device = Device { examples: &examples, held_out: &[TrackId(2)], ..workspace.device() };
                 half.contribute(device, &mut ChaCha8Rng::seed_from_u64(1))
             };
             assert_eq!(contribute(&again), contribute(&broadcast));

@@ -103,7 +103,7 @@ const MARGIN_IN_DEVIATIONS: f64 = 2.0;
 mod tests {
     use super::*;
     use crate::ids::TrackId;
-    use crate::model::Solver;
+    use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
@@ -112,13 +112,8 @@ mod tests {
         let good = Model::Popularity(vec![0.0, 1.0, 2.0, 9.0]);
         let bad = Model::Popularity(vec![9.0, 2.0, 1.0, 0.0]);
         let mut comparison = Comparison::new(good.clone(), bad);
-        let device = Device {
-            examples: &[],
-            held_out: &[TrackId(3)],
-            shown: &[],
-            memory: &mut Vec::new(),
-            solver: &mut Solver::default(),
-        };
+        let mut workspace = Workspace::default();
+        let device = Device { held_out: &[TrackId(3)], ..workspace.device() };
         let statistics = comparison.contribute(device, &mut ChaCha8Rng::seed_from_u64(1));
         let advantage = f64::from(statistics.blocks[0].values()[0]);
         assert!((advantage - (1.0 - 1.0 / 5f64.log2())).abs() < 1e-6, "{advantage}");

@@ -215,7 +215,8 @@ const ROWS_FILL: f64 = 0.8;
 mod tests {
     use super::*;
     use crate::ids::TrackId;
-    use crate::model::{Example, Solver};
+    use crate::model::Example;
+    use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
@@ -262,13 +263,8 @@ mod tests {
             let mut rows = vec![0.0; tracks * 2];
             let mut moments = vec![0.0; 3];
             for listener in &listeners {
-                let device = Device {
-                    examples: listener,
-                    held_out: &[],
-                    shown: &[],
-                    memory: &mut Vec::new(),
-                    solver: &mut Solver::default(),
-                };
+                let mut workspace = Workspace::default();
+                let device = Device { examples: listener, ..workspace.device() };
                 let statistics = workload.contribute(device, &mut rng);
                 for (e, v) in listener.iter().zip(statistics.blocks[0].values().chunks_exact(2)) {
                     rows[e.track.row() * 2] += f64::from(v[0]);

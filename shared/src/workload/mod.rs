@@ -103,6 +103,22 @@ pub struct Device<'a> {
     pub solver: &'a mut Solver,
 }
 
+/// Room for one device's half: what it keeps from round to round, and its solver.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    /// What it keeps from one round to the next.
+    pub memory: Vec<f32>,
+    /// Room for its solver.
+    pub solver: Solver,
+}
+
+impl Workspace {
+    /// A device that has heard, held out and been shown nothing; `Device { examples, ..workspace.device() }` has examples.
+    pub fn device(&mut self) -> Device<'_> {
+        Device { examples: &[], held_out: &[], shown: &[], memory: &mut self.memory, solver: &mut self.solver }
+    }
+}
+
 /// What a device needs to know of a workload: all that is downloaded for a round.
 pub trait DeviceHalf: Sync {
     /// The blocks of a device's vector.

@@ -165,8 +165,8 @@ const LEAST_STEP: f64 = 0.05;
 mod tests {
     use super::*;
     use crate::ids::TrackId;
-    use crate::model::Solver;
     use crate::random::unit_f64;
+    use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
@@ -227,13 +227,8 @@ mod tests {
         for _ in 0..120 {
             let mut sum = vec![0.0; 4];
             for shown in &devices {
-                let device = Device {
-                    examples: &[],
-                    held_out: &[],
-                    shown,
-                    memory: &mut Vec::new(),
-                    solver: &mut Solver::default(),
-                };
+                let mut workspace = Workspace::default();
+                let device = Device { shown, ..workspace.device() };
                 let statistics = ranking.contribute(device, &mut rng);
                 sum.iter_mut().zip(statistics.blocks[0].values()).for_each(|(s, &v)| *s += f64::from(v));
             }

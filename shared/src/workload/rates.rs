@@ -171,8 +171,8 @@ const LEAST_RATE: f64 = 1e-3;
 mod tests {
     use super::*;
     use crate::ids::TrackId;
-    use crate::model::Solver;
     use crate::random::unit_f64;
+    use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
@@ -188,13 +188,8 @@ mod tests {
     fn a_device_counts_what_it_was_shown() {
         let rates = Rates::new(Cells::Tracks(4), 0.25, 4.0);
         let seen = [shown(2, true), shown(0, false), shown(2, false)];
-        let device = Device {
-            examples: &[],
-            held_out: &[],
-            shown: &seen,
-            memory: &mut Vec::new(),
-            solver: &mut Solver::default(),
-        };
+        let mut workspace = Workspace::default();
+        let device = Device { shown: &seen, ..workspace.device() };
         let statistics = rates.contribute(device, &mut ChaCha8Rng::seed_from_u64(1));
         assert_eq!(statistics.blocks[0].rows(), Some(&[0, 2][..]));
         assert_eq!(statistics.blocks[0].values(), &[1.0, -0.25, 2.0, 0.5]);

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::ids::TrackId;
     use crate::linalg::gram;
-    use crate::model::Solver;
+    use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
@@ -176,13 +176,8 @@ mod tests {
         let workload = workload(4);
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         for tracks in [vec![], vec![3], (0..30).collect::<Vec<u32>>()] {
-            let device = Device {
-                examples: &examples(&tracks),
-                held_out: &[],
-                shown: &[],
-                memory: &mut Vec::new(),
-                solver: &mut Solver::default(),
-            };
+            let mut workspace = Workspace::default();
+            let device = Device { examples: &examples(&tracks), ..workspace.device() };
             let statistics = workload.contribute(device, &mut rng);
             let norm: f32 = statistics.blocks[0].values().iter().map(|v| v * v).sum();
             assert!(norm <= 1.0 + 1e-5, "{norm}");
@@ -208,13 +203,8 @@ mod tests {
         for _ in 0..200 {
             let mut sum = vec![0.0; 90];
             for listener in &listeners {
-                let device = Device {
-                    examples: listener,
-                    held_out: &[],
-                    shown: &[],
-                    memory: &mut Vec::new(),
-                    solver: &mut Solver::default(),
-                };
+                let mut workspace = Workspace::default();
+                let device = Device { examples: listener, ..workspace.device() };
                 let statistics = workload.contribute(device, &mut rng);
                 for (row, values) in listener.iter().zip(statistics.blocks[0].values().chunks_exact(3)) {
                     let start = row.track.row() * 3;

@@ -202,6 +202,15 @@ fn run(args: &RunArgs) -> Result<()> {
 }
 
 fn rank(args: &RankArgs) -> Result<()> {
+    let flags = [
+        ("--protocol", args.run.protocol.is_some()),
+        ("--method", args.run.method.is_some()),
+        ("--baselines", args.run.baselines.is_some()),
+        ("--curve", args.run.curve.is_some()),
+    ];
+    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
+        return Err(Error::input(format!("{flag} means nothing to `rank`, which splits by days: leave it out")));
+    }
     let scenario = args.run.scenario()?;
     let mut settings =
         RankSettings { test_days: args.test_days, rounds: args.ranker_rounds, ..RankSettings::default() };
@@ -212,7 +221,7 @@ fn rank(args: &RankArgs) -> Result<()> {
         })?;
     }
     output::check_folder(&args.run.out)?;
-    let results = ranking::run(&scenario, &settings)?;
+    let (results, ranker) = ranking::run(&scenario, &settings)?;
     let text = ranking::text(&results);
     let json = serde_json::to_vec_pretty(&results).expect("results have a form in JSON");
     if let Some(path) = &args.run.json {
@@ -222,6 +231,7 @@ fn rank(args: &RankArgs) -> Result<()> {
         ("config.toml", scenario.to_toml().into_bytes()),
         ("ranking.json", json),
         ("ranking.txt", text.clone().into_bytes()),
+        ("ranker.bin", ranker.to_bytes()),
     ];
     output::write_folder(&args.run.out, &files)?;
     output::say(&text);

@@ -22,16 +22,16 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
         return Err(Error::file(path, "holds no events.parquet: name the folder that has it"));
     }
     let mut builder = Builder::default();
-    read(&events, &EVENT_COLUMNS, |row, at| add_event(&mut builder, row, at))?;
+    read(&events, &EVENT_COLUMNS, Some(PLACE_COLUMN), |row, at| add_event(&mut builder, row, at))?;
     let sequences = path.join("user_sequences.parquet");
     if sequences.is_file() {
-        read(&sequences, &["user_id", "last_time_ms", "like_seq", "long_watch_seq"], |row, at| {
+        read(&sequences, &["user_id", "last_time_ms", "like_seq", "long_watch_seq"], None, |row, at| {
             add_history(&mut builder, row, at)
         })?;
     }
     let features = path.join("item_features.parquet");
     if features.is_file() {
-        read(&features, &["video_id", "author_id", "upload_type", "music_type", "tag"], |row, _| {
+        read(&features, &["video_id", "author_id", "upload_type", "music_type", "tag"], None, |row, _| {
             add_features(&mut builder, row);
             Ok(())
         })?;
@@ -39,18 +39,10 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
     Ok(builder.build(name.to_owned(), true, None))
 }
 
-const EVENT_COLUMNS: [&str; 10] = [
-    "user_id",
-    "video_id",
-    "time_ms",
-    "is_like",
-    "is_follow",
-    "is_forward",
-    "is_hate",
-    "play_time_ms",
-    "duration_ms",
-    "tab",
-];
+const EVENT_COLUMNS: [&str; 9] =
+    ["user_id", "video_id", "time_ms", "is_like", "is_follow", "is_forward", "is_hate", "play_time_ms", "duration_ms"];
+// Where a play came from; absent from some cuts of the set.
+const PLACE_COLUMN: &str = "tab";
 
 fn add_event(builder: &mut Builder, row: &[Field], at: &At<'_>) -> Result<()> {
     let [user, video, time, like, follow, forward, hate, played, duration, tab] = whole_numbers(row, at)?;
@@ -116,8 +108,13 @@ fn add_features(builder: &mut Builder, row: &[Field]) {
 
 const HOUR_MS: i64 = 3_600_000;
 
-// Calls `each` with the named columns of every row, in the order named.
-fn read(path: &Path, columns: &[&str], mut each: impl FnMut(&[Field], &At<'_>) -> Result<()>) -> Result<()> {
+// Calls `each` with the named columns of every row, in the order named, and then the optional one where the file has it.
+fn read(
+    path: &Path,
+    columns: &[&str],
+    optional: Option<&str>,
+    mut each: impl FnMut(&[Field], &At<'_>) -> Result<()>,
+) -> Result<()> {
     let broken = |e: &dyn std::fmt::Display| Error::file(path, format!("is not a whole Parquet file: {e}"));
     let file = File::open(path).map_err(|e| Error::file(path, format!("cannot be opened: {e}")))?;
     let reader = SerializedFileReader::new(file).map_err(|e| broken(&e))?;
@@ -133,7 +130,12 @@ fn read(path: &Path, columns: &[&str], mut each: impl FnMut(&[Field], &At<'_>) -
         let row: Row = row.map_err(|e| broken(&e))?;
         let fields = row.into_columns();
         let order = place.get_or_insert_with(|| {
-            columns.iter().filter_map(|c| fields.iter().position(|(name, _)| name == c)).collect()
+            columns
+                .iter()
+                .copied()
+                .chain(optional)
+                .filter_map(|c| fields.iter().position(|(name, _)| name == c))
+                .collect()
         });
         let chosen: Vec<Field> = order.iter().map(|&i| fields[i].1.clone()).collect();
         each(&chosen, &At { path, row: number as u64 + 1 })?;

@@ -14,6 +14,8 @@ use sordino_shared::workload::{Counted, RateEstimate};
 pub(super) struct Days {
     pub(super) devices: Vec<Vec<ValidEvent>>,
     pub(super) test_from: Timestamp,
+    // What rates are counted of.
+    pub(super) counted: Outcome,
 }
 
 /// What each device was shown on earlier days, and on later ones.
@@ -52,7 +54,8 @@ impl Days {
                 "no play says how long it was heard and how long the track is: ranking needs both, see docs/data.md",
             ));
         }
-        let test_from = (last.div_euclid(DAY_MS) + 1 - settings.test_days as i64) * DAY_MS;
+        let test_days = i64::try_from(settings.test_days).unwrap_or(i64::MAX / 2);
+        let test_from = (last.div_euclid(DAY_MS) + 1).saturating_sub(test_days).saturating_mul(DAY_MS);
         if test_from <= first {
             let days = (last - first) / DAY_MS + 1;
             return Err(Error::input(format!(
@@ -60,7 +63,7 @@ impl Days {
                 settings.test_days
             )));
         }
-        Ok(Self { devices, test_from: Timestamp(test_from) })
+        Ok(Self { devices, test_from: Timestamp(test_from), counted: settings.outcome })
     }
 
     /// The data set as it was before the test.

@@ -34,7 +34,7 @@ pub struct Measured {
 pub struct SkipMeasured {
     /// Over all outcomes, track by track.
     pub auc: f64,
-    /// The share foretold at the threshold that foretells as many skips as there are.
+    /// The share foretold, with the scorer's threshold.
     pub accuracy: f64,
     /// Mean average accuracy of second halves of sittings.
     pub mean_average_accuracy: f64,
@@ -132,19 +132,21 @@ pub(super) fn shares_of_groups(test: &[Vec<Shown>], ranker: &Ranker, seed: u64) 
     Group::ALL.into_iter().map(|group| (group, of(group))).collect()
 }
 
-/// `each` and `halves` say of every track whether it was kept.
-pub(super) fn skips(each: &[Vec<Shown>], scores: &[f32], halves: &[Vec<Shown>], half_scores: &[f32]) -> SkipMeasured {
+/// A score above `threshold` foretells that a track is kept; `each` and `halves` say whether it was.
+pub(super) fn skips(
+    (each, scores): (&[Vec<Shown>], &[f32]),
+    (halves, half_scores): (&[Vec<Shown>], &[f32]),
+    threshold: f32,
+) -> SkipMeasured {
     let all = with_outcomes(each, scores);
-    let threshold = even_threshold(&all);
     let right = all.iter().filter(|(score, kept)| (*score > threshold) == *kept).count();
-    let halves_threshold = even_threshold(&with_outcomes(halves, half_scores));
     let (mut at, mut sum, mut sittings) = (0, 0.0, 0);
     for device in halves {
         for list in device.chunk_by(|a, b| a.list == b.list) {
             let right: Vec<bool> = list
                 .iter()
                 .zip(&half_scores[at..])
-                .map(|(shown, &score)| (score > halves_threshold) == shown.pleased)
+                .map(|(shown, &score)| (score > threshold) == shown.pleased)
                 .collect();
             at += list.len();
             // Lists of one are first halves' tracks.
@@ -162,12 +164,18 @@ pub(super) fn skips(each: &[Vec<Shown>], scores: &[f32], halves: &[Vec<Shown>], 
     }
 }
 
-// So many scores lie above it as there are yeses.
-fn even_threshold(scored: &[(f32, bool)]) -> f32 {
-    let mut scores: Vec<f32> = scored.iter().map(|s| s.0).collect();
-    scores.sort_by(f32::total_cmp);
-    let no = scored.iter().filter(|s| !s.1).count();
-    no.checked_sub(1).and_then(|at| scores.get(at)).copied().unwrap_or(f32::NEG_INFINITY)
+/// The threshold above which a score foretells a yes most often rightly, on outcomes that may be learnt from.
+pub(super) fn best_threshold(train: &[Vec<Shown>], scores: &[f32]) -> f32 {
+    let mut order = with_outcomes(train, scores);
+    order.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // Below all scores, every yes is right.
+    let mut right = order.iter().filter(|s| s.1).count() as i64;
+    let mut best = (right, f32::NEG_INFINITY);
+    for tie in order.chunk_by(|a, b| a.0 == b.0) {
+        right += tie.iter().map(|s| if s.1 { -1 } else { 1 }).sum::<i64>();
+        best = if right > best.0 { (right, tie[0].0) } else { best };
+    }
+    best.1
 }
 
 const BINS: usize = 15;
@@ -195,10 +203,18 @@ mod tests {
     }
 
     #[test]
-    fn skips_are_foretold_as_often_as_they_come() {
+    fn thresholds_are_learnt_and_ties_are_not_split() {
+        let train = vec![vec![shown(0, true), shown(1, false), shown(2, true), shown(3, true), shown(4, false)]];
+        assert_eq!(best_threshold(&train, &[1.0, 0.0, 1.0, 1.0, 0.0]), 0.0);
+        assert_eq!(best_threshold(&train, &[0.5; 5]), f32::NEG_INFINITY);
+        assert_eq!(best_threshold(&[vec![shown(0, false)]], &[0.5]), 0.5);
+    }
+
+    #[test]
+    fn skips_by_hand() {
         let each = vec![vec![shown(0, true), shown(1, false), shown(2, true), shown(3, true)]];
         let halves = vec![vec![shown(0, true), shown(1, false), shown(2, true), shown(2, true)]];
-        let measured = skips(&each, &[3.0, 1.0, 2.0, 4.0], &halves, &[3.0, 2.0, 1.0, 4.0]);
+        let measured = skips((&each, &[3.0, 1.0, 2.0, 4.0]), (&halves, &[3.0, 2.0, 1.0, 4.0]), 1.5);
         assert_eq!((measured.auc, measured.accuracy), (1.0, 1.0));
         assert_eq!(measured.sittings, 1);
         // Of the half (no, yes): wrong, then right at accuracy 1/2.

@@ -3,6 +3,7 @@
 mod data;
 mod measure;
 mod text;
+mod train;
 
 pub use measure::{Measured, SkipMeasured};
 pub use text::text;
@@ -15,18 +16,13 @@ use crate::methods;
 use crate::population::{Population, Protocol};
 use crate::scenario::Scenario;
 use data::{Days, Facts, Split};
-use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sordino_client::ranking::{Group, Knowledge, Listing, Outcome, WIDTH};
+use sordino_client::ranking::{Group, Knowledge, Listing, Outcome, input_of};
 use sordino_shared::evaluate::Reliability;
-use sordino_shared::model::{Calibration, EmbeddingModel, Model, Pass, Ranker, Shown, logistic};
+use sordino_shared::model::{Calibration, EmbeddingModel, Model, Ranker, Shown, logistic};
 use sordino_shared::privacy::accountant::Claim;
 use sordino_shared::random::mix;
-use sordino_shared::workload::{
-    Adaptive, Cells, Ranking, RankingSettings, RateEstimate, Rates, Workload, loss_gradient,
-};
+use sordino_shared::workload::{Cells, RankingSettings, RateEstimate, Rates};
 use std::collections::BTreeMap;
 
 /// Settings of a ranking experiment.
@@ -83,8 +79,9 @@ pub struct RankResults {
     pub skips: Vec<(String, SkipMeasured)>,
 }
 
-/// Shares of a device's budget: embeddings, rates, the two rankers, calibration.
+/// Shares of a device's rho: zCDP adds up over releases (Bun and Steinke 2016), so they may not come to more than all of it.
 const SHARES: Shares = Shares { embeddings: 0.3, rates: 0.3, ranker: 0.2, skips: 0.15, calibration: 0.05 };
+const _: () = assert!(SHARES.total() <= 1.0 + 1e-12, "the shares of a budget are at most the budget");
 
 struct Shares {
     embeddings: f64,
@@ -94,8 +91,14 @@ struct Shares {
     calibration: f64,
 }
 
-/// Runs the experiment.
-pub fn run(scenario: &Scenario, settings: &RankSettings) -> Result<RankResults> {
+impl Shares {
+    const fn total(&self) -> f64 {
+        self.embeddings + self.rates + self.ranker + self.skips + self.calibration
+    }
+}
+
+/// Runs the experiment; the ranker of what was shown comes with the results.
+pub fn run(scenario: &Scenario, settings: &RankSettings) -> Result<(RankResults, Ranker)> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(scenario.threads)
         .build()
@@ -122,7 +125,7 @@ struct Learnt {
 impl<'a> Experiment<'a> {
     fn new(scenario: &'a Scenario, settings: &'a RankSettings) -> Result<Self> {
         if settings.rounds == 0 || settings.test_days == 0 {
-            return Err(Error::input("--rounds and --test-days must be at least 1"));
+            return Err(Error::input("--ranker-rounds and --test-days must be at least 1"));
         }
         let dataset = experiment::dataset(scenario)?;
         let days = Days::new(&dataset, settings)?;
@@ -138,12 +141,12 @@ impl<'a> Experiment<'a> {
         Ok(Self { scenario, settings, dataset, days, federation, rho })
     }
 
-    fn run(&self) -> Result<RankResults> {
+    fn run(&self) -> Result<(RankResults, Ranker)> {
         let outcome = self.settings.outcome;
         let exact = self.learn(None)?;
         let mut scorers = Vec::new();
         let plain = self.days.split(&exact.knowledge(&self.days), outcome, Listing::Day);
-        let by_input = |split: &Split, input: usize| split.test.iter().flatten().map(|s| s.features[input]).collect();
+        let by_input = |split: &Split, name: &str| one_feature(&split.test, name);
         scorers.push(("track's rate, exact".to_owned(), self.by_scores(&plain, by_input(&plain, TRACK_RATE))));
         scorers.push(("embeddings, exact".to_owned(), self.by_scores(&plain, by_input(&plain, AFFINITY))));
         for (name, hidden) in
@@ -184,7 +187,7 @@ impl<'a> Experiment<'a> {
             }
             _ => None,
         };
-        Ok(RankResults {
+        let results = RankResults {
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),
             devices: (self.days.devices.len(), self.federation.population),
@@ -194,7 +197,8 @@ impl<'a> Experiment<'a> {
             reliability,
             groups,
             skips,
-        })
+        };
+        Ok((results, ranker))
     }
 
     /// Embeddings and rates from the earlier days.
@@ -203,7 +207,10 @@ impl<'a> Experiment<'a> {
         let population = Population::build(&earlier, &self.scenario.policy()?, Protocol::Hash, self.scenario.seed)?;
         let content = methods::content_of(&earlier);
         let share = rho.map(|rho| rho * SHARES.embeddings);
-        let federation = Federation { simulated: population.devices(), ..self.federation.clone() };
+        // Devices without a positive label send nothing to the embeddings, in the fleet as here.
+        let (devices, all) = (population.devices(), self.days.devices.len());
+        let stands_for = (self.federation.population as u128 * devices as u128 / all as u128) as usize;
+        let federation = Federation { simulated: devices, population: stands_for, ..self.federation.clone() };
         let schedule = methods::schedule(
             &federation,
             population.tracks,
@@ -227,82 +234,6 @@ impl<'a> Experiment<'a> {
         let rates = rates.estimate().cloned().expect("a sum was applied");
         let facts = Facts::new(&self.dataset, &self.days, &rates);
         Ok(Learnt { embeddings, rates, facts })
-    }
-
-    fn round(&self, workload: &mut impl Workload, shown: &Population, rho: Option<f64>, stream: u64) -> Result<()> {
-        let federation = Federation { seed: mix(self.federation.seed, stream, 1), ..self.federation.clone() };
-        let mut memories = vec![Vec::new(); shown.devices()];
-        let outcome = federation.run(workload, rho, shown, &mut memories, 0, &mut federation.sum_noise())?;
-        workload.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
-        Ok(())
-    }
-
-    /// The ranker by rounds of the private sum.
-    fn federated(&self, split: &Split, hidden: Vec<usize>, rho: Option<f64>, stream: u64) -> Result<Ranker> {
-        let shown = Population::of_shown(self.dataset.tracks(), split.train.iter().cloned());
-        let settings = RankingSettings { hidden, ..self.settings.ranking.clone() };
-        let rounds = self.settings.rounds;
-        let mut rng = ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, stream, 0));
-        let ranker = Ranker::new(WIDTH, &settings.hidden, &mut rng);
-        let clip = settings.clip;
-        let mut ranking = Adaptive::new(Ranking::new(ranker, settings, rounds), clip);
-        let mut memories = vec![Vec::new(); shown.devices()];
-        let federation = Federation { seed: mix(self.federation.seed, stream, 2), ..self.federation.clone() };
-        let mut noise = federation.sum_noise();
-        let each = if federation.strategy.is_some() { rho } else { rho.map(|rho| rho / rounds as f64) };
-        for round in 0..rounds {
-            let outcome = federation.run(&ranking, each, &shown, &mut memories, round, &mut noise)?;
-            ranking.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
-        }
-        Ok(ranking.inner().ranker())
-    }
-
-    /// The same network by the same loss, from everybody's outcomes in one place: no clip, no noise, and a validation
-    /// tenth to stop by.
-    fn central(&self, split: &Split, hidden: Vec<usize>) -> Ranker {
-        let settings = RankingSettings { hidden, averaged: 0.05, ..self.settings.ranking.clone() };
-        let mut rng = ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, RANKER_STREAM, 0));
-        let ranker = Ranker::new(WIDTH, &settings.hidden, &mut rng);
-        let (kept, held): (Vec<_>, Vec<_>) = split.train.iter().enumerate().partition(|(device, _)| device % 10 != 0);
-        let pooled = |part: &[(usize, &Vec<Shown>)]| part.iter().map(|(_, list)| (*list).clone()).collect::<Vec<_>>();
-        let (kept, held) = (pooled(&kept), pooled(&held));
-        let mut ranking = Ranking::new(ranker, settings, CENTRAL_ROUNDS);
-        let mut best: Option<(f64, Ranker)> = None;
-        for round in 0..CENTRAL_ROUNDS {
-            let current = ranking.current().clone();
-            let sum = kept
-                .par_chunks(512)
-                .map(|devices| {
-                    let (mut pass, mut sum) = (Pass::default(), vec![0.0; current.parameters().len()]);
-                    for shown in devices {
-                        loss_gradient(&current, shown, self.settings.ranking.pairwise, &mut pass, &mut sum);
-                    }
-                    sum
-                })
-                .collect::<Vec<Vec<f32>>>()
-                .into_iter()
-                .fold(vec![0.0; current.parameters().len()], |mut total, part| {
-                    total.iter_mut().zip(part).for_each(|(total, part): (&mut f64, f32)| *total += f64::from(part));
-                    total
-                });
-            ranking.apply(vec![sum], &[0.0], kept.len() as f64);
-            if round % 10 == 9 {
-                let candidate = ranking.current().clone();
-                let loss = measure::log_loss_of(&held, &candidate);
-                if best.as_ref().is_none_or(|(least, _)| loss < *least) {
-                    best = Some((loss, candidate));
-                }
-            }
-        }
-        best.map_or_else(|| ranking.ranker(), |(_, ranker)| ranker)
-    }
-
-    fn calibrate(&self, split: &Split, ranker: &Ranker) -> Result<Calibration> {
-        let shown = Population::of_shown(self.dataset.tracks(), split.train.iter().cloned());
-        let mut counts =
-            Rates::new(Cells::Scores(ranker.clone(), STEPS), self.settings.centre, self.settings.rates_clip);
-        self.round(&mut counts, &shown, self.rho.map(|rho| rho * SHARES.calibration), CALIBRATION_STREAM)?;
-        Ok(Calibration::new(counts.estimate().expect("a sum was applied")))
     }
 
     fn by_scores(&self, split: &Split, scores: Vec<f32>) -> Measured {
@@ -329,15 +260,17 @@ impl<'a> Experiment<'a> {
         };
         let (each, halves) = both(exact);
         let hidden = || self.settings.ranking.hidden.clone();
-        let by_input = |input: usize| {
-            let of = |split: &Split| split.test.iter().flatten().map(|s| s.features[input]).collect::<Vec<f32>>();
-            measure::skips(&each.test, &of(&each), &halves.test, &of(&halves))
+        let by_input = |name: &str| {
+            let threshold = measure::best_threshold(&each.train, &one_feature(&each.train, name));
+            let scores = [&each, &halves].map(|split| one_feature(&split.test, name));
+            measure::skips((&each.test, &scores[0]), (&halves.test, &scores[1]), threshold)
         };
         all.push(("embeddings, exact".to_owned(), by_input(AFFINITY)));
         all.push(("the last track's outcome".to_owned(), by_input(LAST_PLEASED)));
         let by_ranker = |ranker: &Ranker, each: &Split, halves: &Split| {
             let scores = [each, halves].map(|split| measure::scores_of(&split.test, ranker));
-            measure::skips(&each.test, &scores[0], &halves.test, &scores[1])
+            // Log-odds: even odds are the threshold.
+            measure::skips((&each.test, &scores[0]), (&halves.test, &scores[1]), 0.0)
         };
         // Both kinds of lists are learnt from, so that long waits since the last outcome are known too.
         all.push((
@@ -352,25 +285,28 @@ impl<'a> Experiment<'a> {
     }
 }
 
+fn one_feature(shown: &[Vec<Shown>], name: &str) -> Vec<f32> {
+    let input = input_of(name).expect("a feature of this name");
+    shown.iter().flatten().map(|shown| shown.features[input]).collect()
+}
+
 impl Learnt {
     fn knowledge(&self, days: &Days) -> Knowledge<'_> {
         Knowledge {
             tracks: &self.facts.tracks,
             artists: &self.facts.artists,
             shrinkage: self.rates.shrinkage,
+            counted: days.counted,
             counted_until: days.test_from,
             embeddings: self.embeddings.as_ref(),
         }
     }
 }
 
-// Places among the features.
-const AFFINITY: usize = 0;
-const TRACK_RATE: usize = 3;
-const LAST_PLEASED: usize = 17;
-// Steps of probability that are counted for calibration.
-const STEPS: usize = 20;
-const CENTRAL_ROUNDS: usize = 300;
+// Features that are scorers by themselves.
+const AFFINITY: &str = "listener.track";
+const TRACK_RATE: &str = "log-odds of the track's rate";
+const LAST_PLEASED: &str = "the last track pleased";
 const RANKER_STREAM: u64 = 601;
 const RATES_STREAM: u64 = 602;
 const CALIBRATION_STREAM: u64 = 603;

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use sordino_shared::control::{
     Ask, Assigned, CheckIn, Chunk, Done, Enrol, Enrolled, Fetch, Receipt, Reject, Renew, RetryAfter, Wait,
 };
-use sordino_shared::model::Model;
+use sordino_shared::model::{Model, Ranker};
 use sordino_shared::secagg::device::{Resumed, resume};
 use sordino_shared::secagg::messages::{
     Advertisement, Agreement, Answer, Delivery, Offer, Quorum, ReceivedUpload, Roster, Shares, Survivors, upload_digest,
@@ -17,7 +17,7 @@ use sordino_shared::workload::Broadcast;
 pub type Decoder = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
-pub const ALL: [Decoder; 27] = [
+pub const ALL: [Decoder; 28] = [
     ("offer", offer),
     ("advertisement", advertisement),
     ("roster", roster),
@@ -45,6 +45,7 @@ pub const ALL: [Decoder; 27] = [
     ("upload_digest", |bytes| upload_digest(bytes).is_ok()),
     ("broadcast", broadcast),
     ("model", model),
+    ("ranker", ranker),
 ];
 
 /// A round to take part in; its numbers need not be numbers.
@@ -66,6 +67,13 @@ pub fn chunk(bytes: &[u8]) -> bool {
 pub fn broadcast(bytes: &[u8]) -> bool {
     let Ok(broadcast) = Broadcast::from_bytes(bytes) else { return false };
     assert_eq!(broadcast.to_bytes(), bytes, "there is one form");
+    true
+}
+
+/// A ranker.
+pub fn ranker(bytes: &[u8]) -> bool {
+    let Ok(ranker) = Ranker::from_bytes(bytes) else { return false };
+    assert_eq!(ranker.to_bytes(), bytes, "there is one form");
     true
 }
 

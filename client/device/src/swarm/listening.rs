@@ -8,7 +8,7 @@ use sordino_shared::evaluate::{Gain, Judged};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Example, Model, Solver};
 use sordino_shared::privacy::{NoiseError, Noised, Samplers};
-use sordino_shared::workload::Device;
+use sordino_shared::workload::{Device, Workspace};
 use sordino_simulator::experiment;
 use sordino_simulator::population::{Population, Protocol};
 use sordino_simulator::scenario::Scenario;
@@ -76,13 +76,8 @@ fn vector(round: &Round, examples: &[Example], held_out: &[TrackId]) -> Result<N
     let held_out: Vec<TrackId> = held_out.iter().copied().filter(|track| known(*track)).collect();
     let samplers = Samplers::new(&round.plan).map_err(noise)?;
     let mut randomness = Randomness::from_operating_system().map_err(noise)?;
-    let device = Device {
-        examples: &examples,
-        held_out: &held_out,
-        shown: &[],
-        memory: &mut Vec::new(),
-        solver: &mut Solver::default(),
-    };
+    let mut workspace = Workspace::default();
+    let device = Device { examples: &examples, held_out: &held_out, ..workspace.device() };
     Ok(take_part(&round.broadcast, &round.plan, &samplers, device, &mut randomness).noised)
 }
 
