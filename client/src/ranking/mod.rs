@@ -80,6 +80,12 @@ impl Outcome {
             Self::Kept => event.kind != EventKind::Skip,
         })
     }
+
+    /// The outcome of an event, supposed from its kind where its length is not known: a skip did not please, a play did. Good
+    /// enough to count and to remember by, too little to learn from.
+    pub fn supposed(self, event: &PlaybackEvent) -> Option<bool> {
+        self.of(event).or_else(|| event.kind.is_listening().then_some(event.kind != EventKind::Skip))
+    }
 }
 
 impl Listing {
@@ -188,6 +194,11 @@ mod tests {
         assert_eq!(heard.of(&PlaybackEvent { seconds_listened: Some(9.4), ..short }), Some(false));
         assert_eq!(heard.of(&PlaybackEvent { track_seconds: None, ..short }), None);
         assert_eq!(heard.of(&PlaybackEvent { kind: EventKind::Like, ..short }), None);
+        for (kind, supposed) in [(EventKind::Play, Some(true)), (EventKind::Skip, Some(false)), (EventKind::Like, None)]
+        {
+            assert_eq!(heard.supposed(&PlaybackEvent { track_seconds: None, kind, ..short }), supposed);
+        }
+        assert_eq!(heard.supposed(&PlaybackEvent { kind: EventKind::Skip, ..short }), Some(true));
         assert_eq!(Outcome::Kept.of(&PlaybackEvent { kind: EventKind::Skip, ..short }), Some(false));
     }
 

@@ -49,7 +49,9 @@ struct Sitting {
 #[derive(Clone, Debug, Default)]
 pub struct State {
     all: Count,
+    // Seconds heard, and the plays that they are of.
     seconds: f32,
+    timed: f32,
     last: Option<Timestamp>,
     tracks: BTreeMap<TrackId, Acquaintance>,
     artists: BTreeMap<u32, Count>,
@@ -76,7 +78,7 @@ impl State {
     pub fn features(&self, event: &PlaybackEvent, start: Timestamp, knowledge: &Knowledge<'_>) -> Vec<f32> {
         let mean = knowledge.shrinkage.mean as f32;
         let facts = &knowledge.tracks[event.track.row()];
-        let own = knowledge.counted.of(event).filter(|_| event.time < knowledge.counted_until);
+        let own = knowledge.counted.supposed(event).filter(|_| event.time < knowledge.counted_until);
         let rate = |counted: &Counted| log_odds(knowledge.shrinkage.rate(counted, own) as f32) - log_odds(mean);
         let by_artist = knowledge.artists.get(facts.artist as usize).filter(|_| facts.artist > 0);
         let row = knowledge.embeddings.map(|model| model.row(event.track.row()));
@@ -106,7 +108,7 @@ impl State {
             if facts.seconds > 0.0 { (facts.seconds / 30.0).ln().clamp(-3.0, 3.0) } else { 0.0 },
             self.all.log_odds(mean) - log_odds(mean),
             0.5 * self.all.plays.ln_1p(),
-            if self.all.plays > 0.0 { (self.seconds / self.all.plays / 15.0).ln_1p() } else { 0.0 },
+            if self.timed > 0.0 { (self.seconds / self.timed / 15.0).ln_1p() } else { 0.0 },
             known.plays.ln_1p(),
             (1.0 / (1.0 + days)) as f32,
             flag(known.liked),
@@ -150,18 +152,19 @@ impl State {
         }
         known.plays += 1.0;
         known.last = event.time;
-        let pleased = outcome.of(event);
-        // A play of unknown length is one that the listener chose to keep.
-        if pleased.unwrap_or(event.kind != EventKind::Skip) {
+        let Some(pleased) = outcome.supposed(event) else { return };
+        if pleased {
             self.prefer(event.track, 1.0);
         }
         if self.last.is_none_or(|last| event.time.seconds_since(last) > GAP_SECONDS) {
             self.sitting = Sitting::default();
         }
         self.last = Some(event.time);
-        let Some(pleased) = pleased else { return };
         self.all.add(pleased);
-        self.seconds += event.seconds_listened.unwrap_or(0.0).min(600.0);
+        if let Some(seconds) = event.seconds_listened {
+            self.timed += 1.0;
+            self.seconds += seconds.min(600.0);
+        }
         let artist = knowledge.tracks[event.track.row()].artist;
         if artist > 0 {
             self.artists.entry(artist).or_default().add(pleased);

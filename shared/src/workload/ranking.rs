@@ -33,7 +33,7 @@ pub struct RankingSettings {
 
 impl Default for RankingSettings {
     fn default() -> Self {
-        let clip = AdaptiveClip { clip: 1.0, quantile: 0.7, ..AdaptiveClip::default() };
+        let clip = AdaptiveClip { clip: 2.0, quantile: 0.9, ..AdaptiveClip::default() };
         Self { hidden: vec![16], passes: 1, device_rate: 0.05, rate: 0.05, pairwise: 0.2, averaged: 0.3, clip }
     }
 }

@@ -122,12 +122,18 @@ struct RunArgs {
 struct RankArgs {
     #[command(flatten)]
     run: RunArgs,
-    /// Days at the end that are tested on.
-    #[arg(long, default_value_t = RankSettings::default().test_days)]
-    test_days: usize,
+    /// A file of the ranker's settings; flags win over it.
+    #[arg(long)]
+    ranker: Option<PathBuf>,
+    /// Days at the end that are tested on: a number, or `auto` for the fewest that hold a tenth of the outcomes.
+    #[arg(long)]
+    test_days: Option<Auto>,
+    /// Days after those that are left out: to choose settings by days that no figure is reported on.
+    #[arg(long)]
+    left_out_days: Option<usize>,
     /// Rounds of the ranker.
-    #[arg(long, default_value_t = RankSettings::default().rounds)]
-    ranker_rounds: usize,
+    #[arg(long)]
+    ranker_rounds: Option<usize>,
     /// Widths of the ranker's hidden layers, or `none` for logistic regression.
     #[arg(long)]
     hidden: Option<String>,
@@ -212,12 +218,14 @@ fn rank(args: &RankArgs) -> Result<()> {
         return Err(Error::input(format!("{flag} means nothing to `rank`, which splits by days: leave it out")));
     }
     let scenario = args.run.scenario()?;
-    let mut settings =
-        RankSettings { test_days: args.test_days, rounds: args.ranker_rounds, ..RankSettings::default() };
+    let mut settings = args.ranker.as_deref().map_or_else(|| Ok(RankSettings::default()), RankSettings::read)?;
+    settings.test_days = args.test_days.unwrap_or(settings.test_days);
+    settings.left_out_days = args.left_out_days.unwrap_or(settings.left_out_days);
+    settings.rounds = args.ranker_rounds.unwrap_or(settings.rounds);
     if let Some(widths) = &args.hidden {
         settings.ranking.hidden = parse_list(widths, |text| match text.parse() {
-            Ok(width @ 1..=512) => Ok(width),
-            _ => Err(format!("'{text}' in --hidden is no width: give numbers from 1 to 512, or none")),
+            Ok(width) => Ok(width),
+            Err(_) => Err(format!("'{text}' in --hidden is no width: give numbers from 1 to 512, or none")),
         })?;
     }
     output::check_folder(&args.run.out)?;
@@ -229,7 +237,8 @@ fn rank(args: &RankArgs) -> Result<()> {
     }
     let files = [
         ("config.toml", scenario.to_toml().into_bytes()),
-        ("ranking.json", json),
+        ("ranker.toml", settings.to_toml().into_bytes()),
+        (output::RANKING, json),
         ("ranking.txt", text.clone().into_bytes()),
         ("ranker.bin", ranker.to_bytes()),
     ];

@@ -2,9 +2,9 @@
 //! user's earlier plays) and `item_features.parquet` (content).
 //!
 //! Play time over duration becomes replay (over 1.2), skip (under 5 s and under a quarter) or play; like and hate become
-//! like and dislike, follow and forward add_to_playlist. Of the earlier plays only those watched long and those liked
-//! are kept, since the others' play times are not known; their order is known and their times are not, so they are laid
-//! out an hour apart before the last.
+//! like and dislike, follow and forward add_to_playlist. Of the earlier plays it is known whether they were watched long: those
+//! are plays, the others skips, neither with a length. Their order is known and their times are not, so they are laid out an
+//! hour apart before the last.
 
 use crate::dataset::{Builder, Dataset};
 use crate::error::{Error, Result};
@@ -12,6 +12,7 @@ use crate::progress;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use sordino_client::event::{Context, EventKind, PlaybackEvent, Timestamp};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
@@ -25,7 +26,7 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
     read(&events, &EVENT_COLUMNS, Some(PLACE_COLUMN), |row, at| add_event(&mut builder, row, at))?;
     let sequences = path.join("user_sequences.parquet");
     if sequences.is_file() {
-        read(&sequences, &["user_id", "last_time_ms", "like_seq", "long_watch_seq"], None, |row, at| {
+        read(&sequences, &["user_id", "last_time_ms", "like_seq", "long_watch_seq", "watch_seq"], None, |row, at| {
             add_history(&mut builder, row, at)
         })?;
     }
@@ -82,11 +83,21 @@ fn add_history(builder: &mut Builder, row: &[Field], at: &At<'_>) -> Result<()> 
         return Ok(());
     };
     let user = user.to_string();
-    for (sequence, kind) in [(&row[3], EventKind::Play), (&row[2], EventKind::Like)] {
-        let Field::ListInternal(list) = sequence else { continue };
-        let count = list.elements().len() as i64;
-        for (place, element) in list.elements().iter().enumerate() {
-            let Some(video) = whole(element) else { continue };
+    let [liked, long, watched] = [2, 3, 4].map(|column| match &row[column] {
+        Field::ListInternal(list) => list.elements().iter().filter_map(whole).collect::<Vec<i64>>(),
+        _ => Vec::new(),
+    });
+    let (were_long, known): (BTreeSet<i64>, BTreeSet<i64>) =
+        (long.iter().copied().collect(), watched.iter().copied().collect());
+    // Both lists have an end: what was watched long reaches further back.
+    let older = long.into_iter().filter(|video| !known.contains(video));
+    let all: Vec<i64> = older.chain(watched).collect();
+    let kind = |video| if were_long.contains(video) { EventKind::Play } else { EventKind::Skip };
+    let kinds: Vec<EventKind> = all.iter().map(kind).collect();
+    let likes = vec![EventKind::Like; liked.len()];
+    for (videos, kinds) in [(all, kinds), (liked, likes)] {
+        let count = videos.len() as i64;
+        for (place, (video, kind)) in videos.into_iter().zip(kinds).enumerate() {
             let track = builder.track(&video.to_string());
             let time = Timestamp((last - (count - place as i64) * HOUR_MS).max(0));
             builder.event(&user, PlaybackEvent::new(track, time, kind));

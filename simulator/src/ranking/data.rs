@@ -9,11 +9,13 @@ use sordino_client::quality::{BotVerdict, Checks, ValidEvent, check};
 use sordino_client::ranking::{Knowledge, Listing, Outcome, TrackFacts, shown};
 use sordino_shared::model::{Content, Shown, Solver};
 use sordino_shared::workload::{Counted, RateEstimate};
+use std::collections::BTreeMap;
 
 /// Every device's events with the time at which the test begins.
 pub(super) struct Days {
     pub(super) devices: Vec<Vec<ValidEvent>>,
     pub(super) test_from: Timestamp,
+    pub(super) test_days: i64,
     // What rates are counted of.
     pub(super) counted: Outcome,
 }
@@ -38,32 +40,33 @@ impl Days {
             ));
         }
         let checks = Checks { tracks: dataset.tracks(), now: dataset.now, dated: dataset.has_clock };
-        let devices: Vec<Vec<ValidEvent>> = (0..dataset.devices())
+        let mut devices: Vec<Vec<ValidEvent>> = (0..dataset.devices())
             .into_par_iter()
             .map(|device| check(dataset.events(device).into_owned(), &checks).0)
             .filter(|events| !events.is_empty() && BotVerdict::of(events).broken.is_empty())
             .collect();
-        let told = |events: &Vec<ValidEvent>| {
-            let with = events.iter().filter(|valid| settings.outcome.of(valid.event()).is_some());
-            with.map(|valid| valid.event().time)
-                .fold((i64::MAX, i64::MIN), |(least, most), t| (least.min(t.0), most.max(t.0)))
-        };
-        let (first, last) = devices.iter().map(told).fold((i64::MAX, i64::MIN), |a, b| (a.0.min(b.0), a.1.max(b.1)));
-        if first > last {
+        let by_day = outcomes_by_day(&devices, settings.outcome);
+        let (Some((&first, _)), Some((&last, _))) = (by_day.first_key_value(), by_day.last_key_value()) else {
             return Err(Error::input(
                 "no play says how long it was heard and how long the track is: ranking needs both, see docs/data.md",
             ));
-        }
-        let test_days = i64::try_from(settings.test_days).unwrap_or(i64::MAX / 2);
-        let test_from = (last.div_euclid(DAY_MS) + 1).saturating_sub(test_days).saturating_mul(DAY_MS);
+        };
+        let days = |given: usize| i64::try_from(given).unwrap_or(i64::MAX / 4);
+        let end = last + 1 - days(settings.left_out_days);
+        let test_days = settings.test_days.given().map_or_else(|| days_that_hold_a_tenth(&by_day, end), days);
+        let test_from = end - test_days;
         if test_from <= first {
-            let days = (last - first) / DAY_MS + 1;
             return Err(Error::input(format!(
-                "--test-days {} leaves no day to learn from: the plays span {days} days",
-                settings.test_days
+                "--test-days {test_days} and {} days left out leave no day to learn from: the plays span {} days",
+                settings.left_out_days,
+                last - first + 1
             )));
         }
-        Ok(Self { devices, test_from: Timestamp(test_from), counted: settings.outcome })
+        let end = Timestamp(end.saturating_mul(DAY_MS));
+        devices.iter_mut().for_each(|events| events.retain(|valid| valid.event().time < end));
+        devices.retain(|events| !events.is_empty());
+        let test_from = Timestamp(test_from * DAY_MS);
+        Ok(Self { devices, test_from, test_days, counted: settings.outcome })
     }
 
     /// The data set as it was before the test.
@@ -84,13 +87,13 @@ impl Days {
         }
     }
 
-    /// What each device was shown before the test, without features.
+    /// What each device was shown before the test, without features; outcomes may be supposed.
     pub(super) fn plain(&self, outcome: Outcome) -> Vec<Vec<Shown>> {
         let of = |events: &Vec<ValidEvent>| {
             let events = events.iter().map(ValidEvent::event).filter(|event| event.time < self.test_from);
             events
                 .filter_map(|event| {
-                    let pleased = outcome.of(event)?;
+                    let pleased = outcome.supposed(event)?;
                     Some(Shown { track: event.track, features: Vec::new(), pleased, weight: 1.0, list: 0 })
                 })
                 .collect()
@@ -112,6 +115,25 @@ impl Days {
             .unzip();
         Split { train, test }
     }
+}
+
+fn outcomes_by_day(devices: &[Vec<ValidEvent>], outcome: Outcome) -> BTreeMap<i64, usize> {
+    let mut by_day = BTreeMap::new();
+    for event in devices.iter().flatten().map(ValidEvent::event).filter(|event| outcome.of(event).is_some()) {
+        *by_day.entry(event.time.0.div_euclid(DAY_MS)).or_default() += 1;
+    }
+    by_day
+}
+
+// The fewest days before `end` that hold a tenth of the outcomes there.
+fn days_that_hold_a_tenth(by_day: &BTreeMap<i64, usize>, end: i64) -> i64 {
+    let all: usize = by_day.range(..end).map(|(_, count)| count).sum();
+    let mut held = 0;
+    let enough = by_day.range(..end).rev().find(|(_, count)| {
+        held += *count;
+        10 * held >= all
+    });
+    enough.map_or(1, |(day, _)| end - day)
 }
 
 impl Split {
@@ -161,3 +183,17 @@ fn artists_of(content: &Content, tracks: usize) -> Vec<u32> {
 }
 
 const DAY_MS: i64 = 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_is_held_by_the_fewest_days() {
+        let by_day = BTreeMap::from([(3, 50), (5, 40), (8, 5), (9, 5), (11, 100)]);
+        assert_eq!(days_that_hold_a_tenth(&by_day, 10), 2);
+        assert_eq!(days_that_hold_a_tenth(&by_day, 9), 4);
+        assert_eq!(days_that_hold_a_tenth(&by_day, 12), 1);
+        assert_eq!(days_that_hold_a_tenth(&by_day, 3), 1);
+    }
+}

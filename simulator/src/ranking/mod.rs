@@ -14,7 +14,7 @@ use crate::experiment;
 use crate::federation::Federation;
 use crate::methods;
 use crate::population::{Population, Protocol};
-use crate::scenario::Scenario;
+use crate::scenario::{Auto, Scenario};
 use data::{Days, Facts, Split};
 use serde::{Deserialize, Serialize};
 use sordino_client::ranking::{Group, Knowledge, Listing, Outcome, input_of};
@@ -24,17 +24,22 @@ use sordino_shared::privacy::accountant::Claim;
 use sordino_shared::random::mix;
 use sordino_shared::workload::{Cells, RankingSettings, RateEstimate, Rates};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Settings of a ranking experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RankSettings {
-    /// Days at the end that are tested on.
-    pub test_days: usize,
+    /// Days at the end that are tested on; `auto`: the fewest that hold a tenth of all outcomes.
+    pub test_days: Auto,
+    /// Days after those that are left out altogether: settings are chosen by days that no figure is reported on.
+    pub left_out_days: usize,
     /// What is asked of a track that was shown.
     pub outcome: Outcome,
     /// Rounds of the ranker.
     pub rounds: usize,
+    /// Steps of the rankers that are trained centrally for comparison.
+    pub central_rounds: usize,
     /// L2 norm of a device's counts.
     pub rates_clip: f64,
     /// A public guess of how often tracks please.
@@ -46,13 +51,58 @@ pub struct RankSettings {
 impl Default for RankSettings {
     fn default() -> Self {
         Self {
-            test_days: 2,
+            test_days: Auto::Auto,
+            left_out_days: 0,
             outcome: Outcome::Heard { seconds: 18.0 },
             rounds: 100,
+            central_rounds: 300,
             rates_clip: 4.0,
             centre: 0.3,
             ranking: RankingSettings::default(),
         }
+    }
+}
+
+impl RankSettings {
+    /// Reads settings.
+    ///
+    /// # Errors
+    /// A sentence where the file cannot be read or a field is unknown.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+        toml::from_str(&text)
+            .map_err(|e| Error::file(path, format!("holds no ranker's settings: {}", e.to_string().trim())))
+    }
+
+    /// The settings as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("every field of the settings has a form in TOML")
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.rounds == 0 || self.central_rounds == 0 || self.test_days == Auto::Given(0) {
+            return Err(Error::input("--ranker-rounds, central_rounds and --test-days must be at least 1"));
+        }
+        let ranking = &self.ranking;
+        if !(ranking.hidden.iter().all(|width| (1..=512).contains(width)) && ranking.passes <= 100) {
+            return Err(Error::input("a ranker's hidden layers are from 1 to 512 wide, and passes are at most 100"));
+        }
+        let positive = [self.rates_clip, ranking.rate, f64::from(ranking.device_rate), ranking.clip.clip];
+        let seconds = match self.outcome {
+            Outcome::Heard { seconds } => seconds,
+            Outcome::Kept => 1.0,
+        };
+        let shares = [self.centre, ranking.averaged, ranking.clip.quantile];
+        if positive.iter().any(|value| !(value.is_finite() && *value > 0.0))
+            || shares.iter().any(|share| !(0.0..=1.0).contains(share))
+            || !(ranking.pairwise.is_finite() && ranking.pairwise >= 0.0 && seconds.is_finite() && seconds >= 0.0)
+        {
+            return Err(Error::input(
+                "of the ranker's settings, clips and rates must be above zero, shares between 0 and 1, seconds and the \
+                 pairwise loss at least 0",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -67,6 +117,8 @@ pub struct RankResults {
     pub devices: (usize, usize),
     /// Outcomes trained on and tested on.
     pub outcomes: (usize, usize),
+    /// Days tested on.
+    pub test_days: i64,
     /// The whole training's price for one device.
     pub claim: Option<Claim>,
     /// Each scorer's figures, in the order of the table.
@@ -124,9 +176,7 @@ struct Learnt {
 
 impl<'a> Experiment<'a> {
     fn new(scenario: &'a Scenario, settings: &'a RankSettings) -> Result<Self> {
-        if settings.rounds == 0 || settings.test_days == 0 {
-            return Err(Error::input("--ranker-rounds and --test-days must be at least 1"));
-        }
+        settings.check()?;
         let dataset = experiment::dataset(scenario)?;
         let days = Days::new(&dataset, settings)?;
         let devices = days.devices.len();
@@ -191,6 +241,7 @@ impl<'a> Experiment<'a> {
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),
             devices: (self.days.devices.len(), self.federation.population),
+            test_days: self.days.test_days,
             outcomes: (split.train.iter().map(Vec::len).sum(), split.test.iter().map(Vec::len).sum()),
             claim,
             scorers,

@@ -13,7 +13,7 @@ pub fn text(results: &RankResults) -> String {
     };
     line(format!(
         "{simulated} devices, standing for {population}; {} outcomes to learn from, {} on the last {} days to test with",
-        results.outcomes.0, results.outcomes.1, results.settings.test_days
+        results.outcomes.0, results.outcomes.1, results.test_days
     ));
     line(match &results.claim {
         Some(claim) => format!(

@@ -57,9 +57,9 @@ impl Experiment<'_> {
         let (kept, held): (Vec<_>, Vec<_>) = split.train.iter().enumerate().partition(|(device, _)| device % 10 != 0);
         let pooled = |part: &[(usize, &Vec<Shown>)]| part.iter().map(|(_, list)| (*list).clone()).collect::<Vec<_>>();
         let (kept, held) = (pooled(&kept), pooled(&held));
-        let mut ranking = Ranking::new(ranker, settings, CENTRAL_ROUNDS);
+        let mut ranking = Ranking::new(ranker, settings, self.settings.central_rounds);
         let mut best: Option<(f64, Ranker)> = None;
-        for round in 0..CENTRAL_ROUNDS {
+        for round in 0..self.settings.central_rounds {
             let current = ranking.current().clone();
             let sum = kept
                 .par_chunks(512)
@@ -99,4 +99,3 @@ impl Experiment<'_> {
 
 // Steps of probability that are counted for calibration.
 const STEPS: usize = 20;
-const CENTRAL_ROUNDS: usize = 300;
