@@ -276,3 +276,20 @@ fn what_cannot_be_ranked_is_refused() {
     refused_by("rank", f, &["--protocol", "loo"], "leave it out");
     refused_by("rank", f, &["--population", "3"], "fewer than");
 }
+
+#[test]
+fn what_cannot_be_held_out_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    let bare = csv(f, "bare.csv", &listening(30, 40));
+    refused_by("cold-start", f, &["--data", &bare], "neither tags nor titles");
+    for share in ["0", "1", "nan", "-0.5"] {
+        refused_by("cold-start", f, &[&format!("--held-out={share}")], "share of the catalogue");
+    }
+    refused_by("cold-start", f, &["--data", &bare, "--held-out", "0.001"], "leaves none on one side");
+    refused_by("cold-start", f, &["--buckets", "0"], "buckets");
+    refused_by("cold-start", f, &["--tower-rounds", "0"], "above zero");
+    refused_by("cold-start", f, &["--curve", "1,2"], "leave it out");
+    let settings = file(f, "cold.toml", "held_ot = 0.1\n");
+    refused_by("cold-start", f, &["--settings", &settings], "held_ot");
+}

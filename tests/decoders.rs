@@ -6,6 +6,7 @@
 #[expect(unreachable_pub, reason = "the fuzz targets' crate has them public")]
 mod decoders;
 
+use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
@@ -13,7 +14,7 @@ use sordino_shared::control::{
     Ask, Assigned, CheckIn, Chunk, Code, Done, Download, Enrol, Enrolled, Fetch, PlanTerms, Receipt, Reject, Renew,
     RetryAfter, Step, Wait,
 };
-use sordino_shared::model::{Hyperparameters, Model, Ranker};
+use sordino_shared::model::{Hyperparameters, Model, Ranker, Tower};
 use sordino_shared::secagg::Certificate;
 use sordino_shared::secagg::messages::Offer;
 use sordino_shared::workload::{Broadcast, Popularity};
@@ -68,6 +69,7 @@ fn around() -> Vec<Vec<u8>> {
         Broadcast::Popularity(Popularity::new(30, Hyperparameters::default()).device().clone()).to_bytes(),
         Model::Popularity(vec![1.0, 0.5]).to_bytes(),
         Ranker::new(3, &[2], &mut ChaCha8Rng::seed_from_u64(1)).to_bytes(),
+        Tower::new(&Array2::from_elem((4, 2), 0.5)).to_bytes(),
     ]
 }
 

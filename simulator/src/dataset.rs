@@ -13,6 +13,8 @@ pub struct Dataset {
     pub name: String,
     /// The tracks' own names.
     pub track_names: Vec<String>,
+    /// What people call the tracks; empty where the source does not say.
+    pub titles: Vec<String>,
     /// The tracks' public features; empty where the source has none.
     pub content: Content,
     /// Whether times mean anything.
@@ -85,6 +87,7 @@ pub struct Builder {
     events: Vec<Vec<PlaybackEvent>>,
     features: Interner,
     content: HashMap<u32, Vec<u32>>,
+    titles: HashMap<u32, String>,
     passed_over: HashMap<String, u64>,
     latest: Timestamp,
 }
@@ -124,6 +127,13 @@ impl Builder {
         }
     }
 
+    /// Gives a track a title, if an event has named the track.
+    pub fn title(&mut self, track: &str, title: &str) {
+        if let Some(track) = self.tracks.known(track) {
+            self.titles.insert(track, title.to_owned());
+        }
+    }
+
     /// Counts a row that was passed over.
     pub fn pass_over(&mut self, reason: &str) {
         *self.passed_over.entry(reason.to_owned()).or_default() += 1;
@@ -154,6 +164,10 @@ impl Builder {
             row.sort_unstable_by_key(|(f, _)| *f);
             row.dedup_by_key(|(f, _)| *f);
         }
+        let mut titles = vec![String::new(); track_names.len()];
+        for (track, title) in self.titles {
+            titles[new_track[track as usize] as usize] = title;
+        }
         let fixed_test = fixed.map(|tests| {
             let mut all = vec![FixedTest::default(); user_names.len()];
             for (user, test) in tests {
@@ -169,6 +183,7 @@ impl Builder {
         Dataset {
             name,
             track_names,
+            titles,
             content: Content { names: feature_names, rows },
             dated,
             has_clock: dated && self.latest >= Timestamp(FIRST_CLOCK),

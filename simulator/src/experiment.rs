@@ -37,6 +37,7 @@ pub fn dataset(scenario: &Scenario) -> Result<Dataset> {
     Ok(Dataset {
         name: "synthetic".into(),
         track_names: world.catalogue().names(),
+        titles: vec![String::new(); world.catalogue().names().len()],
         content: world.content(),
         dated: true,
         has_clock: true,

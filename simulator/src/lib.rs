@@ -4,6 +4,7 @@
 //! [`methods`] are what can be compared; [`evaluation`] measures; [`report`] shows.
 
 pub mod cli;
+pub mod cold_start;
 pub mod dataset;
 pub mod error;
 pub mod evaluation;

@@ -30,6 +30,17 @@ pub enum Protocol {
     Hash,
 }
 
+/// What a track is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Used {
+    /// It is learnt from.
+    ToLearn,
+    /// It is tested on.
+    ToTest,
+    /// Neither.
+    Not,
+}
+
 /// Lists of unequal length, one a device, in one allocation.
 #[derive(Clone, Debug)]
 pub struct Lists<T> {
@@ -153,6 +164,22 @@ impl Population {
             plays: vec![0; devices],
             summary: Summary::default(),
         }
+    }
+
+    /// The same devices with their tracks split by the catalogue, however they were split before.
+    pub fn split_by_track(&self, used: impl Fn(TrackId) -> Used) -> Self {
+        let (mut train, mut test, mut validation) = (Lists::new(), Lists::new(), Lists::new());
+        for device in 0..self.devices() {
+            let others = [&self.validation, &self.test].into_iter().flat_map(|lists| lists.of(device));
+            let others = others.map(|&track| Example { track, confidence: 1.0 });
+            let mut all: Vec<Example> = self.train.of(device).iter().copied().chain(others).collect();
+            all.sort_by_key(|example| example.track);
+            all.dedup_by_key(|example| example.track);
+            train.push(all.iter().copied().filter(|example| used(example.track) == Used::ToLearn));
+            test.push(all.iter().map(|example| example.track).filter(|&track| used(track) == Used::ToTest));
+            validation.push([]);
+        }
+        Self { train, validation, test, fixed_negatives: None, ..self.clone() }
     }
 
     /// Takes every device of the data set through check, sessions, labels, examples and holdout.

@@ -2,13 +2,17 @@
 
 mod calibration;
 mod embedding;
+mod features;
 mod ranker;
 mod shrinkage;
+mod tower;
 
 pub use calibration::Calibration;
 pub use embedding::{EmbeddingModel, Hyperparameters, Solver};
+pub use features::Features;
 pub use ranker::{Pass, Ranker, Shown, logistic};
 pub use shrinkage::{Prior, shrink_rows};
+pub use tower::Tower;
 
 use crate::bytes::{self, Reader, put_f32s, put_f64s};
 use crate::ids::TrackId;

@@ -3,6 +3,7 @@
 //! A workload is one type with the device's half (examples in, vector out) and the coordinator's half (sum in, next
 //! state out). The rest of the system knows nothing of what a vector means.
 
+mod adam;
 mod adaptive;
 mod broadcast;
 mod comparison;
@@ -13,6 +14,7 @@ mod ranking;
 mod rates;
 mod sgd;
 mod subspace;
+mod tower;
 
 pub use adaptive::{Adaptive, Reclip};
 pub use broadcast::Broadcast;
@@ -24,6 +26,7 @@ pub use ranking::{Ranking, RankingSettings, loss_gradient};
 pub use rates::{Cells, Counted, RateEstimate, Rates, Shrinkage};
 pub use sgd::{GradientDescent, GradientSettings};
 pub use subspace::Subspace;
+pub use tower::{TowerDescent, TowerSettings};
 
 use crate::ids::TrackId;
 use crate::model::{Example, Shown, Solver};

@@ -4,6 +4,7 @@
 //! The loss is the log-loss of every track shown, for calibration, and a pairwise logistic loss within each list, for order.
 //! The clip follows a quantile of the devices' moves ([`super::Adaptive`]).
 
+use super::adam::Adam;
 use super::{Block, Device, DeviceHalf, Reclip, Statistics, Workload};
 use crate::model::{Pass, Ranker, Shown, logistic};
 use crate::plan::BlockLayout;
@@ -44,10 +45,7 @@ pub struct Ranking {
     ranker: Ranker,
     settings: RankingSettings,
     clip: f64,
-    // Adam's running means, of the gradient and of its square.
-    mean: Vec<f64>,
-    square: Vec<f64>,
-    steps: i32,
+    adam: Adam,
     rounds: usize,
     averaged: Vec<f64>,
     summands: f64,
@@ -56,9 +54,9 @@ pub struct Ranking {
 impl Ranking {
     /// Starts from a ranker; `rounds` is how many there will be.
     pub fn new(ranker: Ranker, settings: RankingSettings, rounds: usize) -> Self {
-        let zeros = vec![0.0; ranker.parameters().len()];
-        let (clip, averaged) = (settings.clip.clip, zeros.clone());
-        Self { ranker, settings, clip, mean: zeros.clone(), square: zeros, steps: 0, rounds, averaged, summands: 0.0 }
+        let adam = Adam::new(ranker.parameters().len(), settings.rate, rounds);
+        let (clip, averaged) = (settings.clip.clip, vec![0.0; ranker.parameters().len()]);
+        Self { ranker, settings, clip, adam, rounds, averaged, summands: 0.0 }
     }
 
     /// The ranker as it stands.
@@ -126,22 +124,8 @@ impl DeviceHalf for Ranking {
 
 impl Workload for Ranking {
     fn apply(&mut self, sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
-        self.steps += 1;
-        let devices = devices.max(1.0);
-        // What the squares owe to the noise is known, and taken off (Tang, Shpilevskiy and Lécuyer 2024).
-        let noise = (deviations[0] / devices).powi(2);
-        let (first, second) = (1.0 - MEAN_DECAY.powi(self.steps), 1.0 - SQUARE_DECAY.powi(self.steps));
-        // Steps grow smaller towards the end.
-        let rate = self.settings.rate * (1.0 - f64::from(self.steps - 1) / self.rounds.max(1) as f64).max(LEAST_STEP);
-        let moving = self.ranker.parameters_mut().iter_mut().zip(&mut self.mean).zip(&mut self.square);
-        for (((parameter, mean), square), sum) in moving.zip(&sum[0]) {
-            let g = sum / devices;
-            *mean += (1.0 - MEAN_DECAY) * (g - *mean);
-            *square += (1.0 - SQUARE_DECAY) * (g * g - *square);
-            let length = (*square / second - noise).max(FLOOR_IN_NOISE * noise).sqrt() + LEAST_LENGTH;
-            *parameter -= (rate * (*mean / first) / length) as f32;
-        }
-        if f64::from(self.steps) > self.rounds as f64 * (1.0 - self.settings.averaged) {
+        self.adam.step(self.ranker.parameters_mut().iter_mut(), &sum[0], deviations[0], devices);
+        if self.adam.steps() as f64 > self.rounds as f64 * (1.0 - self.settings.averaged) {
             self.summands += 1.0;
             self.averaged.iter_mut().zip(self.ranker.parameters()).for_each(|(sum, &p)| *sum += f64::from(p));
         }
@@ -153,13 +137,6 @@ impl Reclip for Ranking {
         self.clip = clip;
     }
 }
-
-const MEAN_DECAY: f64 = 0.9;
-const SQUARE_DECAY: f64 = 0.99;
-const LEAST_LENGTH: f64 = 1e-6;
-// A coordinate that is all noise moves like one whose length is this share of it, not like one of length 0.
-const FLOOR_IN_NOISE: f64 = 1.0;
-const LEAST_STEP: f64 = 0.05;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 mod privacy;
 
+use crate::cold_start::{self, ColdSettings};
 use crate::error::{Error, Result};
 use crate::experiment;
 use crate::federation::Fidelity;
@@ -46,6 +47,8 @@ enum Command {
     },
     /// Train the ranker on earlier days and measure it on later ones: what was shown, and the next skip.
     Rank(Box<RankArgs>),
+    /// Hold tracks out whole, place them by what is public of them, and measure how well they are recommended.
+    ColdStart(Box<ColdArgs>),
     /// Compare the synthetic world with real listening.
     World {
         /// The real set, as KIND:PATH.
@@ -140,6 +143,24 @@ struct RankArgs {
 }
 
 #[derive(Args)]
+struct ColdArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// A file of the experiment's settings; flags win over it.
+    #[arg(long)]
+    settings: Option<PathBuf>,
+    /// The share of the catalogue that is held out.
+    #[arg(long)]
+    held_out: Option<f64>,
+    /// Buckets that features are hashed into.
+    #[arg(long)]
+    buckets: Option<usize>,
+    /// Rounds of the tower.
+    #[arg(long)]
+    tower_rounds: Option<usize>,
+}
+
+#[derive(Args)]
 struct CompareArgs {
     /// Scenario files.
     #[arg(required = true)]
@@ -183,6 +204,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan(&args),
         Command::Privacy { command } => privacy::run(&command),
         Command::Rank(args) => rank(&args),
+        Command::ColdStart(args) => cold_start(&args),
         Command::World { against, seed } => world(&against, seed),
     };
     match done {
@@ -208,15 +230,7 @@ fn run(args: &RunArgs) -> Result<()> {
 }
 
 fn rank(args: &RankArgs) -> Result<()> {
-    let flags = [
-        ("--protocol", args.run.protocol.is_some()),
-        ("--method", args.run.method.is_some()),
-        ("--baselines", args.run.baselines.is_some()),
-        ("--curve", args.run.curve.is_some()),
-    ];
-    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
-        return Err(Error::input(format!("{flag} means nothing to `rank`, which splits by days: leave it out")));
-    }
+    args.run.refuse_splits("rank", "splits by days")?;
     let scenario = args.run.scenario()?;
     let mut settings = args.ranker.as_deref().map_or_else(|| Ok(RankSettings::default()), RankSettings::read)?;
     settings.test_days = args.test_days.unwrap_or(settings.test_days);
@@ -241,6 +255,33 @@ fn rank(args: &RankArgs) -> Result<()> {
         (output::RANKING, json),
         ("ranking.txt", text.clone().into_bytes()),
         ("ranker.bin", ranker.to_bytes()),
+    ];
+    output::write_folder(&args.run.out, &files)?;
+    output::say(&text);
+    Ok(())
+}
+
+fn cold_start(args: &ColdArgs) -> Result<()> {
+    args.run.refuse_splits("cold-start", "holds tracks out whole")?;
+    let scenario = args.run.scenario()?;
+    let mut settings = args.settings.as_deref().map_or_else(|| Ok(ColdSettings::default()), ColdSettings::read)?;
+    settings.held_out = args.held_out.unwrap_or(settings.held_out);
+    settings.buckets = args.buckets.unwrap_or(settings.buckets);
+    settings.rounds = args.tower_rounds.unwrap_or(settings.rounds);
+    settings.dimensions = scenario.dim.given().unwrap_or(settings.dimensions);
+    output::check_folder(&args.run.out)?;
+    let (results, tower) = cold_start::run(&scenario, &settings)?;
+    let text = cold_start::text(&results);
+    let json = serde_json::to_vec_pretty(&results).expect("results have a form in JSON");
+    if let Some(path) = &args.run.json {
+        output::write_whole(path, &json)?;
+    }
+    let files = [
+        ("config.toml", scenario.to_toml().into_bytes()),
+        ("cold-start.toml", settings.to_toml().into_bytes()),
+        (output::COLD_START, json),
+        ("cold-start.txt", text.clone().into_bytes()),
+        ("tower.bin", tower.to_bytes()),
     ];
     output::write_folder(&args.run.out, &files)?;
     output::say(&text);
@@ -330,6 +371,22 @@ fn world(against: &str, seed: u64) -> Result<()> {
 }
 
 impl RunArgs {
+    // Refuses what only `run` knows.
+    fn refuse_splits(&self, command: &str, does: &str) -> Result<()> {
+        let flags = [
+            ("--protocol", self.protocol.is_some()),
+            ("--method", self.method.is_some()),
+            ("--baselines", self.baselines.is_some()),
+            ("--curve", self.curve.is_some()),
+        ];
+        match flags.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((flag, _)) => {
+                Err(Error::input(format!("{flag} means nothing to `{command}`, which {does}: leave it out")))
+            }
+        }
+    }
+
     fn scenario(&self) -> Result<Scenario> {
         let mut scenario = match &self.scenario {
             Some(path) => Scenario::read(path)?,

@@ -2,7 +2,7 @@
 //!
 //! Each (listener, artist) is used once: published figures that train on the tag table rank artists that the listener
 //! had already. Plays have no dates; the date of a listener's first tag on an artist stands in where there is one, and
-//! the data set counts as undated. Tags are the artists' content.
+//! the data set counts as undated. Tags are the artists' content, their names the titles.
 
 use super::text::Lines;
 use crate::dataset::{Builder, Dataset};
@@ -47,6 +47,7 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
     for ((artist, tag), _) in uses {
         builder.feature(&artist, names.get(&tag).map_or(&tag, |name| name));
     }
+    read_artists(&path.join("artists.dat"), &mut builder)?;
     Ok(builder.build(name.to_owned(), false, None))
 }
 
@@ -66,6 +67,20 @@ fn read_tags(
         *uses.entry((artist.to_string(), tag.to_string())).or_default() += 1;
         Ok(())
     })
+}
+
+fn read_artists(path: &Path, builder: &mut Builder) -> Result<()> {
+    if path.is_file() {
+        let mut lines = Lines::open(path)?;
+        lines.expect_header("id\tname\turl\tpictureURL")?;
+        while let Some(line) = lines.next_line()? {
+            let mut fields = line.split('\t');
+            if let (Some(artist), Some(name)) = (fields.next(), fields.next()) {
+                builder.title(artist, name);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn tag_names(path: &Path) -> Result<HashMap<String, String>> {

@@ -89,6 +89,7 @@ fn read_items(path: &Path, builder: &mut Builder) -> Result<()> {
 }
 
 fn describe(builder: &mut Builder, id: &str, title: &str, genres: &str) {
+    builder.title(id, title.trim_matches('"'));
     for genre in genres.split('|').filter(|g| !g.is_empty() && !g.starts_with('(')) {
         builder.feature(id, genre);
     }

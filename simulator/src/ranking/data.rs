@@ -77,6 +77,7 @@ impl Days {
         Dataset {
             name: dataset.name.clone(),
             track_names: dataset.track_names.clone(),
+            titles: dataset.titles.clone(),
             content: dataset.content.clone(),
             dated: dataset.dated,
             has_clock: dataset.has_clock,

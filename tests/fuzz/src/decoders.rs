@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use sordino_shared::control::{
     Ask, Assigned, CheckIn, Chunk, Done, Enrol, Enrolled, Fetch, Receipt, Reject, Renew, RetryAfter, Wait,
 };
-use sordino_shared::model::{Model, Ranker};
+use sordino_shared::model::{Model, Ranker, Tower};
 use sordino_shared::secagg::device::{Resumed, resume};
 use sordino_shared::secagg::messages::{
     Advertisement, Agreement, Answer, Delivery, Offer, Quorum, ReceivedUpload, Roster, Shares, Survivors, upload_digest,
@@ -46,6 +46,7 @@ pub const ALL: [Decoder; 28] = [
     ("broadcast", broadcast),
     ("model", model),
     ("ranker", ranker),
+    ("tower", tower),
 ];
 
 /// A round to take part in; its numbers need not be numbers.
@@ -74,6 +75,13 @@ pub fn broadcast(bytes: &[u8]) -> bool {
 pub fn ranker(bytes: &[u8]) -> bool {
     let Ok(ranker) = Ranker::from_bytes(bytes) else { return false };
     assert_eq!(ranker.to_bytes(), bytes, "there is one form");
+    true
+}
+
+/// A tower.
+pub fn tower(bytes: &[u8]) -> bool {
+    let Ok(tower) = Tower::from_bytes(bytes) else { return false };
+    assert_eq!(tower.to_bytes(), bytes, "there is one form");
     true
 }
 

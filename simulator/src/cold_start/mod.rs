@@ -1,0 +1,377 @@
+//! Tracks that nobody has heard: held out whole, placed by the content tower from what is public of them, and recommended.
+
+mod text;
+
+pub use text::text;
+
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::experiment;
+use crate::federation::Federation;
+use crate::population::{Population, Protocol, Used};
+use crate::scenario::Scenario;
+use ndarray::{Array2, ArrayView1};
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sordino_shared::evaluate::{Interval, Judged, bootstrap_mean};
+use sordino_shared::ids::TrackId;
+use sordino_shared::model::{Features, Tower};
+use sordino_shared::privacy::accountant::Claim;
+use sordino_shared::random::{distinct_below, mix, unit_f64};
+use sordino_shared::workload::{Adaptive, Device, DeviceHalf, TowerDescent, TowerSettings, Workload, Workspace};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Settings of a cold-start experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ColdSettings {
+    /// The share of the catalogue that is held out.
+    pub held_out: f64,
+    /// How many recommendations recall counts.
+    pub cut: usize,
+    /// Buckets that features are hashed into.
+    pub buckets: usize,
+    /// d of the tower.
+    pub dimensions: usize,
+    /// How far apart the first places lie.
+    pub spread: f64,
+    /// Rounds of the tower.
+    pub rounds: usize,
+    /// Most steps of the tower that is trained centrally; the best is kept.
+    pub central_rounds: usize,
+    /// The tower's training.
+    pub tower: TowerSettings,
+}
+
+impl Default for ColdSettings {
+    fn default() -> Self {
+        Self {
+            held_out: 0.1,
+            cut: 100,
+            buckets: 8192,
+            dimensions: 32,
+            spread: 3.0,
+            rounds: 30,
+            central_rounds: 60,
+            tower: TowerSettings::default(),
+        }
+    }
+}
+
+/// What came out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ColdResults {
+    /// What was run.
+    pub scenario: Scenario,
+    /// And how.
+    pub settings: ColdSettings,
+    /// Devices simulated, and what they stand for.
+    pub devices: (usize, usize),
+    /// Tracks to learn from, and tracks held out.
+    pub tracks: (usize, usize),
+    /// Held-out tracks of which nothing is public.
+    pub bare: usize,
+    /// The tower's price for one device.
+    pub claim: Option<Claim>,
+    /// Recall at the cut over listeners who heard a held-out track, scorer by scorer.
+    pub recall: Vec<(String, Interval)>,
+}
+
+impl ColdSettings {
+    /// Reads settings.
+    ///
+    /// # Errors
+    /// A sentence where the file cannot be read or a field is unknown.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+        toml::from_str(&text)
+            .map_err(|e| Error::file(path, format!("holds no settings of a cold start: {}", e.to_string().trim())))
+    }
+
+    /// The settings as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("every field of the settings has a form in TOML")
+    }
+
+    fn check(&self) -> Result<()> {
+        if !(self.held_out > 0.0 && self.held_out < 1.0) {
+            return Err(Error::input("--held-out must be above 0 and below 1: it is a share of the catalogue"));
+        }
+        if !(1..=1 << 22).contains(&self.buckets) || !(1..=512).contains(&self.dimensions) {
+            return Err(Error::input("a tower has from 1 to 4194304 buckets and from 1 to 512 dimensions"));
+        }
+        let positive = [self.spread, self.tower.rate, self.tower.clip.clip];
+        if [self.cut, self.rounds, self.central_rounds, self.tower.negatives].contains(&0)
+            || positive.iter().any(|value| !(value.is_finite() && *value > 0.0))
+            || !(0.0..=1.0).contains(&self.tower.clip.quantile)
+        {
+            return Err(Error::input(
+                "of a cold start's settings, counts, rates, clips and spread must be above zero, the clip's quantile \
+                 between 0 and 1",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Runs the experiment; the tower comes with the results.
+pub fn run(scenario: &Scenario, settings: &ColdSettings) -> Result<(ColdResults, Tower)> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(scenario.threads)
+        .build()
+        .map_err(|e| Error::input(format!("--threads {} cannot be started: {e}", scenario.threads)))?;
+    pool.install(|| Experiment::new(scenario, settings)?.run())
+}
+
+struct Experiment<'a> {
+    scenario: &'a Scenario,
+    settings: &'a ColdSettings,
+    features: Arc<Features>,
+    catalogue: Arc<Vec<u32>>,
+    held: Vec<u32>,
+    population: Population,
+    federation: Federation,
+    rho: Option<f64>,
+}
+
+impl<'a> Experiment<'a> {
+    fn new(scenario: &'a Scenario, settings: &'a ColdSettings) -> Result<Self> {
+        settings.check()?;
+        let dataset = experiment::dataset(scenario)?;
+        let all = Population::build(&dataset, &scenario.policy()?, Protocol::Hash, scenario.seed)?;
+        let (held, catalogue) = split(&dataset, settings.held_out, scenario.seed)?;
+        let is_held = |track: TrackId| held.binary_search(&track.0).is_ok();
+        let population = all.split_by_track(|track| if is_held(track) { Used::ToTest } else { Used::ToLearn });
+        let devices = population.devices();
+        let stands_for = scenario.population.unwrap_or(devices);
+        if stands_for < devices {
+            return Err(Error::input(format!(
+                "--population {stands_for} is fewer than the {devices} devices simulated: it says how many they stand for"
+            )));
+        }
+        let features = Arc::new(Features::hashed(&dataset.content, &dataset.titles, settings.buckets));
+        if catalogue.iter().all(|&track| features.row(track as usize).is_empty()) {
+            return Err(Error::input(
+                "nothing is public of these tracks, neither tags nor titles: a cold start needs one of them, see docs/data.md",
+            ));
+        }
+        let federation = scenario.federation(devices, stands_for);
+        let rho = scenario.target(stands_for)?.map(|target| target.rho(scenario.mechanism));
+        Ok(Self { scenario, settings, features, catalogue: Arc::new(catalogue), held, population, federation, rho })
+    }
+
+    fn run(&self) -> Result<(ColdResults, Tower)> {
+        let seed = self.scenario.seed;
+        let mut heard = vec![0.0f32; self.features.tracks()];
+        for device in 0..self.population.devices() {
+            self.population.test.of(device).iter().for_each(|track| heard[track.row()] += 1.0);
+        }
+        let start = self.start();
+        let mut recall = vec![
+            (
+                "chance".to_owned(),
+                self.recall(|device, track| {
+                    unit_f64(&mut ChaCha8Rng::seed_from_u64(mix(seed, device as u64, u64::from(track)))) as f32
+                }),
+            ),
+            ("how many heard it, which nobody can know".to_owned(), self.recall(|_, track| heard[track as usize])),
+            ("features in common, nothing learnt".to_owned(), self.by_profile()),
+            ("directions of the catalogue".to_owned(), self.by_tower(&start)),
+            ("tower, central".to_owned(), self.by_tower(&self.central(&start))),
+        ];
+        let tower = self.federated(&start, None)?;
+        recall.push(("tower, federated without noise".to_owned(), self.by_tower(&tower)));
+        let tower = match self.rho {
+            None => tower,
+            Some(_) => {
+                let tower = self.federated(&start, self.rho)?;
+                recall.push(("Sordino".to_owned(), self.by_tower(&tower)));
+                tower
+            }
+        };
+        let claim = match (self.rho, self.scenario.target(self.federation.population)?) {
+            (Some(rho), Some(target)) => {
+                Some(Claim::new(rho, target.delta(), self.scenario.mode, self.scenario.mechanism))
+            }
+            _ => None,
+        };
+        let results = ColdResults {
+            scenario: self.scenario.clone(),
+            settings: self.settings.clone(),
+            devices: (self.population.devices(), self.federation.population),
+            tracks: (self.catalogue.len(), self.held.len()),
+            bare: self.held.iter().filter(|&&track| self.features.row(track as usize).is_empty()).count(),
+            claim,
+            recall,
+        };
+        Ok((results, tower))
+    }
+
+    // Places along the catalogue's own directions: public, so they cost no privacy.
+    fn start(&self) -> Tower {
+        let mut weights = vec![0.0; self.features.tracks()];
+        self.catalogue.iter().for_each(|&track| weights[track as usize] = 1.0);
+        let mut rng = ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, START_STREAM, 0));
+        let directions: Array2<f64> = self.features.directions(self.settings.dimensions, &weights, &mut rng);
+        Tower::new(&(directions * self.settings.spread))
+    }
+
+    fn descent(&self, start: &Tower, rounds: usize) -> TowerDescent {
+        let (features, catalogue) = (Arc::clone(&self.features), Arc::clone(&self.catalogue));
+        TowerDescent::new(start.clone(), features, catalogue, self.settings.tower.clone(), rounds)
+    }
+
+    fn federated(&self, start: &Tower, rho: Option<f64>) -> Result<Tower> {
+        let rounds = self.settings.rounds;
+        let mut workload = Adaptive::new(self.descent(start, rounds), self.settings.tower.clip);
+        let mut memories = vec![Vec::new(); self.population.devices()];
+        let federation = Federation { seed: mix(self.federation.seed, TOWER_STREAM, 0), ..self.federation.clone() };
+        let mut noise = federation.sum_noise();
+        let each = if federation.strategy.is_some() { rho } else { rho.map(|rho| rho / rounds as f64) };
+        for round in 0..rounds {
+            let outcome = federation.run(&workload, each, &self.population, &mut memories, round, &mut noise)?;
+            workload.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
+        }
+        Ok(workload.inner().tower().clone())
+    }
+
+    /// The same tower by the same loss from everybody's tracks in one place, without clip or noise. It stops where the recall
+    /// of tracks that a second holdout took from its own catalogue is best.
+    fn central(&self, start: &Tower) -> Tower {
+        let rounds = self.settings.central_rounds;
+        let mut rng = ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, CENTRAL_STREAM, 0));
+        let count = (self.catalogue.len() / 10).max(1);
+        let mut second: Vec<u32> =
+            distinct_below(&mut rng, self.catalogue.len(), count).into_iter().map(|at| self.catalogue[at]).collect();
+        second.sort_unstable();
+        let within = |tracks: &[u32], track: TrackId| tracks.binary_search(&track.0).is_ok();
+        let population = self.population.split_by_track(|track| match () {
+            () if within(&self.held, track) => Used::Not,
+            () if within(&second, track) => Used::ToTest,
+            () => Used::ToLearn,
+        });
+        let kept = self.catalogue.iter().copied().filter(|&track| !within(&second, TrackId(track))).collect();
+        let inner = Experiment {
+            population,
+            catalogue: Arc::new(kept),
+            held: second,
+            features: Arc::clone(&self.features),
+            federation: self.federation.clone(),
+            ..*self
+        };
+        let best = inner.steps(inner.descent(start, rounds), rounds, |tower| Some(inner.by_tower(tower).mean)).1;
+        self.steps(self.descent(start, rounds), best, |_| None).0
+    }
+
+    // Steps of central descent; with the step after which `judge` was best.
+    fn steps(&self, mut descent: TowerDescent, steps: usize, judge: impl Fn(&Tower) -> Option<f64>) -> (Tower, usize) {
+        let (mut best, mut at) = (f64::NEG_INFINITY, steps);
+        let width = self.settings.dimensions + 1;
+        for step in 0..steps {
+            let parts: Vec<Vec<f64>> = (0..self.population.devices().div_ceil(CHUNK))
+                .into_par_iter()
+                .map(|chunk| {
+                    let (mut sum, mut workspace) = (vec![0.0; self.settings.buckets * width], Workspace::default());
+                    for device in chunk * CHUNK..((chunk + 1) * CHUNK).min(self.population.devices()) {
+                        let mut rng = ChaCha8Rng::seed_from_u64(mix(
+                            self.scenario.seed,
+                            CENTRAL_STREAM + step as u64,
+                            device as u64,
+                        ));
+                        let device = Device { examples: self.population.train.of(device), ..workspace.device() };
+                        let statistics = descent.contribute(device, &mut rng);
+                        let block = &statistics.blocks[0];
+                        for (&row, values) in
+                            block.rows().unwrap_or_default().iter().zip(block.values().chunks_exact(width))
+                        {
+                            let to = &mut sum[row as usize * width..][..width];
+                            to.iter_mut().zip(values).for_each(|(to, &value)| *to += f64::from(value));
+                        }
+                    }
+                    sum
+                })
+                .collect();
+            let mut total = vec![0.0; self.settings.buckets * width];
+            parts.iter().for_each(|part| total.iter_mut().zip(part).for_each(|(total, value)| *total += value));
+            descent.apply(vec![total], &[0.0], self.population.devices() as f64);
+            if let Some(value) = judge(descent.tower()).filter(|value| *value > best) {
+                (best, at) = (value, step + 1);
+            }
+        }
+        (descent.tower().clone(), at)
+    }
+
+    fn by_tower(&self, tower: &Tower) -> Interval {
+        let rows = tower.rows(&self.features);
+        let places: Vec<Vec<f32>> = (0..self.population.devices())
+            .into_par_iter()
+            .map(|device| tower.listener(&self.features, self.population.train.of(device)))
+            .collect();
+        let row = |track: u32| -> ArrayView1<'_, f32> { rows.row(track as usize) };
+        self.recall(|device, track| Tower::score(&places[device], row(track).to_slice().expect("rows are in order")))
+    }
+
+    fn by_profile(&self) -> Interval {
+        let profiles: Vec<Vec<f32>> = (0..self.population.devices())
+            .into_par_iter()
+            .map(|device| {
+                let mut dense = vec![0.0; self.features.buckets()];
+                let profile = self.features.profile(self.population.train.of(device).iter().copied());
+                profile.into_iter().for_each(|(bucket, value)| dense[bucket as usize] = value);
+                dense
+            })
+            .collect();
+        self.recall(|device, track| {
+            self.features.row(track as usize).iter().map(|&(bucket, v)| v * profiles[device][bucket as usize]).sum()
+        })
+    }
+
+    // The share of a listener's held-out tracks among as many recommended of all that are held out, of those that fit there;
+    // ties count against us.
+    fn recall(&self, score: impl Fn(usize, u32) -> f32 + Sync) -> Interval {
+        let values: Vec<f64> = (0..self.population.devices())
+            .into_par_iter()
+            .filter_map(|device| {
+                let test = self.population.test.of(device);
+                // A device that has nothing left to go by is no listener of ours yet.
+                if test.is_empty() || self.population.train.of(device).is_empty() {
+                    return None;
+                }
+                let is_test = |track: u32| test.binary_search_by_key(&track, |t| t.0).is_ok();
+                let relevant: Vec<f32> = test.iter().map(|track| score(device, track.0)).collect();
+                let others = self.held.iter().filter(|&&track| !is_test(track)).map(|&track| score(device, track));
+                let others: Vec<f32> = others.collect();
+                let judged = Judged::from_scores(&relevant, others.iter().copied());
+                let most = test.len().min(self.settings.cut) as f64;
+                Some(judged.recall(self.settings.cut) * test.len() as f64 / most)
+            })
+            .collect();
+        bootstrap_mean(&values, &mut ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, BOOTSTRAP_STREAM, 0)))
+    }
+}
+
+// Held-out tracks and the others, both ascending.
+fn split(dataset: &Dataset, share: f64, seed: u64) -> Result<(Vec<u32>, Vec<u32>)> {
+    let tracks = dataset.tracks();
+    let count = (share * tracks as f64).round() as usize;
+    if count == 0 || count >= tracks {
+        return Err(Error::input(format!("--held-out {share} of {tracks} tracks leaves none on one side")));
+    }
+    let mut held: Vec<u32> = distinct_below(&mut ChaCha8Rng::seed_from_u64(mix(seed, SPLIT_STREAM, 0)), tracks, count)
+        .into_iter()
+        .map(|track| track as u32)
+        .collect();
+    held.sort_unstable();
+    let rest = (0..tracks as u32).filter(|track| held.binary_search(track).is_err()).collect();
+    Ok((held, rest))
+}
+
+const CHUNK: usize = 64;
+const SPLIT_STREAM: u64 = 701;
+const START_STREAM: u64 = 702;
+const TOWER_STREAM: u64 = 703;
+const BOOTSTRAP_STREAM: u64 = 704;
+const CENTRAL_STREAM: u64 = 710;

@@ -1,0 +1,32 @@
+//! The results as a table for the terminal.
+
+use super::ColdResults;
+use std::fmt::Write;
+
+/// The table.
+pub fn text(results: &ColdResults) -> String {
+    let mut out = String::new();
+    let ((simulated, population), (known, held)) = (results.devices, results.tracks);
+    let _ = writeln!(
+        out,
+        "{simulated} devices, standing for {population}; {known} tracks to learn from, {held} held out whole, of {} of them \
+         nothing is public",
+        results.bare
+    );
+    let _ = match &results.claim {
+        Some(claim) => writeln!(
+            out,
+            "Sordino: epsilon {:.3} at delta {:.1e} for one device over all rounds; everything else below is without noise",
+            claim.epsilon, claim.delta
+        ),
+        None => writeln!(out, "without noise: this run promises no privacy"),
+    };
+    let _ = writeln!(out, "\n{:42} {:>26}", "held-out tracks ranked by", format!("recall@{}", results.settings.cut));
+    for (name, recall) in &results.recall {
+        let value = format!("{:.4} [{:.4}, {:.4}]", recall.mean, recall.low, recall.high);
+        let _ = writeln!(out, "{name:42} {value:>26}");
+    }
+    let listeners = results.recall.first().map_or(0, |(_, recall)| recall.listeners);
+    let _ = writeln!(out, "\nover {listeners} listeners who heard a held-out track; intervals of 95 % over listeners");
+    out
+}
