@@ -5,7 +5,7 @@ use sordino_client::event::{PlaybackEvent, Timestamp};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Content;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A data set.
 pub struct Dataset {
@@ -87,7 +87,7 @@ pub struct Builder {
     events: Vec<Vec<PlaybackEvent>>,
     features: Interner,
     content: HashMap<u32, Vec<u32>>,
-    titles: HashMap<u32, String>,
+    titles: BTreeMap<u32, String>,
     passed_over: HashMap<String, u64>,
     latest: Timestamp,
 }

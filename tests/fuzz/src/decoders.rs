@@ -17,7 +17,7 @@ use sordino_shared::workload::Broadcast;
 pub type Decoder = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
-pub const ALL: [Decoder; 28] = [
+pub const ALL: [Decoder; 29] = [
     ("offer", offer),
     ("advertisement", advertisement),
     ("roster", roster),
