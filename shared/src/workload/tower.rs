@@ -233,7 +233,7 @@ mod tests {
         // Every fourth track is heard by nobody.
         let listener = |device: u64| {
             let side = (device % 2) as u32 * 30;
-            likes((side..side + 30).filter(move |t| t % 4 != 0 && mix(9, device, u64::from(*t)) % 3 == 0))
+            likes((side..side + 30).filter(move |t| t % 4 != 0 && mix(9, device, u64::from(*t)).is_multiple_of(3)))
         };
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         for _ in 0..rounds {
