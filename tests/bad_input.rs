@@ -278,6 +278,16 @@ fn what_cannot_be_ranked_is_refused() {
 }
 
 #[test]
+fn labels_without_truth_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    let bare = csv(f, "bare.csv", &listening(30, 40));
+    refused_by("labels", f, &["--data", &bare], "20 of each are needed");
+    refused_by("labels", f, &["--population", "3"], "fewer than");
+    refused_by("labels", f, &["--baselines", "none"], "leave it out");
+}
+
+#[test]
 fn what_cannot_be_held_out_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let f = folder.path();

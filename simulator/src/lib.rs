@@ -10,6 +10,7 @@ pub mod error;
 pub mod evaluation;
 pub mod experiment;
 pub mod federation;
+pub mod labels;
 pub mod loaders;
 pub mod methods;
 pub mod output;

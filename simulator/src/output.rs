@@ -145,7 +145,7 @@ pub fn check_folder(folder: &Path) -> Result<()> {
         return Err(Error::file(folder, "is a file: name a folder with --out"));
     }
     let is_empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none()).unwrap_or(true);
-    if is_empty || [RESULTS, RANKING, COLD_START].iter().any(|name| folder.join(name).is_file()) {
+    if is_empty || [RESULTS, RANKING, COLD_START, LABELS].iter().any(|name| folder.join(name).is_file()) {
         return Ok(());
     }
     Err(Error::file(folder, "holds files that no run left there: name another folder with --out"))
@@ -185,6 +185,8 @@ pub const RESULTS: &str = "results.json";
 pub const RANKING: &str = "ranking.json";
 /// The file that holds [`crate::cold_start::ColdResults`].
 pub const COLD_START: &str = "cold-start.json";
+/// The file that holds [`crate::labels::LabelResults`].
+pub const LABELS: &str = "labels.json";
 
 /// Forgets the process' peak of memory, where the system allows it.
 pub fn reset_peak_memory() {

@@ -4,8 +4,10 @@
 //! this file.
 
 mod policy;
+mod said;
 
 pub use policy::{Error, LabelPolicy, Rule};
+pub use said::{Said, said};
 
 use crate::quality::ValidEvent;
 use serde::{Deserialize, Serialize};

@@ -103,7 +103,7 @@ impl State {
             bounded(product(&sitting.taste)),
             bounded(affinity * self.all.plays.ln_1p()),
             rate(&facts.counted),
-            0.3 * (facts.counted.shown as f32).ln_1p(),
+            0.3 * (facts.counted.shown as f32).max(0.0).ln_1p(),
             by_artist.map_or(0.0, rate),
             if facts.seconds > 0.0 { (facts.seconds / 30.0).ln().clamp(-3.0, 3.0) } else { 0.0 },
             self.all.log_odds(mean) - log_odds(mean),

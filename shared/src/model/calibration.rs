@@ -17,8 +17,9 @@ impl Calibration {
         // Each pool: sums of shown, of shown x middle of the step, of what pleased.
         let mut pools: Vec<[f64; 3]> = Vec::new();
         for (step, cell) in counts.cells.iter().enumerate() {
+            let shown = cell.shown.max(0.0);
             let pleased = cell.surplus + counts.shrinkage.mean * cell.shown;
-            pools.push([cell.shown, cell.shown * (step as f64 + 0.5) / steps, pleased.clamp(0.0, cell.shown)]);
+            pools.push([shown, shown * (step as f64 + 0.5) / steps, pleased.clamp(0.0, shown)]);
             while let [.., before, last] = pools[..]
                 && (last[0] < LEAST_SHOWN || before[0] < LEAST_SHOWN || before[2] / before[0] >= last[2] / last[0])
             {

@@ -1,5 +1,6 @@
 //! Models: what the coordinator learns and a device ranks with.
 
+mod approval;
 mod calibration;
 mod embedding;
 mod features;
@@ -7,6 +8,7 @@ mod ranker;
 mod shrinkage;
 mod tower;
 
+pub use approval::{Approval, PlayBands};
 pub use calibration::Calibration;
 pub use embedding::{EmbeddingModel, Hyperparameters, Solver};
 pub use features::Features;

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 /// What a shown track is counted under.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cells {
-    /// The track itself; as many cells as tracks.
-    Tracks(usize),
+    /// Its own number, a track's or that of a cell which stands for one; as many cells as given.
+    Numbered(usize),
     /// The ranker's probability for it, in equal steps; as many cells as given.
     Scores(Ranker, usize),
 }
@@ -41,7 +41,7 @@ pub struct RateEstimate {
 /// Noised counts of one cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counted {
-    /// How often it was shown.
+    /// How often it was shown; noise may put it below zero. Not cut off there: sums over cells stay without bias.
     pub shown: f64,
     /// How much more often it pleased than the mean rate has it.
     pub surplus: f64,
@@ -107,13 +107,13 @@ impl Rates {
 impl Cells {
     fn count(&self) -> usize {
         match self {
-            Self::Tracks(count) | Self::Scores(_, count) => *count,
+            Self::Numbered(count) | Self::Scores(_, count) => *count,
         }
     }
 
     fn of(&self, shown: &Shown, pass: &mut Pass) -> usize {
         match self {
-            Self::Tracks(_) => shown.track.row(),
+            Self::Numbered(_) => shown.track.row(),
             Self::Scores(ranker, count) => {
                 let probability = logistic(ranker.score(&shown.features, pass));
                 ((probability * *count as f32) as usize).min(count - 1)
@@ -151,13 +151,13 @@ impl Workload for Rates {
         let cells: Vec<Counted> = sum[0]
             .chunks_exact(2)
             .map(|cell| {
-                let shown = cell[0].max(0.0);
+                let shown = cell[0];
                 Counted { shown, surplus: cell[1] - shift * shown, variance: variance * (1.0 + shift * shift) }
             })
             .collect();
         // E[surplus^2] = spread shown^2 + shown mean (1 - mean) + variance, solved for the spread over all cells.
         let excess = |c: &Counted| c.surplus * c.surplus - c.variance - c.shown * mean * (1.0 - mean);
-        let squares: f64 = cells.iter().map(|c| c.shown * c.shown).sum();
+        let squares: f64 = cells.iter().map(|c| c.shown * c.shown - variance).sum();
         let spread = (cells.iter().map(excess).sum::<f64>() / squares.max(1.0)).max(LEAST_SPREAD);
         self.estimate = Some(RateEstimate { shrinkage: Shrinkage { mean, spread }, cells });
     }
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_device_counts_what_it_was_shown() {
-        let rates = Rates::new(Cells::Tracks(4), 0.25, 4.0);
+        let rates = Rates::new(Cells::Numbered(4), 0.25, 4.0);
         let seen = [shown(2, true), shown(0, false), shown(2, false)];
         let mut workspace = Workspace::default();
         let device = Device { shown: &seen, ..workspace.device() };
@@ -209,7 +209,7 @@ mod tests {
             sum.push(times as f64 + deviation * noise(&mut rng));
             sum.push(pleased - 0.3 * times as f64 + deviation * noise(&mut rng));
         }
-        let mut rates = Rates::new(Cells::Tracks(truth.len()), 0.3, 4.0);
+        let mut rates = Rates::new(Cells::Numbered(truth.len()), 0.3, 4.0);
         rates.apply(vec![sum.clone()], &[deviation], 1000.0);
         let estimate = rates.estimate().expect("a sum was applied");
         let error = |guess: &dyn Fn(usize) -> f64| {

@@ -6,6 +6,7 @@ use crate::cold_start::{self, ColdSettings};
 use crate::error::{Error, Result};
 use crate::experiment;
 use crate::federation::Fidelity;
+use crate::labels::{self, LabelSettings};
 use crate::methods::{self, Method};
 use crate::output::{self, Results};
 use crate::population::Protocol;
@@ -47,6 +48,8 @@ enum Command {
     },
     /// Train the ranker on earlier days and measure it on later ones: what was shown, and the next skip.
     Rank(Box<RankArgs>),
+    /// Hold weak labels against what listeners said, by private counts.
+    Labels(Box<RunArgs>),
     /// Hold tracks out whole, place them by what is public of them, and measure how well they are recommended.
     ColdStart(Box<ColdArgs>),
     /// Compare the synthetic world with real listening.
@@ -204,6 +207,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan(&args),
         Command::Privacy { command } => privacy::run(&command),
         Command::Rank(args) => rank(&args),
+        Command::Labels(args) => labels(&args),
         Command::ColdStart(args) => cold_start(&args),
         Command::World { against, seed } => world(&against, seed),
     };
@@ -257,6 +261,26 @@ fn rank(args: &RankArgs) -> Result<()> {
         ("ranker.bin", ranker.to_bytes()),
     ];
     output::write_folder(&args.run.out, &files)?;
+    output::say(&text);
+    Ok(())
+}
+
+fn labels(args: &RunArgs) -> Result<()> {
+    args.refuse_splits("labels", "deals devices into parts")?;
+    let scenario = args.scenario()?;
+    output::check_folder(&args.out)?;
+    let results = labels::run(&scenario, &LabelSettings::default())?;
+    let text = labels::text(&results);
+    let json = serde_json::to_vec_pretty(&results).expect("results have a form in JSON");
+    if let Some(path) = &args.json {
+        output::write_whole(path, &json)?;
+    }
+    let files = [
+        ("config.toml", scenario.to_toml().into_bytes()),
+        (output::LABELS, json),
+        ("labels.txt", text.clone().into_bytes()),
+    ];
+    output::write_folder(&args.out, &files)?;
     output::say(&text);
     Ok(())
 }

@@ -280,7 +280,7 @@ impl<'a> Experiment<'a> {
         };
         let shown = Population::of_shown(self.dataset.tracks(), self.days.plain(self.settings.outcome));
         let mut rates =
-            Rates::new(Cells::Tracks(self.dataset.tracks()), self.settings.centre, self.settings.rates_clip);
+            Rates::new(Cells::Numbered(self.dataset.tracks()), self.settings.centre, self.settings.rates_clip);
         self.round(&mut rates, &shown, rho.map(|rho| rho * SHARES.rates), mix(RATES_STREAM, 0, 0))?;
         let rates = rates.estimate().cloned().expect("a sum was applied");
         let facts = Facts::new(&self.dataset, &self.days, &rates);

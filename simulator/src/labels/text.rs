@@ -1,0 +1,37 @@
+//! The results as tables for the terminal.
+
+use super::LabelResults;
+use std::fmt::Write;
+
+/// The tables.
+pub fn text(results: &LabelResults) -> String {
+    let mut out = String::new();
+    let ((simulated, population), (plays, yes, no)) = (results.devices, results.plays);
+    let _ = writeln!(
+        out,
+        "{simulated} devices, standing for {population}; {plays} plays of known length, a yes after {yes}, a no after {no}"
+    );
+    let _ = match &results.claim {
+        Some(claim) => writeln!(
+            out,
+            "Sordino: epsilon {:.3} at delta {:.1e} for one device and one counting; everything else below is without noise",
+            claim.epsilon, claim.delta
+        ),
+        None => writeln!(out, "without noise: this run promises no privacy"),
+    };
+    let _ = writeln!(out, "\n{:24} {:>22} {:>16}", "AUC of", "like against dislike", "yes against all");
+    for (name, m) in &results.scorers {
+        let explicit = format!("{:.4} +-{:.4}", m.like_dislike, m.like_dislike_error);
+        let _ = writeln!(out, "{name:24} {explicit:>22} {:>16.4}", m.yes_all);
+    }
+    let _ = writeln!(out, "\n{:44} {:16} {:>8} {:>6}", "rule of the policy", "label", "said", "yes");
+    for rule in results.rules.iter().filter(|rule| rule.said >= 1.0) {
+        let _ = writeln!(out, "{:44} {:16} {:>8.0} {:>6.3}", rule.name, rule.label.name(), rule.said, rule.yes);
+    }
+    let _ = writeln!(out, "\na yes after a play, expected calibration error {:.4}", results.calibration_error);
+    let _ = writeln!(out, "probability  came true  plays");
+    for bin in &results.reliability {
+        let _ = writeln!(out, "{:>11.4}  {:>9.4}  {:>5}", bin.probability, bin.rate, bin.count);
+    }
+    out
+}
