@@ -8,11 +8,12 @@ use crate::masks;
 use crate::part::{self, Participant, Round};
 use crate::participation::Invitation;
 use crate::quality::{BotVerdict, Checks, check};
+use crate::retrieval::Recommender;
 use crate::store::{self, Bounds, Store};
 use crate::train::Randomness;
 use sordino_shared::control::{Enrolled, Federation};
 use sordino_shared::ids::TrackId;
-use sordino_shared::model::{Example, Model, Solver};
+use sordino_shared::model::{Example, Model};
 use sordino_shared::privacy::ledger::{self, Balance, Ledger};
 use sordino_shared::secagg::device::{Member, Policy, Ready, Unsaved, Uploaded};
 use sordino_shared::secagg::messages::Upload;
@@ -217,16 +218,18 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`Error::NoModel`].
     pub fn recommend(&self, most: usize) -> Result<Vec<(TrackId, f32)>, Error> {
+        let heard: std::collections::BTreeSet<TrackId> = self.store.events()?.iter().map(|event| event.track).collect();
+        Ok(self.recommender()?.top(most, |track| !heard.contains(&track)))
+    }
+
+    /// The model with its index, for as many lists as the host likes. It knows what was recorded until now.
+    ///
+    /// # Errors
+    /// [`Error::NoModel`].
+    pub fn recommender(&self) -> Result<Recommender, Error> {
         let model = self.model()?.ok_or(Error::NoModel)?;
         let learning = self.learning(model.tracks())?;
-        let mut scores = Vec::new();
-        model.score(&learning.train, &mut Solver::default(), &mut scores);
-        let heard: std::collections::BTreeSet<u32> = self.store.events()?.iter().map(|event| event.track.0).collect();
-        let mut ranked: Vec<(TrackId, f32)> =
-            (0..).map(TrackId).zip(scores).filter(|(track, _)| !heard.contains(&track.0)).collect();
-        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        ranked.truncate(most);
-        Ok(ranked)
+        Ok(Recommender::new(model, &learning.train))
     }
 
     /// What the device learns from, in a catalogue of so many tracks.

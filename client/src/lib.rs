@@ -7,6 +7,7 @@
 //! | label | [`quality::ValidEvent`] | [`label::WeakLabel`] | [`label`] |
 //! | examples | [`label::WeakLabel`] | [`example::Labelled`] | [`example`] |
 //! | rank | [`quality::ValidEvent`] | [`sordino_shared::model::Shown`] | [`ranking`] |
+//! | retrieve | a model and examples | tracks, best first | [`retrieval`] |
 //! | hold out | [`example::Labelled`] | [`holdout::Split`] | [`holdout`] |
 //! | pay | [`participation::Invitation`] | a record in the ledger | [`participation`] |
 //! | take part | examples and plan | [`sordino_shared::privacy::Noised`] | [`train`] |
@@ -28,6 +29,7 @@ pub mod quality;
 pub mod quic;
 mod random;
 pub mod ranking;
+pub mod retrieval;
 pub mod session;
 #[cfg(feature = "store")]
 pub mod store;

@@ -1,5 +1,6 @@
 //! One run from beginning to end: data, population, methods, results.
 
+use crate::catalogue;
 use crate::dataset::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::evaluation::{self, Part, evaluate};
@@ -113,6 +114,12 @@ impl<'a> Experiment<'a> {
         };
         let curve = self.curve(&done)?;
         let mut popularity = self.population.popularity();
+        let catalogue = match &model {
+            Some(Model::Embedding(model)) => {
+                Some(catalogue::map(model, &self.dataset, &popularity, self.scenario.seed))
+            }
+            _ => None,
+        };
         popularity.sort_by(|a, b| b.total_cmp(a));
         let mut history_classes = vec![0u64; 14];
         for device in 0..self.population.devices() {
@@ -135,6 +142,7 @@ impl<'a> Experiment<'a> {
             passed_over: self.dataset.passed_over.clone(),
             history_classes,
             popularity,
+            catalogue,
             methods: done,
             curve,
         };

@@ -1,5 +1,6 @@
 //! What a run leaves behind: JSON for scripts, and a folder that is there whole or not at all.
 
+use crate::catalogue::CatalogueMap;
 use crate::error::{Error, Result};
 use crate::evaluation::Measured;
 use crate::methods::RoundLog;
@@ -46,6 +47,9 @@ pub struct Results {
     pub history_classes: Vec<u64>,
     /// Training popularity of tracks, descending.
     pub popularity: Vec<f64>,
+    /// The catalogue as the main method's model sees it; `None` where popularity is all there is.
+    #[serde(default)]
+    pub catalogue: Option<CatalogueMap>,
     /// Results by method.
     pub methods: BTreeMap<String, MethodResult>,
     /// (epsilon, NDCG@10, what was learnt); the last entry is without noise where that was run.

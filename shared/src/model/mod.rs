@@ -2,6 +2,7 @@
 
 mod approval;
 mod calibration;
+mod clusters;
 mod embedding;
 mod features;
 mod ranker;
@@ -10,6 +11,7 @@ mod tower;
 
 pub use approval::{Approval, PlayBands};
 pub use calibration::Calibration;
+pub use clusters::Clusters;
 pub use embedding::{EmbeddingModel, Hyperparameters, Solver};
 pub use features::Features;
 pub use ranker::{Pass, Ranker, Shown, logistic};

@@ -1,6 +1,7 @@
 //! What a person reads: a table in the terminal, and one HTML page that opens anywhere.
 
 mod charts;
+mod map;
 mod page;
 mod text;
 

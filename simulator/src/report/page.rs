@@ -16,6 +16,11 @@ pub fn page(results: &Results) -> String {
     section(&mut body, "Privacy", &privacy(results));
     section(&mut body, "Popularity bias", &bias(results));
     section(&mut body, "Groups of listeners", &groups(results));
+    if let Some(catalogue) = &results.catalogue {
+        let words = "<p>Tracks grouped by the direction of their embeddings; the plane shows the two axes in which the groups \
+                     differ most. The 500 most heard; larger circles were heard by more.</p>";
+        section(&mut body, "The catalogue", &format!("{words}{}", super::map::map(catalogue)));
+    }
     section(&mut body, "The data", &data(results));
     section(&mut body, "The run", &run(results));
     wrap(&body)
@@ -289,7 +294,7 @@ fn section(body: &mut String, title: &str, content: &str) {
     let _ = write!(body, "<section><h2>{}</h2>{content}</section>", escape(title));
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -1,0 +1,90 @@
+//! The plane of the catalogue as SVG, and its groups as a table.
+
+use super::page::escape;
+use crate::catalogue::CatalogueMap;
+use std::fmt::Write;
+
+/// A circle a track, sized by its listeners, coloured by its group; the best known of each group by name.
+pub(super) fn map(map: &CatalogueMap) -> String {
+    let range = |of: fn(&crate::catalogue::Point) -> f32| {
+        let (least, most) = map.points.iter().map(of).fold((f32::MAX, f32::MIN), |(a, b), v| (a.min(v), b.max(v)));
+        (least, f32::max(most - least, 1e-6))
+    };
+    let ((x0, width), (y0, height)) = (range(|p| p.x), range(|p| p.y));
+    let most = map.points.iter().map(|p| p.heard).fold(1.0, f64::max);
+    let place = |p: &crate::catalogue::Point| (30.0 + 860.0 * (p.x - x0) / width, 530.0 - 500.0 * (p.y - y0) / height);
+    let mut out = String::from("<svg viewBox=\"0 0 920 560\" font-family=\"sans-serif\" font-size=\"11\">");
+    for point in map.points.iter().rev() {
+        let (x, y) = place(point);
+        let _ = write!(
+            out,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{:.1}\" fill=\"{}\" fill-opacity=\".65\"><title>{}: {}</title></circle>",
+            2.0 + 7.0 * (point.heard / most).sqrt(),
+            colour(point.group),
+            escape(&point.title),
+            escape(map.groups.get(point.group).map_or("", |group| &group.name)),
+        );
+    }
+    let mut named = vec![0; map.groups.len()];
+    for point in &map.points {
+        if named.get(point.group).is_none_or(|count| *count >= NAMED) {
+            continue;
+        }
+        named[point.group] += 1;
+        let (x, y) = place(point);
+        // Names stay inside of the picture.
+        let anchor = if x > 780.0 { ("end", x - 8.0) } else { ("start", x + 8.0) };
+        let _ = write!(
+            out,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\" paint-order=\"stroke\" stroke=\"#fff\" stroke-width=\"3\">{}</text>",
+            anchor.1,
+            y + 4.0,
+            anchor.0,
+            escape(&point.title),
+        );
+    }
+    out.push_str(
+        "</svg><div class=wide><table><tr><th>kind, by its most telling tags</th><th>tracks</th><th>share of plays</th>\
+                  <th>best known</th></tr>",
+    );
+    for (number, group) in map.groups.iter().enumerate() {
+        let name = if group.name.is_empty() { "nothing is public of its tracks" } else { &group.name };
+        let _ = write!(
+            out,
+            "<tr><td><svg width=\"12\" height=\"12\"><circle cx=\"6\" cy=\"6\" r=\"5\" fill=\"{}\"/></svg> {}</td><td>{}</td>\
+             <td>{:.3}</td><td>{}</td></tr>",
+            colour(number),
+            escape(name),
+            group.tracks,
+            group.share,
+            escape(&group.examples.join(", ")),
+        );
+    }
+    out.push_str("</table></div>");
+    out
+}
+
+fn colour(group: usize) -> String {
+    // Ten hues around the circle; neighbours differ in brightness too.
+    format!("hsl({},62%,{}%)", group * 36 % 360, if group.is_multiple_of(2) { 45 } else { 60 })
+}
+
+// Tracks of each group that are named.
+const NAMED: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{Kind, Point};
+
+    #[test]
+    fn names_are_escaped_and_every_track_is_there() {
+        let kind = Kind { name: "a<b".to_owned(), tracks: 2, share: 1.0, examples: vec!["x & y".to_owned()] };
+        let point = |x: f32| Point { title: "<script>".to_owned(), group: 0, x, y: 0.0, heard: 3.0 };
+        let svg = map(&CatalogueMap { groups: vec![kind], points: vec![point(0.0), point(1.0), point(2.0)] });
+        assert!(!svg.contains("<script>") && svg.contains("a&lt;b") && svg.contains("x &amp; y"));
+        assert_eq!((svg.matches("<circle cx").count(), svg.matches("<text").count()), (4, 2));
+        assert!(!svg.contains("NaN"));
+        assert!(!map(&CatalogueMap { groups: Vec::new(), points: Vec::new() }).contains("NaN"));
+    }
+}
