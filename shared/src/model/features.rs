@@ -97,14 +97,14 @@ impl Features {
     /// in them but what is in the weights.
     pub fn directions(&self, d: usize, weights: &[f64], rng: &mut impl Rng) -> Array2<f64> {
         let mut basis = Array2::from_shape_fn((self.buckets, d), |_| unit_f64(rng) - 0.5);
+        // No more than 32, each of which holds a whole sum.
+        let block = BLOCK.max(self.tracks().div_ceil(32));
         for _ in 0..ITERATIONS {
             basis = thin_svd(&basis).0;
             // Fixed blocks, added in order: the same bits on any number of threads.
-            let parts: Vec<Array2<f64>> = (0..self.tracks().div_ceil(BLOCK))
+            let parts: Vec<Array2<f64>> = (0..self.tracks().div_ceil(block))
                 .into_par_iter()
-                .map(|block| {
-                    self.pass_through(&basis, block * BLOCK..((block + 1) * BLOCK).min(self.tracks()), weights)
-                })
+                .map(|part| self.pass_through(&basis, part * block..((part + 1) * block).min(self.tracks()), weights))
                 .collect();
             basis = parts.into_iter().fold(Array2::zeros((self.buckets, d)), |sum, part| sum + part);
         }

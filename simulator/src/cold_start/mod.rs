@@ -270,12 +270,14 @@ impl<'a> Experiment<'a> {
     fn steps(&self, mut descent: TowerDescent, steps: usize, judge: impl Fn(&Tower) -> Option<f64>) -> (Tower, usize) {
         let (mut best, mut at) = (f64::NEG_INFINITY, steps);
         let width = self.settings.dimensions + 1;
+        // As many parts whatever the number of devices and threads: each holds a whole sum.
+        let chunk_length = self.population.devices().div_ceil(PARTS).max(1);
         for step in 0..steps {
-            let parts: Vec<Vec<f64>> = (0..self.population.devices().div_ceil(CHUNK))
+            let parts: Vec<Vec<f64>> = (0..self.population.devices().div_ceil(chunk_length))
                 .into_par_iter()
                 .map(|chunk| {
                     let (mut sum, mut workspace) = (vec![0.0; self.settings.buckets * width], Workspace::default());
-                    for device in chunk * CHUNK..((chunk + 1) * CHUNK).min(self.population.devices()) {
+                    for device in chunk * chunk_length..((chunk + 1) * chunk_length).min(self.population.devices()) {
                         let mut rng = ChaCha8Rng::seed_from_u64(mix(
                             self.scenario.seed,
                             CENTRAL_STREAM + step as u64,
@@ -315,17 +317,14 @@ impl<'a> Experiment<'a> {
     }
 
     fn by_profile(&self) -> Interval {
-        let profiles: Vec<Vec<f32>> = (0..self.population.devices())
+        let profiles: Vec<Vec<(u32, f32)>> = (0..self.population.devices())
             .into_par_iter()
-            .map(|device| {
-                let mut dense = vec![0.0; self.features.buckets()];
-                let profile = self.features.profile(self.population.train.of(device).iter().copied());
-                profile.into_iter().for_each(|(bucket, value)| dense[bucket as usize] = value);
-                dense
-            })
+            .map(|device| self.features.profile(self.population.train.of(device).iter().copied()))
             .collect();
         self.recall(|device, track| {
-            self.features.row(track as usize).iter().map(|&(bucket, v)| v * profiles[device][bucket as usize]).sum()
+            let of = |bucket: u32| profiles[device].binary_search_by_key(&bucket, |entry| entry.0).ok();
+            let shared = self.features.row(track as usize).iter();
+            shared.filter_map(|&(bucket, v)| of(bucket).map(|at| v * profiles[device][at].1)).sum()
         })
     }
 
@@ -369,7 +368,7 @@ fn split(dataset: &Dataset, share: f64, seed: u64) -> Result<(Vec<u32>, Vec<u32>
     Ok((held, rest))
 }
 
-const CHUNK: usize = 64;
+const PARTS: usize = 16;
 const SPLIT_STREAM: u64 = 701;
 const START_STREAM: u64 = 702;
 const TOWER_STREAM: u64 = 703;
