@@ -285,6 +285,25 @@ fn labels_without_truth_are_refused() {
     refused_by("labels", f, &["--data", &bare], "20 of each are needed");
     refused_by("labels", f, &["--population", "3"], "fewer than");
     refused_by("labels", f, &["--baselines", "none"], "leave it out");
+    let settings = file(f, "labels.toml", "folds = 1\n");
+    refused_by("labels", f, &["--settings", &settings], "at least 2 folds");
+    let settings = file(f, "labels.toml", "[bands]\nfractions = [0.5, 0.2]\n");
+    refused_by("labels", f, &["--settings", &settings], "must rise");
+}
+
+// Noise that is correlated over rounds of one kind would be accounted wrongly over rounds of several.
+#[test]
+fn correlated_noise_is_refused_where_rounds_are_of_several_kinds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    let scenario = file(
+        f,
+        "scenario.toml",
+        "method = \"fedmf\"\nmode = \"central-mf\"\n[world]\nlisteners = 300\ntracks = 100\nartists = 20\n",
+    );
+    for command in ["rank", "cold-start"] {
+        refused_by(command, f, &["--scenario", &scenario], "central-mf");
+    }
 }
 
 #[test]

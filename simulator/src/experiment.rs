@@ -22,11 +22,7 @@ use std::time::Instant;
 /// Runs a scenario; the main method's model comes with the results.
 pub fn run(scenario: &Scenario) -> Result<(Results, Option<Model>)> {
     scenario.check()?;
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(scenario.threads)
-        .build()
-        .map_err(|e| Error::input(format!("--threads {} cannot be started: {e}", scenario.threads)))?;
-    pool.install(|| Experiment::new(scenario)?.run())
+    scenario.on_threads(|| Experiment::new(scenario)?.run())
 }
 
 /// The data set of a scenario.
@@ -71,13 +67,7 @@ impl<'a> Experiment<'a> {
                 population.tracks
             )));
         }
-        let devices = scenario.population.unwrap_or(population.devices());
-        if devices < population.devices() {
-            return Err(Error::input(format!(
-                "--population {devices} is fewer than the {} devices simulated: it says how many they stand for",
-                population.devices()
-            )));
-        }
+        let devices = scenario.stands_for(population.devices())?;
         let federation = scenario.federation(population.devices(), devices);
         let target = scenario.target(devices)?;
         let content = methods::content_of(&dataset);

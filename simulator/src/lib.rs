@@ -3,6 +3,7 @@
 //! Data ([`loaders`] or the synthetic [`world`]) becomes a [`population`] of devices; [`federation`] runs rounds over it;
 //! [`methods`] are what can be compared; [`evaluation`] measures; [`report`] shows.
 
+pub mod budget;
 pub mod catalogue;
 pub mod cli;
 pub mod cold_start;

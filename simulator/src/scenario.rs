@@ -132,13 +132,30 @@ impl Default for Scenario {
 impl Scenario {
     /// Reads a scenario's file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
-        toml::from_str(&text).map_err(|e| Error::file(path, format!("is no scenario: {}", e.to_string().trim())))
+        read_toml(path, "is no scenario")
     }
 
     /// The scenario as TOML.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("every field of a scenario has a form in TOML")
+        to_toml(self)
+    }
+
+    /// Runs something on the scenario's threads.
+    pub fn on_threads<R: Send>(&self, run: impl FnOnce() -> Result<R> + Send) -> Result<R> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads).build();
+        let pool = pool.map_err(|e| Error::input(format!("--threads {} cannot be started: {e}", self.threads)))?;
+        pool.install(run)
+    }
+
+    /// How many devices so many simulated ones stand for.
+    pub fn stands_for(&self, simulated: usize) -> Result<usize> {
+        let population = self.population.unwrap_or(simulated);
+        if population < simulated {
+            return Err(Error::input(format!(
+                "--population {population} is fewer than the {simulated} devices simulated: it says how many they stand for"
+            )));
+        }
+        Ok(population)
     }
 
     /// Checks what can be checked before the data is there.
@@ -288,6 +305,17 @@ impl Scenario {
 pub const DESCENT_ROUNDS: usize = 100;
 // The Gram matrix of more would not fit a phone's cache, and no fleet of ours has that many components above its noise.
 const MOST_DIMENSIONS: usize = 512;
+
+/// Reads a file of settings; `is_none` says what it is not, where it cannot be read as one.
+pub(crate) fn read_toml<T: serde::de::DeserializeOwned>(path: &Path, is_none: &str) -> Result<T> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    toml::from_str(&text).map_err(|e| Error::file(path, format!("{is_none}: {}", e.to_string().trim())))
+}
+
+/// Settings as TOML.
+pub(crate) fn to_toml(settings: &impl Serialize) -> String {
+    toml::to_string(settings).expect("every field of the settings has a form in TOML")
+}
 
 impl Auto {
     /// The number, where one was chosen.

@@ -85,6 +85,15 @@ impl TowerDescent {
         (known, held)
     }
 
+    // Tracks drawn evenly from the catalogue, without those that are the listener's own.
+    fn negatives(&self, examples: &[Example], rng: &mut impl Rng) -> Vec<u32> {
+        let heard = |track: u32| examples.binary_search_by_key(&track, |example| example.track.0).is_ok();
+        (0..self.settings.negatives)
+            .map(|_| self.catalogue[below(rng, self.catalogue.len() as u64) as usize])
+            .filter(|&track| !heard(track))
+            .collect()
+    }
+
     // The loss for a listener with this profile and its gradient, by bucket.
     fn loss(&self, profile: &[(u32, f32)], held: &[Example], drawn: &[u32]) -> (f64, BTreeMap<u32, Vec<f32>>) {
         let d = self.tower.dimensions();
@@ -137,11 +146,7 @@ impl DeviceHalf for TowerDescent {
         // One track says nothing of another.
         if device.examples.len() > 1 {
             let (known, held) = Self::halves(device.examples, rng);
-            let heard = |track: u32| device.examples.binary_search_by_key(&track, |example| example.track.0).is_ok();
-            let drawn: Vec<u32> = (0..self.settings.negatives)
-                .map(|_| self.catalogue[below(rng, self.catalogue.len() as u64) as usize])
-                .filter(|&track| !heard(track))
-                .collect();
+            let drawn = self.negatives(device.examples, rng);
             gradient = self.loss(&self.features.profile(known.into_iter()), &held, &drawn).1;
         }
         let rows = gradient.keys().copied().collect();
@@ -277,13 +282,8 @@ mod tests {
     #[test]
     fn draws_leave_out_the_listeners_own_and_nothing_else() {
         let descent = descent(10, 1);
-        let examples = likes([1, 2, 3, 4]);
-        let touched =
-            |buckets: &[u32], track: usize| descent.features.row(track).iter().all(|(b, _)| buckets.contains(b));
-        let mut workspace = Workspace::default();
-        let statistics =
-            descent.contribute(Device { examples: &examples, ..workspace.device() }, &mut ChaCha8Rng::seed_from_u64(6));
-        let buckets = statistics.blocks[0].rows().expect("rows").to_vec();
-        assert!((0..10).all(|track| touched(&buckets, track)), "256 draws of 6 tracks touch all");
+        let drawn = descent.negatives(&likes([1, 2, 3, 4]), &mut ChaCha8Rng::seed_from_u64(6));
+        let tracks: std::collections::BTreeSet<u32> = drawn.into_iter().collect();
+        assert_eq!(Vec::from_iter(tracks), [0, 5, 6, 7, 8, 9]);
     }
 }

@@ -1,16 +1,14 @@
 //! The command line.
 
+mod experiments;
 mod privacy;
 
-use crate::cold_start::{self, ColdSettings};
 use crate::error::{Error, Result};
 use crate::experiment;
 use crate::federation::Fidelity;
-use crate::labels::{self, LabelSettings};
 use crate::methods::{self, Method};
 use crate::output::{self, Results};
 use crate::population::Protocol;
-use crate::ranking::{self, RankSettings};
 use crate::report;
 use crate::scenario::{Auto, Epsilon, Scenario};
 use crate::world::calibration::{Profile, table};
@@ -47,11 +45,11 @@ enum Command {
         command: privacy::Command,
     },
     /// Train the ranker on earlier days and measure it on later ones: what was shown, and the next skip.
-    Rank(Box<RankArgs>),
+    Rank(Box<experiments::RankArgs>),
     /// Hold weak labels against what listeners said, by private counts.
-    Labels(Box<RunArgs>),
+    Labels(Box<experiments::LabelArgs>),
     /// Hold tracks out whole, place them by what is public of them, and measure how well they are recommended.
-    ColdStart(Box<ColdArgs>),
+    ColdStart(Box<experiments::ColdArgs>),
     /// Compare the synthetic world with real listening.
     World {
         /// The real set, as KIND:PATH.
@@ -125,45 +123,6 @@ struct RunArgs {
 }
 
 #[derive(Args)]
-struct RankArgs {
-    #[command(flatten)]
-    run: RunArgs,
-    /// A file of the ranker's settings; flags win over it.
-    #[arg(long)]
-    ranker: Option<PathBuf>,
-    /// Days at the end that are tested on: a number, or `auto` for the fewest that hold a tenth of the outcomes.
-    #[arg(long)]
-    test_days: Option<Auto>,
-    /// Days after those that are left out: to choose settings by days that no figure is reported on.
-    #[arg(long)]
-    left_out_days: Option<usize>,
-    /// Rounds of the ranker.
-    #[arg(long)]
-    ranker_rounds: Option<usize>,
-    /// Widths of the ranker's hidden layers, or `none` for logistic regression.
-    #[arg(long)]
-    hidden: Option<String>,
-}
-
-#[derive(Args)]
-struct ColdArgs {
-    #[command(flatten)]
-    run: RunArgs,
-    /// A file of the experiment's settings; flags win over it.
-    #[arg(long)]
-    settings: Option<PathBuf>,
-    /// The share of the catalogue that is held out.
-    #[arg(long)]
-    held_out: Option<f64>,
-    /// Buckets that features are hashed into.
-    #[arg(long)]
-    buckets: Option<usize>,
-    /// Rounds of the tower.
-    #[arg(long)]
-    tower_rounds: Option<usize>,
-}
-
-#[derive(Args)]
 struct CompareArgs {
     /// Scenario files.
     #[arg(required = true)]
@@ -206,9 +165,9 @@ pub fn main() -> ExitCode {
         Command::Report { folder } => rewrite_report(&folder),
         Command::Plan(args) => plan(&args),
         Command::Privacy { command } => privacy::run(&command),
-        Command::Rank(args) => rank(&args),
-        Command::Labels(args) => labels(&args),
-        Command::ColdStart(args) => cold_start(&args),
+        Command::Rank(args) => experiments::rank(&args),
+        Command::Labels(args) => experiments::labels(&args),
+        Command::ColdStart(args) => experiments::cold_start(&args),
         Command::World { against, seed } => world(&against, seed),
     };
     match done {
@@ -230,85 +189,6 @@ fn run(args: &RunArgs) -> Result<()> {
     }
     output::say(&report::text(&results));
     output::say(&format!("\nreport: {}\n", args.out.join("report.html").display()));
-    Ok(())
-}
-
-fn rank(args: &RankArgs) -> Result<()> {
-    args.run.refuse_splits("rank", "splits by days")?;
-    let scenario = args.run.scenario()?;
-    let mut settings = args.ranker.as_deref().map_or_else(|| Ok(RankSettings::default()), RankSettings::read)?;
-    settings.test_days = args.test_days.unwrap_or(settings.test_days);
-    settings.left_out_days = args.left_out_days.unwrap_or(settings.left_out_days);
-    settings.rounds = args.ranker_rounds.unwrap_or(settings.rounds);
-    if let Some(widths) = &args.hidden {
-        settings.ranking.hidden = parse_list(widths, |text| match text.parse() {
-            Ok(width) => Ok(width),
-            Err(_) => Err(format!("'{text}' in --hidden is no width: give numbers from 1 to 512, or none")),
-        })?;
-    }
-    output::check_folder(&args.run.out)?;
-    let (results, ranker) = ranking::run(&scenario, &settings)?;
-    let text = ranking::text(&results);
-    let json = serde_json::to_vec_pretty(&results).expect("results have a form in JSON");
-    if let Some(path) = &args.run.json {
-        output::write_whole(path, &json)?;
-    }
-    let files = [
-        ("config.toml", scenario.to_toml().into_bytes()),
-        ("ranker.toml", settings.to_toml().into_bytes()),
-        (output::RANKING, json),
-        ("ranking.txt", text.clone().into_bytes()),
-        ("ranker.bin", ranker.to_bytes()),
-    ];
-    output::write_folder(&args.run.out, &files)?;
-    output::say(&text);
-    Ok(())
-}
-
-fn labels(args: &RunArgs) -> Result<()> {
-    args.refuse_splits("labels", "deals devices into parts")?;
-    let scenario = args.scenario()?;
-    output::check_folder(&args.out)?;
-    let results = labels::run(&scenario, &LabelSettings::default())?;
-    let text = labels::text(&results);
-    let json = serde_json::to_vec_pretty(&results).expect("results have a form in JSON");
-    if let Some(path) = &args.json {
-        output::write_whole(path, &json)?;
-    }
-    let files = [
-        ("config.toml", scenario.to_toml().into_bytes()),
-        (output::LABELS, json),
-        ("labels.txt", text.clone().into_bytes()),
-    ];
-    output::write_folder(&args.out, &files)?;
-    output::say(&text);
-    Ok(())
-}
-
-fn cold_start(args: &ColdArgs) -> Result<()> {
-    args.run.refuse_splits("cold-start", "holds tracks out whole")?;
-    let scenario = args.run.scenario()?;
-    let mut settings = args.settings.as_deref().map_or_else(|| Ok(ColdSettings::default()), ColdSettings::read)?;
-    settings.held_out = args.held_out.unwrap_or(settings.held_out);
-    settings.buckets = args.buckets.unwrap_or(settings.buckets);
-    settings.rounds = args.tower_rounds.unwrap_or(settings.rounds);
-    settings.dimensions = scenario.dim.given().unwrap_or(settings.dimensions);
-    output::check_folder(&args.run.out)?;
-    let (results, tower) = cold_start::run(&scenario, &settings)?;
-    let text = cold_start::text(&results);
-    let json = serde_json::to_vec_pretty(&results).expect("results have a form in JSON");
-    if let Some(path) = &args.run.json {
-        output::write_whole(path, &json)?;
-    }
-    let files = [
-        ("config.toml", scenario.to_toml().into_bytes()),
-        ("cold-start.toml", settings.to_toml().into_bytes()),
-        (output::COLD_START, json),
-        ("cold-start.txt", text.clone().into_bytes()),
-        ("tower.bin", tower.to_bytes()),
-    ];
-    output::write_folder(&args.run.out, &files)?;
-    output::say(&text);
     Ok(())
 }
 
@@ -395,22 +275,6 @@ fn world(against: &str, seed: u64) -> Result<()> {
 }
 
 impl RunArgs {
-    // Refuses what only `run` knows.
-    fn refuse_splits(&self, command: &str, does: &str) -> Result<()> {
-        let flags = [
-            ("--protocol", self.protocol.is_some()),
-            ("--method", self.method.is_some()),
-            ("--baselines", self.baselines.is_some()),
-            ("--curve", self.curve.is_some()),
-        ];
-        match flags.iter().find(|(_, given)| *given) {
-            None => Ok(()),
-            Some((flag, _)) => {
-                Err(Error::input(format!("{flag} means nothing to `{command}`, which {does}: leave it out")))
-            }
-        }
-    }
-
     fn scenario(&self) -> Result<Scenario> {
         let mut scenario = match &self.scenario {
             Some(path) => Scenario::read(path)?,

@@ -4,12 +4,12 @@ mod text;
 
 pub use text::text;
 
+use crate::budget::Budget;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::experiment;
-use crate::federation::Federation;
 use crate::population::{Population, Protocol, Used};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, read_toml, to_toml};
 use ndarray::{Array2, ArrayView1};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -86,14 +86,12 @@ impl ColdSettings {
     /// # Errors
     /// A sentence where the file cannot be read or a field is unknown.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
-        toml::from_str(&text)
-            .map_err(|e| Error::file(path, format!("holds no settings of a cold start: {}", e.to_string().trim())))
+        read_toml(path, "holds no settings of a cold start")
     }
 
     /// The settings as TOML.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("every field of the settings has a form in TOML")
+        to_toml(self)
     }
 
     fn check(&self) -> Result<()> {
@@ -119,11 +117,7 @@ impl ColdSettings {
 
 /// Runs the experiment; the tower comes with the results.
 pub fn run(scenario: &Scenario, settings: &ColdSettings) -> Result<(ColdResults, Tower)> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(scenario.threads)
-        .build()
-        .map_err(|e| Error::input(format!("--threads {} cannot be started: {e}", scenario.threads)))?;
-    pool.install(|| Experiment::new(scenario, settings)?.run())
+    scenario.on_threads(|| Experiment::new(scenario, settings)?.run())
 }
 
 struct Experiment<'a> {
@@ -133,8 +127,7 @@ struct Experiment<'a> {
     catalogue: Arc<Vec<u32>>,
     held: Vec<u32>,
     population: Population,
-    federation: Federation,
-    rho: Option<f64>,
+    budget: Budget,
 }
 
 impl<'a> Experiment<'a> {
@@ -146,21 +139,14 @@ impl<'a> Experiment<'a> {
         let is_held = |track: TrackId| held.binary_search(&track.0).is_ok();
         let population = all.split_by_track(|track| if is_held(track) { Used::ToTest } else { Used::ToLearn });
         let devices = population.devices();
-        let stands_for = scenario.population.unwrap_or(devices);
-        if stands_for < devices {
-            return Err(Error::input(format!(
-                "--population {stands_for} is fewer than the {devices} devices simulated: it says how many they stand for"
-            )));
-        }
+        let budget = Budget::new(scenario, devices)?;
         let features = Arc::new(Features::hashed(&dataset.content, &dataset.titles, settings.buckets));
         if catalogue.iter().all(|&track| features.row(track as usize).is_empty()) {
             return Err(Error::input(
                 "nothing is public of these tracks, neither tags nor titles: a cold start needs one of them, see docs/data.md",
             ));
         }
-        let federation = scenario.federation(devices, stands_for);
-        let rho = scenario.target(stands_for)?.map(|target| target.rho(scenario.mechanism));
-        Ok(Self { scenario, settings, features, catalogue: Arc::new(catalogue), held, population, federation, rho })
+        Ok(Self { scenario, settings, features, catalogue: Arc::new(catalogue), held, population, budget })
     }
 
     fn run(&self) -> Result<(ColdResults, Tower)> {
@@ -184,27 +170,20 @@ impl<'a> Experiment<'a> {
         ];
         let tower = self.federated(&start, None)?;
         recall.push(("tower, federated without noise".to_owned(), self.by_tower(&tower)));
-        let tower = match self.rho {
-            None => tower,
-            Some(_) => {
-                let tower = self.federated(&start, self.rho)?;
-                recall.push(("Sordino".to_owned(), self.by_tower(&tower)));
-                tower
-            }
-        };
-        let claim = match (self.rho, self.scenario.target(self.federation.population)?) {
-            (Some(rho), Some(target)) => {
-                Some(Claim::new(rho, target.delta(), self.scenario.mode, self.scenario.mechanism))
-            }
-            _ => None,
+        let tower = if self.budget.is_private() {
+            let tower = self.federated(&start, self.budget.share(1.0))?;
+            recall.push(("Sordino".to_owned(), self.by_tower(&tower)));
+            tower
+        } else {
+            tower
         };
         let results = ColdResults {
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),
-            devices: (self.population.devices(), self.federation.population),
+            devices: (self.population.devices(), self.budget.federation().population),
             tracks: (self.catalogue.len(), self.held.len()),
             bare: self.held.iter().filter(|&&track| self.features.row(track as usize).is_empty()).count(),
-            claim,
+            claim: self.budget.claim(),
             recall,
         };
         Ok((results, tower))
@@ -227,14 +206,7 @@ impl<'a> Experiment<'a> {
     fn federated(&self, start: &Tower, rho: Option<f64>) -> Result<Tower> {
         let rounds = self.settings.rounds;
         let mut workload = Adaptive::new(self.descent(start, rounds), self.settings.tower.clip);
-        let mut memories = vec![Vec::new(); self.population.devices()];
-        let federation = Federation { seed: mix(self.federation.seed, TOWER_STREAM, 0), ..self.federation.clone() };
-        let mut noise = federation.sum_noise();
-        let each = if federation.strategy.is_some() { rho } else { rho.map(|rho| rho / rounds as f64) };
-        for round in 0..rounds {
-            let outcome = federation.run(&workload, each, &self.population, &mut memories, round, &mut noise)?;
-            workload.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
-        }
+        self.budget.train(&mut workload, &self.population, rounds, rho, (TOWER_STREAM, 0))?;
         Ok(workload.inner().tower().clone())
     }
 
@@ -259,7 +231,7 @@ impl<'a> Experiment<'a> {
             catalogue: Arc::new(kept),
             held: second,
             features: Arc::clone(&self.features),
-            federation: self.federation.clone(),
+            budget: self.budget.again(),
             ..*self
         };
         let best = inner.steps(inner.descent(start, rounds), rounds, |tower| Some(inner.by_tower(tower).mean)).1;

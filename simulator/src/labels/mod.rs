@@ -4,22 +4,23 @@ mod text;
 
 pub use text::text;
 
+use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::experiment;
-use crate::federation::Federation;
 use crate::population::Population;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, read_toml, to_toml};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::event::EventKind;
-use sordino_client::label::{LabelKind, LabelPolicy, Said, label, said};
+use sordino_client::label::{self, LabelKind, LabelPolicy, Said, said};
 use sordino_client::quality::{BotVerdict, Checks, ValidEvent, check};
 use sordino_shared::evaluate::{Reliability, auc, calibration_error, reliability};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Approval, PlayBands, Shown};
 use sordino_shared::privacy::accountant::Claim;
 use sordino_shared::random::mix;
-use sordino_shared::workload::{Cells, RateEstimate, Rates, Workload};
+use sordino_shared::workload::{Cells, RateEstimate, Rates};
+use std::path::Path;
 
 /// Settings of the counting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +39,33 @@ pub struct LabelSettings {
 impl Default for LabelSettings {
     fn default() -> Self {
         Self { bands: PlayBands::default(), said_clip: 1.0, played_clip: 2.0, folds: 5 }
+    }
+}
+
+impl LabelSettings {
+    /// Reads settings.
+    ///
+    /// # Errors
+    /// A sentence where the file cannot be read or a field is unknown.
+    pub fn read(path: &Path) -> Result<Self> {
+        read_toml(path, "holds no settings of labels")
+    }
+
+    /// The settings as TOML.
+    pub fn to_toml(&self) -> String {
+        to_toml(self)
+    }
+
+    fn check(&self) -> Result<()> {
+        let rising =
+            |edges: &[f32]| edges.iter().all(|edge| edge.is_finite()) && edges.windows(2).all(|pair| pair[0] < pair[1]);
+        if !(rising(&self.bands.fractions) && rising(&self.bands.seconds) && self.bands.cells() <= MOST_CELLS) {
+            return Err(Error::input(format!("edges of bands must rise, and make at most {MOST_CELLS} cells")));
+        }
+        if self.folds < 2 || [self.said_clip, self.played_clip].iter().any(|clip| !(clip.is_finite() && *clip > 0.0)) {
+            return Err(Error::input("labels need clips above zero and at least 2 folds"));
+        }
+        Ok(())
     }
 }
 
@@ -95,25 +123,71 @@ struct Play {
     rule: usize,
 }
 
+/// What is asked of a play.
+#[derive(Clone, Copy)]
+enum Asked {
+    /// Yes or no, where something was said.
+    YesOrNo,
+    /// Whether a yes came.
+    Yes,
+}
+
+/// Both fits of one counting.
+struct Fitted {
+    said: Approval,
+    played: Approval,
+}
+
+impl Fitted {
+    fn score(&self, play: &Play, asked: Asked) -> f32 {
+        let approval = match asked {
+            Asked::YesOrNo => &self.said,
+            Asked::Yes => &self.played,
+        };
+        approval.log_odds(play.said.fraction, play.said.seconds)
+    }
+}
+
+/// What came out over all folds.
+struct CrossFitted {
+    // Figures of each scorer.
+    scorers: Vec<(String, LabelMeasured)>,
+    // Probabilities of a yes, each from devices outside its fold, with what came true.
+    foretold: Vec<(f32, bool)>,
+}
+
+/// A scorer's figures on one fold; `None` without both kinds of plays.
+struct Aucs {
+    like_dislike: Option<f64>,
+    yes_all: Option<f64>,
+}
+
+fn aucs(plays: &[&Play], score: impl Fn(&Play, Asked) -> f32) -> Aucs {
+    let explicit = plays.iter().filter_map(|play| match play.said.action? {
+        EventKind::Like => Some((score(play, Asked::YesOrNo), true)),
+        EventKind::Dislike => Some((score(play, Asked::YesOrNo), false)),
+        _ => None,
+    });
+    let all = plays.iter().map(|play| (score(play, Asked::Yes), play.said.approves() == Some(true)));
+    Aucs { like_dislike: auc(&explicit.collect::<Vec<_>>()), yes_all: auc(&all.collect::<Vec<_>>()) }
+}
+
 struct Experiment<'a> {
     settings: &'a LabelSettings,
     policy: LabelPolicy,
     // By device.
     plays: Vec<Vec<Play>>,
-    federation: Federation,
+    budget: Budget,
     seed: u64,
 }
 
 /// Runs the experiment.
 pub fn run(scenario: &Scenario, settings: &LabelSettings) -> Result<LabelResults> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(scenario.threads)
-        .build()
-        .map_err(|e| Error::input(format!("--threads {} cannot be started: {e}", scenario.threads)))?;
-    pool.install(|| run_here(scenario, settings))
+    scenario.on_threads(|| run_here(scenario, settings))
 }
 
 fn run_here(scenario: &Scenario, settings: &LabelSettings) -> Result<LabelResults> {
+    settings.check()?;
     let dataset = experiment::dataset(scenario)?;
     let policy = scenario.policy()?;
     let checks = Checks { tracks: dataset.tracks(), now: dataset.now, dated: dataset.has_clock };
@@ -133,32 +207,21 @@ fn run_here(scenario: &Scenario, settings: &LabelSettings) -> Result<LabelResult
         )));
     }
     let devices = plays.len();
-    let population = scenario.population.unwrap_or(devices);
-    if population < devices {
-        return Err(Error::input(format!(
-            "--population {population} is fewer than the {devices} devices simulated: it says how many they stand for"
-        )));
-    }
-    let target = scenario.target(population)?;
-    let rho = target.as_ref().map(|target| target.rho(scenario.mechanism));
-    let federation = scenario.federation(devices, population);
-    let experiment = Experiment { settings, policy, plays, federation, seed: scenario.seed };
-    let claim = match (rho, target) {
-        (Some(rho), Some(target)) => Some(Claim::new(rho, target.delta(), scenario.mode, scenario.mechanism)),
-        _ => None,
-    };
-    let (scorers, foretold) = experiment.measure(rho)?;
+    let experiment =
+        Experiment { settings, policy, plays, budget: Budget::new(scenario, devices)?, seed: scenario.seed };
+    let CrossFitted { scorers, foretold } = experiment.measure()?;
+    let rules = experiment.rules()?;
     let bins = reliability(&foretold, BINS);
     Ok(LabelResults {
         scenario: scenario.clone(),
         settings: settings.clone(),
-        devices: (devices, population),
+        devices: (devices, experiment.budget.federation().population),
         plays: totals,
-        claim,
+        claim: experiment.budget.claim(),
         scorers,
         calibration_error: calibration_error(&bins),
         reliability: bins,
-        rules: experiment.rules(rho)?,
+        rules,
     })
 }
 
@@ -172,7 +235,7 @@ fn graded(events: &[ValidEvent], policy: &LabelPolicy) -> Vec<Play> {
         .copied()
         .collect();
     let rules = plays.iter().map(|play| policy.first_rule(play.event()).unwrap_or(policy.rules.len()));
-    let grades = label(&plays, policy);
+    let grades = label::label(&plays, policy);
     said(events)
         .into_iter()
         .zip(grades)
@@ -191,8 +254,7 @@ impl Experiment<'_> {
         &self,
         cells: usize,
         (clip, centre): (f64, f64),
-        rho: Option<f64>,
-        stream: u64,
+        (budget, rho, stream): (&Budget, Option<f64>, u64),
         of: impl Fn(usize, &Play) -> Option<Shown>,
     ) -> Result<RateEstimate> {
         let shown = self
@@ -202,22 +264,19 @@ impl Experiment<'_> {
             .map(|(device, plays)| plays.iter().filter_map(|play| of(device, play)).collect::<Vec<Shown>>());
         let population = Population::of_shown(cells, shown);
         let mut rates = Rates::new(Cells::Numbered(cells), centre, clip);
-        let federation = Federation { seed: mix(self.federation.seed, stream, 0), ..self.federation.clone() };
-        let mut memories = vec![Vec::new(); population.devices()];
-        let outcome = federation.run(&rates, rho, &population, &mut memories, 0, &mut federation.sum_noise())?;
-        rates.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
+        budget.train(&mut rates, &population, 1, rho, (stream, 0))?;
         Ok(rates.estimate().cloned().expect("a sum was applied"))
     }
 
     /// Yes or no among what was said, and yes among all plays, fitted to devices outside the fold.
-    fn fit(&self, fold: u64, rho: Option<f64>) -> Result<(Approval, Approval)> {
+    fn fit(&self, fold: u64, budget: &Budget, private: bool) -> Result<Fitted> {
         let bands = &self.settings.bands;
         let inside = |device: usize| self.fold(device) != fold;
+        let share = |share: f64| budget.share(share).filter(|_| private);
         let said = self.count(
             bands.cells(),
             (self.settings.said_clip, SAID_CENTRE),
-            rho.map(|rho| rho * SHARES[0]),
-            SAID_STREAM + fold,
+            (budget, share(SHARES[0]), SAID_STREAM + fold),
             |device, play| {
                 let yes = play.said.approves().filter(|_| inside(device))?;
                 Some(play.said.counted(bands, yes))
@@ -226,28 +285,21 @@ impl Experiment<'_> {
         let played = self.count(
             bands.cells(),
             (self.settings.played_clip, PLAYED_CENTRE),
-            rho.map(|rho| rho * SHARES[1]),
-            PLAYED_STREAM + fold,
+            (budget, share(SHARES[1]), PLAYED_STREAM + fold),
             |device, play| inside(device).then(|| play.said.counted(bands, play.said.approves() == Some(true))),
         )?;
-        Ok((Approval::fit(bands.clone(), &said), Approval::fit(bands.clone(), &played)))
+        Ok(Fitted { said: Approval::fit(bands.clone(), &said), played: Approval::fit(bands.clone(), &played) })
     }
 
-    // Figures of each scorer, and the private probabilities of a yes with what came true.
-    #[expect(clippy::type_complexity, reason = "two lists that are made in one pass")]
-    fn measure(&self, rho: Option<f64>) -> Result<(Vec<(String, LabelMeasured)>, Vec<(f32, bool)>)> {
-        let mut names = vec!["played fraction", "the policy's grade", "counts, exact"];
-        if rho.is_some() {
-            names.push("Sordino");
-        }
-        let mut values = vec![(Vec::new(), Vec::new()); names.len()];
+    fn measure(&self) -> Result<CrossFitted> {
+        let mut folds = Vec::new();
         let mut foretold = Vec::new();
         for fold in 0..self.settings.folds {
-            let exact = self.fit(fold, None)?;
-            let private = match rho {
-                None => None,
-                Some(_) => Some(self.fit(fold, rho)?),
-            };
+            let exact = self.fit(fold, &self.budget, false)?;
+            // A fleet counts once: the first fold is what is claimed, the others are other fleets'.
+            let other = self.budget.again();
+            let budget = if fold == 0 { &self.budget } else { &other };
+            let private = if budget.is_private() { Some(self.fit(fold, budget, true)?) } else { None };
             let plays: Vec<&Play> = (0..self.plays.len())
                 .filter(|&device| self.fold(device) == fold)
                 .flat_map(|device| &self.plays[device])
@@ -255,57 +307,52 @@ impl Experiment<'_> {
             let fitted = private.as_ref().unwrap_or(&exact);
             foretold.extend(plays.iter().map(|play| {
                 let said = &play.said;
-                (fitted.1.probability(said.fraction, said.seconds), said.approves() == Some(true))
+                (fitted.played.probability(said.fraction, said.seconds), said.approves() == Some(true))
             }));
-            let by = |approval: &(Approval, Approval), all: bool, said: &Said| {
-                let approval = if all { &approval.1 } else { &approval.0 };
-                approval.log_odds(said.fraction, said.seconds)
-            };
-            for (name, (said_values, all_values)) in names.iter().zip(&mut values) {
-                let score = |play: &Play, all: bool| match *name {
-                    "played fraction" => play.said.fraction,
-                    "the policy's grade" => play.grade as u8 as f32,
-                    "counts, exact" => by(&exact, all, &play.said),
-                    _ => by(fitted, all, &play.said),
-                };
-                let explicit: Vec<(f32, bool)> = plays
-                    .iter()
-                    .filter_map(|play| match play.said.action? {
-                        EventKind::Like => Some((score(play, false), true)),
-                        EventKind::Dislike => Some((score(play, false), false)),
-                        _ => None,
-                    })
-                    .collect();
-                let all: Vec<(f32, bool)> =
-                    plays.iter().map(|play| (score(play, true), play.said.approves() == Some(true))).collect();
-                said_values.extend(auc(&explicit));
-                all_values.extend(auc(&all));
+            let fraction = |play: &Play, _: Asked| play.said.fraction;
+            let grade = |play: &Play, _: Asked| play.grade as u8 as f32;
+            let mut scorers = vec![
+                ("played fraction", aucs(&plays, fraction)),
+                ("the policy's grade", aucs(&plays, grade)),
+                ("counts, exact", aucs(&plays, |play, asked| exact.score(play, asked))),
+            ];
+            if let Some(private) = &private {
+                scorers.push(("Sordino", aucs(&plays, |play, asked| private.score(play, asked))));
             }
+            folds.push(scorers);
         }
-        let measured = |(said, all): &(Vec<f64>, Vec<f64>)| {
-            let (mean, error) = mean_with_error(said);
-            LabelMeasured { like_dislike: mean, like_dislike_error: error, yes_all: mean_with_error(all).0 }
-        };
-        let scorers = names.iter().map(|&name| name.to_owned()).zip(values.iter().map(measured)).collect();
-        Ok((scorers, foretold))
+        let names = folds.first().into_iter().flatten().map(|(name, _)| *name).enumerate();
+        let scorers = names.map(|(at, name)| {
+            let of = |value: fn(&Aucs) -> Option<f64>| {
+                folds.iter().filter_map(|fold| value(&fold[at].1)).collect::<Vec<f64>>()
+            };
+            let (mean, error) = mean_with_error(&of(|aucs| aucs.like_dislike));
+            let yes_all = mean_with_error(&of(|aucs| aucs.yes_all)).0;
+            (name.to_owned(), LabelMeasured { like_dislike: mean, like_dislike_error: error, yes_all })
+        });
+        Ok(CrossFitted { scorers: scorers.collect(), foretold })
     }
 
-    fn rules(&self, rho: Option<f64>) -> Result<Vec<Rule>> {
+    fn rules(&self) -> Result<Vec<Rule>> {
         let count = self.policy.rules.len() + 1;
         let clips = (self.settings.said_clip, SAID_CENTRE);
-        let counts = self.count(count, clips, rho.map(|rho| rho * SHARES[2]), RULE_STREAM, |_, play| {
+        let round = (&self.budget, self.budget.share(SHARES[2]), RULE_STREAM);
+        let counts = self.count(count, clips, round, |_, play| {
             let pleased = play.said.approves()?;
             Some(Shown { track: TrackId(play.rule as u32), features: Vec::new(), pleased, weight: 1.0, list: 0 })
         })?;
-        let named = self.policy.rules.iter().map(|rule| (rule.name.clone(), rule.label));
-        let named = named.chain([("no rule".to_owned(), LabelKind::Neutral)]);
-        let rule = |(number, (name, label)): (usize, (String, LabelKind))| Rule {
+        // Rules of explicit actions decide no play.
+        let of_plays = |rule: &label::Rule| rule.kind.is_empty() || rule.kind.iter().any(|kind| kind.is_listening());
+        let named = self.policy.rules.iter().enumerate().filter(|(_, rule)| of_plays(rule));
+        let named = named.map(|(number, rule)| (number, rule.name.clone(), rule.label));
+        let rest = (count - 1, "no rule".to_owned(), LabelKind::Neutral);
+        let rule = |(number, name, label): (usize, String, LabelKind)| Rule {
             name,
             label,
             said: counts.cells[number].shown,
             yes: counts.rate(number),
         };
-        Ok(named.enumerate().map(rule).collect())
+        Ok(named.chain([rest]).map(rule).collect())
     }
 }
 
@@ -323,6 +370,7 @@ const _: () =
 // Public guesses of the rates.
 const SAID_CENTRE: f64 = 0.9;
 const PLAYED_CENTRE: f64 = 0.03;
+const MOST_CELLS: usize = 10_000;
 const LEAST_SAID: usize = 20;
 const BINS: usize = 15;
 const FOLD_STREAM: u64 = 801;

@@ -26,7 +26,7 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
     read(&events, &EVENT_COLUMNS, Some(PLACE_COLUMN), |row, at| add_event(&mut builder, row, at))?;
     let sequences = path.join("user_sequences.parquet");
     if sequences.is_file() {
-        read(&sequences, &["user_id", "last_time_ms", "like_seq", "long_watch_seq", "watch_seq"], None, |row, at| {
+        read(&sequences, &["user_id", "last_time_ms", "like_seq", "long_watch_seq"], Some("watch_seq"), |row, at| {
             add_history(&mut builder, row, at)
         })?;
     }
@@ -83,8 +83,8 @@ fn add_history(builder: &mut Builder, row: &[Field], at: &At<'_>) -> Result<()> 
         return Ok(());
     };
     let user = user.to_string();
-    let [liked, long, watched] = [2, 3, 4].map(|column| match &row[column] {
-        Field::ListInternal(list) => list.elements().iter().filter_map(whole).collect::<Vec<i64>>(),
+    let [liked, long, watched] = [2, 3, 4].map(|column| match row.get(column) {
+        Some(Field::ListInternal(list)) => list.elements().iter().filter_map(whole).collect::<Vec<i64>>(),
         _ => Vec::new(),
     });
     let (were_long, known): (BTreeSet<i64>, BTreeSet<i64>) =

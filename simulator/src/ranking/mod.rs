@@ -8,13 +8,14 @@ mod train;
 pub use measure::{Measured, SkipMeasured};
 pub use text::text;
 
+use crate::budget::Budget;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::experiment;
 use crate::federation::Federation;
 use crate::methods;
 use crate::population::{Population, Protocol};
-use crate::scenario::{Auto, Scenario};
+use crate::scenario::{Auto, Scenario, read_toml, to_toml};
 use data::{Days, Facts, Split};
 use serde::{Deserialize, Serialize};
 use sordino_client::ranking::{Group, Knowledge, Listing, Outcome, input_of};
@@ -69,14 +70,12 @@ impl RankSettings {
     /// # Errors
     /// A sentence where the file cannot be read or a field is unknown.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
-        toml::from_str(&text)
-            .map_err(|e| Error::file(path, format!("holds no ranker's settings: {}", e.to_string().trim())))
+        read_toml(path, "holds no ranker's settings")
     }
 
     /// The settings as TOML.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("every field of the settings has a form in TOML")
+        to_toml(self)
     }
 
     fn check(&self) -> Result<()> {
@@ -151,11 +150,7 @@ impl Shares {
 
 /// Runs the experiment; the ranker of what was shown comes with the results.
 pub fn run(scenario: &Scenario, settings: &RankSettings) -> Result<(RankResults, Ranker)> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(scenario.threads)
-        .build()
-        .map_err(|e| Error::input(format!("--threads {} cannot be started: {e}", scenario.threads)))?;
-    pool.install(|| Experiment::new(scenario, settings)?.run())
+    scenario.on_threads(|| Experiment::new(scenario, settings)?.run())
 }
 
 struct Experiment<'a> {
@@ -163,8 +158,7 @@ struct Experiment<'a> {
     settings: &'a RankSettings,
     dataset: Dataset,
     days: Days,
-    federation: Federation,
-    rho: Option<f64>,
+    budget: Budget,
 }
 
 /// What devices are told before they rank, learnt with or without noise.
@@ -180,20 +174,13 @@ impl<'a> Experiment<'a> {
         let dataset = experiment::dataset(scenario)?;
         let days = Days::new(&dataset, settings)?;
         let devices = days.devices.len();
-        let population = scenario.population.unwrap_or(devices);
-        if population < devices {
-            return Err(Error::input(format!(
-                "--population {population} is fewer than the {devices} devices simulated: it says how many they stand for"
-            )));
-        }
-        let federation = scenario.federation(devices, population);
-        let rho = scenario.target(population)?.map(|target| target.rho(scenario.mechanism));
-        Ok(Self { scenario, settings, dataset, days, federation, rho })
+        let budget = Budget::new(scenario, devices)?;
+        Ok(Self { scenario, settings, dataset, days, budget })
     }
 
     fn run(&self) -> Result<(RankResults, Ranker)> {
         let outcome = self.settings.outcome;
-        let exact = self.learn(None)?;
+        let exact = self.learn(false)?;
         let mut scorers = Vec::new();
         let plain = self.days.split(&exact.knowledge(&self.days), outcome, Listing::Day);
         let by_input = |split: &Split, name: &str| one_feature(&split.test, name);
@@ -211,19 +198,18 @@ impl<'a> Experiment<'a> {
             let ranker = self.federated(&plain, hidden, None, RANKER_STREAM)?;
             scorers.push((name.to_owned(), self.by_ranker(&plain, &ranker, None)));
         }
-        let private = match self.rho {
-            None => None,
-            Some(rho) => {
-                let learnt = self.learn(Some(rho))?;
-                let split = self.days.split(&learnt.knowledge(&self.days), outcome, Listing::Day);
-                Some((learnt, split))
-            }
+        let private = if self.budget.is_private() {
+            let learnt = self.learn(true)?;
+            let split = self.days.split(&learnt.knowledge(&self.days), outcome, Listing::Day);
+            Some((learnt, split))
+        } else {
+            None
         };
         let (knowing, split) = private.as_ref().map_or((&exact, &plain), |(learnt, split)| (learnt, split));
         let ranker = self.federated(
             split,
             self.settings.ranking.hidden.clone(),
-            self.rho.map(|rho| rho * SHARES.ranker),
+            self.budget.share(SHARES.ranker),
             RANKER_STREAM,
         )?;
         let calibration = self.calibrate(split, &ranker)?;
@@ -231,19 +217,13 @@ impl<'a> Experiment<'a> {
         let reliability = measure::reliability_of(&split.test, &ranker, &calibration);
         let groups = measure::shares_of_groups(&split.test, &ranker, self.scenario.seed);
         let skips = self.skips(&exact, knowing)?;
-        let claim = match (self.rho, self.scenario.target(self.federation.population)?) {
-            (Some(rho), Some(target)) => {
-                Some(Claim::new(rho, target.delta(), self.scenario.mode, self.scenario.mechanism))
-            }
-            _ => None,
-        };
         let results = RankResults {
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),
-            devices: (self.days.devices.len(), self.federation.population),
+            devices: (self.days.devices.len(), self.budget.federation().population),
             test_days: self.days.test_days,
             outcomes: (split.train.iter().map(Vec::len).sum(), split.test.iter().map(Vec::len).sum()),
-            claim,
+            claim: self.budget.claim(),
             scorers,
             reliability,
             groups,
@@ -253,27 +233,27 @@ impl<'a> Experiment<'a> {
     }
 
     /// Embeddings and rates from the earlier days.
-    fn learn(&self, rho: Option<f64>) -> Result<Learnt> {
+    fn learn(&self, private: bool) -> Result<Learnt> {
+        let share = |share: f64| self.budget.share(share).filter(|_| private);
         let earlier = self.days.earlier(&self.dataset);
         let population = Population::build(&earlier, &self.scenario.policy()?, Protocol::Hash, self.scenario.seed)?;
         let content = methods::content_of(&earlier);
-        let share = rho.map(|rho| rho * SHARES.embeddings);
         // Devices without a positive label send nothing to the embeddings, in the fleet as here.
         let (devices, all) = (population.devices(), self.days.devices.len());
-        let stands_for = (self.federation.population as u128 * devices as u128 / all as u128) as usize;
-        let federation = Federation { simulated: devices, population: stands_for, ..self.federation.clone() };
+        let fleet = self.budget.federation();
+        let stands_for = (fleet.population as u128 * devices as u128 / all as u128) as usize;
+        let federation = Federation { simulated: devices, population: stands_for, ..fleet.clone() };
         let schedule = methods::schedule(
             &federation,
             population.tracks,
             content.ncols() > 0,
-            share,
+            share(SHARES.embeddings),
             self.scenario.dim.given(),
             self.scenario.rounds.given(),
         );
-        let trained =
-            methods::train_sordino(&federation, &population, &content, schedule, share, self.scenario.model, &|_| {
-                None
-            })?;
+        let (rho, model) = (share(SHARES.embeddings), self.scenario.model);
+        let trained = methods::train_sordino(&federation, &population, &content, schedule, rho, model, &|_| None)?;
+        self.budget.pay(trained.rho_spent);
         let embeddings = match trained.model {
             Model::Embedding(model) => Some(model),
             Model::Popularity(_) => None,
@@ -281,7 +261,7 @@ impl<'a> Experiment<'a> {
         let shown = Population::of_shown(self.dataset.tracks(), self.days.plain(self.settings.outcome));
         let mut rates =
             Rates::new(Cells::Numbered(self.dataset.tracks()), self.settings.centre, self.settings.rates_clip);
-        self.round(&mut rates, &shown, rho.map(|rho| rho * SHARES.rates), mix(RATES_STREAM, 0, 0))?;
+        self.budget.train(&mut rates, &shown, 1, share(SHARES.rates), (mix(RATES_STREAM, 0, 0), 1))?;
         let rates = rates.estimate().cloned().expect("a sum was applied");
         let facts = Facts::new(&self.dataset, &self.days, &rates);
         Ok(Learnt { embeddings, rates, facts })
@@ -329,8 +309,7 @@ impl<'a> Experiment<'a> {
             by_ranker(&self.central(&each.with(&halves), hidden()), &each, &halves),
         ));
         let (each, halves) = both(private);
-        let rho = self.rho.map(|rho| rho * SHARES.skips);
-        let ranker = self.federated(&each.with(&halves), hidden(), rho, SKIP_STREAM)?;
+        let ranker = self.federated(&each.with(&halves), hidden(), self.budget.share(SHARES.skips), SKIP_STREAM)?;
         all.push(("Sordino".to_owned(), by_ranker(&ranker, &each, &halves)));
         Ok(all)
     }

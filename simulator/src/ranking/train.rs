@@ -3,7 +3,6 @@
 use super::data::Split;
 use super::{CALIBRATION_STREAM, Experiment, RANKER_STREAM, SHARES, measure};
 use crate::error::Result;
-use crate::federation::Federation;
 use crate::population::Population;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -14,20 +13,6 @@ use sordino_shared::random::mix;
 use sordino_shared::workload::{Adaptive, Cells, Ranking, RankingSettings, Rates, Workload, loss_gradient};
 
 impl Experiment<'_> {
-    pub(super) fn round(
-        &self,
-        workload: &mut impl Workload,
-        shown: &Population,
-        rho: Option<f64>,
-        stream: u64,
-    ) -> Result<()> {
-        let federation = Federation { seed: mix(self.federation.seed, stream, 1), ..self.federation.clone() };
-        let mut memories = vec![Vec::new(); shown.devices()];
-        let outcome = federation.run(workload, rho, shown, &mut memories, 0, &mut federation.sum_noise())?;
-        workload.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
-        Ok(())
-    }
-
     /// The ranker by rounds of the private sum.
     pub(super) fn federated(&self, split: &Split, hidden: Vec<usize>, rho: Option<f64>, stream: u64) -> Result<Ranker> {
         let shown = Population::of_shown(self.dataset.tracks(), split.train.iter().cloned());
@@ -37,14 +22,7 @@ impl Experiment<'_> {
         let ranker = Ranker::new(WIDTH, &settings.hidden, &mut rng);
         let clip = settings.clip;
         let mut ranking = Adaptive::new(Ranking::new(ranker, settings, rounds), clip);
-        let mut memories = vec![Vec::new(); shown.devices()];
-        let federation = Federation { seed: mix(self.federation.seed, stream, 2), ..self.federation.clone() };
-        let mut noise = federation.sum_noise();
-        let each = if federation.strategy.is_some() { rho } else { rho.map(|rho| rho / rounds as f64) };
-        for round in 0..rounds {
-            let outcome = federation.run(&ranking, each, &shown, &mut memories, round, &mut noise)?;
-            ranking.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
-        }
+        self.budget.train(&mut ranking, &shown, rounds, rho, (stream, 2))?;
         Ok(ranking.inner().ranker())
     }
 
@@ -92,7 +70,7 @@ impl Experiment<'_> {
         let shown = Population::of_shown(self.dataset.tracks(), split.train.iter().cloned());
         let mut counts =
             Rates::new(Cells::Scores(ranker.clone(), STEPS), self.settings.centre, self.settings.rates_clip);
-        self.round(&mut counts, &shown, self.rho.map(|rho| rho * SHARES.calibration), CALIBRATION_STREAM)?;
+        self.budget.train(&mut counts, &shown, 1, self.budget.share(SHARES.calibration), (CALIBRATION_STREAM, 1))?;
         Ok(Calibration::new(counts.estimate().expect("a sum was applied")))
     }
 }
