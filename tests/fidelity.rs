@@ -156,10 +156,7 @@ fn a_track_that_nobody_played_gets_noise_too() {
     let statistics = workload.contribute(
         Device {
             examples: &[Example { track: sordino_shared::ids::TrackId(3), confidence: 1.0 }],
-            held_out: &[],
-            shown: &[],
-            memory: &mut Vec::new(),
-            solver: &mut Solver::default(),
+            ..Device::new(&mut Vec::new(), &mut Solver::default())
         },
         &mut sordino_tests::rng(1),
     );

@@ -23,6 +23,12 @@ pub enum Holdout {
         /// Start of the test span.
         test_from: Timestamp,
     },
+    /// Tracks first liked at or after `test_from` are the test; of the others, a hash of (device, track) puts a tenth into the
+    /// validation, so that what is learnt is up to date.
+    Next {
+        /// Start of the test span.
+        test_from: Timestamp,
+    },
     /// A hash of (device, track) puts a tenth of the tracks into the test and a tenth into the validation.
     Hash,
 }
@@ -52,7 +58,12 @@ impl Holdout {
                     Part::Train
                 }
             }),
-            Self::Hash => divide(labelled, |l| match mix(salt, HASH_STREAM, u64::from(l.example.track.0)) % 10 {
+            Self::Next { test_from } => divide(labelled, |l| match tenth(l, salt) {
+                _ if l.time >= test_from => Part::Test,
+                1 => Part::Validation,
+                _ => Part::Train,
+            }),
+            Self::Hash => divide(labelled, |l| match tenth(l, salt) {
                 0 => Part::Test,
                 1 => Part::Validation,
                 _ => Part::Train,
@@ -65,6 +76,10 @@ enum Part {
     Train,
     Validation,
     Test,
+}
+
+fn tenth(labelled: &Labelled, salt: u64) -> u64 {
+    mix(salt, HASH_STREAM, u64::from(labelled.example.track.0)) % 10
 }
 
 fn leave_one_out(labelled: &[Labelled], salt: u64, dated: bool) -> Split {
@@ -134,7 +149,9 @@ mod tests {
         #[test]
         fn every_track_is_in_one_part(times in prop::collection::vec(0i64..50, 0..40), salt in any::<u64>()) {
             let time = Holdout::Time { validation_from: Timestamp(20), test_from: Timestamp(35) };
-            for holdout in [Holdout::LeaveOneOut { dated: true }, Holdout::LeaveOneOut { dated: false }, time, Holdout::Hash] {
+            let next = Holdout::Next { test_from: Timestamp(35) };
+            let leave = [true, false].map(|dated| Holdout::LeaveOneOut { dated });
+            for holdout in leave.into_iter().chain([time, next, Holdout::Hash]) {
                 let split = holdout.split(&labelled(&times), salt);
                 let mut all: Vec<u32> = split.train.iter().map(|e| e.track.0).collect();
                 all.extend(split.validation.iter().chain(&split.test).map(|t| t.0));

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | check | [`event::PlaybackEvent`] | [`quality::ValidEvent`] | [`quality`] |
 //! | sessions | [`quality::ValidEvent`] | [`session::Session`] | [`session`] |
+//! | habits | [`session::Session`] | [`sordino_shared::evaluate::Habits`] | [`habits`] |
 //! | label | [`quality::ValidEvent`] | [`label::WeakLabel`] | [`label`] |
 //! | examples | [`label::WeakLabel`] | [`example::Labelled`] | [`example`] |
 //! | rank | [`quality::ValidEvent`] | [`sordino_shared::model::Shown`] | [`ranking`] |
@@ -19,6 +20,7 @@
 pub mod device;
 pub mod event;
 pub mod example;
+pub mod habits;
 pub mod holdout;
 pub mod label;
 pub mod masks;

@@ -57,6 +57,8 @@ pub struct Training {
     content: Array2<f64>,
     round: Round,
     popularity: Option<PopularityEstimate>,
+    // Where it goes on from an earlier training, that one's table (tracks x d).
+    earlier: Option<Array2<f64>>,
     done: usize,
 }
 
@@ -64,7 +66,22 @@ impl Training {
     /// A training over a catalogue with these content features (tracks x features, zero of them where there are none).
     pub fn new(schedule: Schedule, content: Array2<f64>, hyperparameters: Hyperparameters) -> Self {
         let round = Round::Popularity(Popularity::new(content.nrows(), hyperparameters));
-        Self { schedule, hyperparameters, content, round, popularity: None, done: 0 }
+        Self { schedule, hyperparameters, content, round, popularity: None, earlier: None, done: 0 }
+    }
+
+    /// A training that goes on from an earlier one's table (tracks x d): after the popularity release come factors at once.
+    ///
+    /// # Panics
+    /// Where the schedule has rounds of subspace iteration, or the table is of another catalogue.
+    pub fn going_on(
+        schedule: Schedule,
+        content: Array2<f64>,
+        hyperparameters: Hyperparameters,
+        earlier: Array2<f64>,
+    ) -> Self {
+        assert_eq!(schedule.subspace_rounds, 0, "an earlier table takes the subspace's place");
+        assert_eq!(earlier.nrows(), content.nrows(), "one row a track");
+        Self { earlier: Some(earlier), ..Self::new(schedule, content, hyperparameters) }
     }
 
     /// The next round with its share of rho, or `None` when the training is over.
@@ -96,8 +113,10 @@ impl Training {
                 workload.apply(sum, deviations, devices);
                 let estimate = workload.estimate().cloned().expect("an applied release has an estimate");
                 self.popularity = Some(estimate.clone());
-                if self.schedule.rounds() > 0 {
-                    let prior = Prior::new(&estimate.tracks, &self.content);
+                let prior = Prior::new(&estimate.tracks, &self.content);
+                if let Some(table) = self.earlier.take() {
+                    self.round = Round::Factors(Factors::new(table, estimate, prior, self.hyperparameters));
+                } else if self.schedule.rounds() > 0 {
                     let d = self.schedule.dimensions;
                     self.round = Round::Subspace(Subspace::new(&estimate, &self.content, prior, d, rng));
                 }
@@ -109,7 +128,7 @@ impl Training {
         let embedding_rounds = self.schedule.rounds();
         if self.done == embedding_rounds + 1 && embedding_rounds > 0 {
             self.round = Round::Comparison(Comparison::new(self.model(), self.popularity_model()));
-        } else if self.done == self.schedule.subspace_rounds + 1 && embedding_rounds > 0 {
+        } else if self.done == self.schedule.subspace_rounds + 1 && matches!(self.round, Round::Subspace(_)) {
             self.round = Round::Factors(self.factors());
         }
     }

@@ -30,8 +30,7 @@ fn main() {
         .expect("a valid plan");
     let mut solver = Solver::default();
     let statistics = |solver: &mut Solver, rng: &mut ChaCha8Rng| {
-        workload
-            .contribute(Device { examples: &examples, held_out: &[], shown: &[], memory: &mut Vec::new(), solver }, rng)
+        workload.contribute(Device { examples: &examples, ..Device::new(&mut Vec::new(), solver) }, rng)
     };
     println!("values: {}, bits: {}", plan.values(), plan.bits());
     time("solve and statistics", 2000, || statistics(&mut solver, &mut rng));

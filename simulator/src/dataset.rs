@@ -27,6 +27,8 @@ pub struct Dataset {
     pub fixed_test: Option<Vec<FixedTest>>,
     /// Rows of the files that were passed over, by reason.
     pub passed_over: Vec<(String, u64)>,
+    /// Where there is one, events from its first time up to, and not at, its second are all that devices have.
+    pub span: Option<(Timestamp, Timestamp)>,
     /// The events.
     pub source: Source,
 }
@@ -64,9 +66,13 @@ impl Dataset {
 
     /// One device's events, in no particular order.
     pub fn events(&self, device: usize) -> Cow<'_, [PlaybackEvent]> {
-        match &self.source {
-            Source::Recorded(events) => Cow::Borrowed(&events[device]),
+        let all = match &self.source {
+            Source::Recorded(events) => Cow::Borrowed(events[device].as_slice()),
             Source::World(world) => Cow::Owned(world.events(device)),
+        };
+        match self.span {
+            None => all,
+            Some((from, to)) => all.iter().filter(|event| event.time >= from && event.time < to).copied().collect(),
         }
     }
 
@@ -190,6 +196,7 @@ impl Builder {
             now: Timestamp(self.latest.0.saturating_add(86_400_000)),
             fixed_test,
             passed_over,
+            span: None,
             source: Source::Recorded(events),
         }
     }

@@ -45,6 +45,9 @@ pub struct Measured {
     /// NDCG@10 of each listener over the candidates, in the order of the population.
     #[serde(skip)]
     pub ndcg_by_listener: Vec<f64>,
+    /// The same over the catalogue.
+    #[serde(skip)]
+    pub ndcg_full_by_listener: Vec<f64>,
     /// For each track how often it was in a list of 10 over the catalogue.
     #[serde(default)]
     pub exposure: Vec<u32>,
@@ -111,6 +114,7 @@ pub fn evaluate(population: &Population, scorer: &dyn Scorer, settings: &Setting
         ("gini@10_full", full.gini()),
         ("mean_popularity@10_full", full.mean_popularity(&popularity)),
         ("tail_share@10_full", full.tail_share(&popularity)),
+        ("novelty@10_full", full.novelty(&popularity)),
     ])
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
@@ -120,6 +124,7 @@ pub fn evaluate(population: &Population, scorer: &dyn Scorer, settings: &Setting
         lists,
         by_activity: by_activity(population, &listeners, &column(FULL_NDCG), &mut rng),
         ndcg_by_listener: column(1),
+        ndcg_full_by_listener: column(FULL_NDCG),
         exposure: full.counts().to_vec(),
         without_test: population.devices()
             - (0..population.devices()).filter(|&d| !held_out(population, d, settings.part).is_empty()).count(),
@@ -133,7 +138,29 @@ fn held_out(population: &Population, device: usize, part: Part) -> &[TrackId] {
     }
 }
 
-fn listeners(population: &Population, settings: &Settings) -> Vec<usize> {
+/// What each track is to a listener: a candidate; known or held out elsewhere, so never listed; looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Candidate,
+    Known,
+    Sought,
+}
+
+/// The roles of all tracks.
+pub(crate) fn roles(population: &Population, listener: usize, part: Part) -> Vec<Role> {
+    let other = match part {
+        Part::Validation => population.test.of(listener),
+        Part::Test => population.validation.of(listener),
+    };
+    let mut role = vec![Role::Candidate; population.tracks];
+    population.train.of(listener).iter().for_each(|e| role[e.track.row()] = Role::Known);
+    other.iter().for_each(|t| role[t.row()] = Role::Known);
+    held_out(population, listener, part).iter().for_each(|t| role[t.row()] = Role::Sought);
+    role
+}
+
+/// The listeners that are evaluated.
+pub(crate) fn listeners(population: &Population, settings: &Settings) -> Vec<usize> {
     let mut all: Vec<usize> =
         (0..population.devices()).filter(|&d| !held_out(population, d, settings.part).is_empty()).collect();
     if all.len() > settings.most_listeners {
@@ -161,19 +188,11 @@ fn check_candidates(population: &Population, listeners: &[usize]) -> Result<()> 
 
 fn row(population: &Population, listener: usize, scores: &[f32], settings: &Settings) -> Row {
     let held = held_out(population, listener, settings.part);
-    let other = match settings.part {
-        Part::Validation => population.test.of(listener),
-        Part::Test => population.validation.of(listener),
-    };
-    // 0: a candidate; 1: known or held out elsewhere, so never listed; 2: looked for.
-    let mut role = vec![0u8; population.tracks];
-    population.train.of(listener).iter().for_each(|e| role[e.track.row()] = 1);
-    other.iter().for_each(|t| role[t.row()] = 1);
-    held.iter().for_each(|t| role[t.row()] = 2);
+    let role = roles(population, listener, settings.part);
     let relevant: Vec<f32> = held.iter().map(|t| scores[t.row()]).collect();
-    let others = (0..population.tracks).filter(|&t| role[t] == 0);
+    let others = (0..population.tracks).filter(|&t| role[t] == Role::Candidate);
     let full = Judged::from_scores(&relevant, others.map(|t| scores[t]));
-    let list_full = top(scores, (0..population.tracks).filter(|&t| role[t] != 1), 10);
+    let list_full = top(scores, (0..population.tracks).filter(|&t| role[t] != Role::Known), 10);
     let (judged, list) = match population.protocol {
         Protocol::Loo99 => {
             let negatives = negatives(population, listener, &role, settings);
@@ -202,23 +221,23 @@ fn row(population: &Population, listener: usize, scores: &[f32], settings: &Sett
 }
 
 // The candidates that a held-out track is ranked among: the data set's own, or 99 outside everything the listener knows.
-fn negatives(population: &Population, listener: usize, role: &[u8], settings: &Settings) -> Vec<usize> {
+fn negatives(population: &Population, listener: usize, role: &[Role], settings: &Settings) -> Vec<usize> {
     if let (Some(fixed), Part::Test) = (&population.fixed_negatives, settings.part) {
         return fixed.of(listener).iter().map(|t| t.row()).collect();
     }
     let stream = NEGATIVE_STREAM + u64::from(settings.part == Part::Validation);
     let device = u64::from(population.origin[listener]);
     let mut rng = ChaCha8Rng::seed_from_u64(mix(settings.seed, stream, device));
-    let free = role.iter().filter(|&&r| r == 0).count();
+    let free = role.iter().filter(|&&r| r == Role::Candidate).count();
     let wanted = NEGATIVES.min(free);
     if free < 2 * NEGATIVES {
-        let all: Vec<usize> = (0..role.len()).filter(|&t| role[t] == 0).collect();
+        let all: Vec<usize> = (0..role.len()).filter(|&t| role[t] == Role::Candidate).collect();
         return distinct_below(&mut rng, free, wanted).into_iter().map(|i| all[i]).collect();
     }
     let mut drawn = std::collections::BTreeSet::new();
     while drawn.len() < wanted {
         let track = below(&mut rng, role.len() as u64) as usize;
-        if role[track] == 0 {
+        if role[track] == Role::Candidate {
             drawn.insert(track);
         }
     }
@@ -226,7 +245,7 @@ fn negatives(population: &Population, listener: usize, role: &[u8], settings: &S
 }
 
 // The best k by score, ties by the lower number.
-fn top(scores: &[f32], candidates: impl Iterator<Item = usize>, k: usize) -> Vec<usize> {
+pub(crate) fn top(scores: &[f32], candidates: impl Iterator<Item = usize>, k: usize) -> Vec<usize> {
     let key = |t: usize| if scores[t].is_nan() { f32::NEG_INFINITY } else { scores[t] };
     let mut best: Vec<usize> = Vec::with_capacity(k + 1);
     for track in candidates {

@@ -41,21 +41,32 @@ pub fn dataset(scenario: &Scenario) -> Result<Dataset> {
         now: world.now(),
         fixed_test: None,
         passed_over: Vec::new(),
+        span: None,
         source: Source::World(Box::new(world)),
     })
 }
 
-struct Experiment<'a> {
+/// A scenario with its data at hand.
+pub(crate) struct Experiment<'a> {
     scenario: &'a Scenario,
-    dataset: Dataset,
-    population: Population,
+    pub(crate) dataset: Dataset,
+    pub(crate) population: Population,
     content: Array2<f64>,
-    federation: Federation,
-    target: Option<Target>,
+    pub(crate) federation: Federation,
+    pub(crate) target: Option<Target>,
+}
+
+/// A method that has learnt what it could.
+pub(crate) struct Learnt {
+    pub(crate) scorer: Box<dyn Scorer>,
+    pub(crate) seconds: f64,
+    // Where devices took part.
+    pub(crate) trained: Option<Trained>,
+    pub(crate) settings: String,
 }
 
 impl<'a> Experiment<'a> {
-    fn new(scenario: &'a Scenario) -> Result<Self> {
+    pub(crate) fn new(scenario: &'a Scenario) -> Result<Self> {
         let policy = scenario.policy()?;
         let dataset = dataset(scenario)?;
         let population = Population::build(&dataset, &policy, scenario.protocol, scenario.seed)?;
@@ -75,9 +86,8 @@ impl<'a> Experiment<'a> {
     }
 
     fn run(&self) -> Result<(Results, Option<Model>)> {
-        let schedule = self.schedule(self.rho(), self.scenario.method == Method::Sordino);
-        let mut order: Vec<Method> = vec![self.scenario.method];
-        order.extend(self.scenario.baselines.iter().filter(|&&b| b != self.scenario.method));
+        let schedule = self.main_schedule();
+        let order = self.methods();
         let mut done = BTreeMap::new();
         let (mut model, mut rho_spent, mut rounds, mut fallback) = (None, None, 0, None);
         for &method in &order {
@@ -139,6 +149,18 @@ impl<'a> Experiment<'a> {
         Ok((results, model))
     }
 
+    /// The method that the scenario is about, then those to compare with.
+    pub(crate) fn methods(&self) -> Vec<Method> {
+        let mut order: Vec<Method> = vec![self.scenario.method];
+        order.extend(self.scenario.baselines.iter().filter(|&&b| b != self.scenario.method));
+        order
+    }
+
+    /// What the planner makes of the main method.
+    pub(crate) fn main_schedule(&self) -> Schedule {
+        self.schedule(self.rho(), self.scenario.method == Method::Sordino)
+    }
+
     fn rho(&self) -> Option<f64> {
         self.target.map(|target| target.rho(self.scenario.mechanism))
     }
@@ -157,6 +179,13 @@ impl<'a> Experiment<'a> {
 
     fn method(&self, method: Method, schedule: &Schedule) -> Result<(MethodResult, Option<Trained>)> {
         reset_peak_memory();
+        let learnt = self.learn(method, schedule)?;
+        let result = self.result(learnt.scorer.as_ref(), learnt.seconds, learnt.trained.as_ref(), learnt.settings)?;
+        Ok((result, learnt.trained))
+    }
+
+    /// Trains a method.
+    pub(crate) fn learn(&self, method: Method, schedule: &Schedule) -> Result<Learnt> {
         let start = Instant::now();
         let dimensions = self.dimensions(schedule);
         let watch = |scorer: &dyn Scorer| self.validation(scorer);
@@ -171,9 +200,8 @@ impl<'a> Experiment<'a> {
                     self.scenario.model,
                     &watch,
                 )?;
-                let settings = schedule.reasons.join("; ");
-                let result = self.result(&trained.model, trained.seconds, Some(&trained), settings)?;
-                Ok((result, Some(trained)))
+                let (scorer, seconds) = (Box::new(trained.model.clone()), trained.seconds);
+                Ok(Learnt { scorer, seconds, trained: Some(trained), settings: schedule.reasons.join("; ") })
             }
             Method::Fedmf => {
                 let rounds = match self.scenario.method {
@@ -190,24 +218,41 @@ impl<'a> Experiment<'a> {
                     &watch,
                 )?;
                 let settings = format!("d = {dimensions}, {rounds} rounds");
-                Ok((self.result(&scorer, trained.seconds, Some(&trained), settings)?, Some(trained)))
+                let seconds = trained.seconds;
+                Ok(Learnt { scorer: Box::new(scorer), seconds, trained: Some(trained), settings })
             }
             Method::Ials => {
                 let settings = self.tune_ials(dimensions)?;
                 let start = Instant::now();
                 let factors = methods::train_ials(&self.population, dimensions, settings, self.scenario.seed);
+                let seconds = start.elapsed().as_secs_f64();
                 let words = format!(
                     "central; d = {dimensions}, a0 = {}, ridge = {}, {} iterations, tuned on validation tracks",
                     settings.background, settings.ridge, settings.iterations
                 );
-                Ok((self.result(&factors, start.elapsed().as_secs_f64(), None, words)?, None))
+                Ok(Learnt { scorer: Box::new(factors), seconds, trained: None, settings: words })
             }
             Method::Popularity => {
                 let model = methods::train_popularity(&self.population);
                 let seconds = start.elapsed().as_secs_f64();
-                Ok((self.result(&model, seconds, None, "central, without noise".into())?, None))
+                let settings = "central, without noise".to_owned();
+                Ok(Learnt { scorer: Box::new(model), seconds, trained: None, settings })
             }
         }
+    }
+
+    /// Sordino's training over other devices than the experiment's own, or by another federation.
+    pub(crate) fn train_over(&self, federation: &Federation, population: &Population) -> Result<Trained> {
+        let schedule = self.main_schedule();
+        methods::train_sordino(
+            federation,
+            population,
+            &self.content,
+            schedule,
+            self.rho(),
+            self.scenario.model,
+            &|_| None,
+        )
     }
 
     // The dimensions of the baselines: what Sordino plans, or would plan without noise.
@@ -318,7 +363,7 @@ impl<'a> Experiment<'a> {
     }
 
     // What has to be said before any figure.
-    fn notes(&self, claim: Option<&Claim>, fallback: Option<String>) -> Vec<String> {
+    pub(crate) fn notes(&self, claim: Option<&Claim>, fallback: Option<String>) -> Vec<String> {
         let mut notes = Vec::new();
         let (n, population) = (self.population.devices(), self.federation.population);
         if population > n {

@@ -3,6 +3,7 @@
 //! Data ([`loaders`] or the synthetic [`world`]) becomes a [`population`] of devices; [`federation`] runs rounds over it;
 //! [`methods`] are what can be compared; [`evaluation`] measures; [`report`] shows.
 
+pub mod assess;
 pub mod budget;
 pub mod catalogue;
 pub mod cli;
@@ -16,10 +17,12 @@ pub mod labels;
 pub mod loaders;
 pub mod methods;
 pub mod output;
+pub mod poisoning;
 pub mod population;
 pub mod privacy;
 pub mod progress;
 pub mod ranking;
 pub mod report;
 pub mod scenario;
+pub mod stream;
 pub mod world;

@@ -149,7 +149,11 @@ pub fn check_folder(folder: &Path) -> Result<()> {
         return Err(Error::file(folder, "is a file: name a folder with --out"));
     }
     let is_empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none()).unwrap_or(true);
-    if is_empty || [RESULTS, RANKING, COLD_START, LABELS].iter().any(|name| folder.join(name).is_file()) {
+    if is_empty
+        || [RESULTS, RANKING, COLD_START, LABELS, ASSESSMENT, POISONING, STREAM]
+            .iter()
+            .any(|name| folder.join(name).is_file())
+    {
         return Ok(());
     }
     Err(Error::file(folder, "holds files that no run left there: name another folder with --out"))
@@ -191,6 +195,15 @@ pub const RANKING: &str = "ranking.json";
 pub const COLD_START: &str = "cold-start.json";
 /// The file that holds [`crate::labels::LabelResults`].
 pub const LABELS: &str = "labels.json";
+
+/// The file that holds [`crate::assess::Assessment`].
+pub const ASSESSMENT: &str = "assessment.json";
+
+/// The file that holds [`crate::poisoning::PoisonResults`].
+pub const POISONING: &str = "poisoning.json";
+
+/// The file that holds [`crate::stream::StreamResults`].
+pub const STREAM: &str = "stream.json";
 
 /// Forgets the process' peak of memory, where the system allows it.
 pub fn reset_peak_memory() {

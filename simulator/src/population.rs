@@ -7,10 +7,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
 use sordino_client::example::{Labelled, examples};
+use sordino_client::habits::habits;
 use sordino_client::holdout::{Holdout, Split};
 use sordino_client::label::{LabelKind, LabelPolicy, label};
 use sordino_client::quality::{BotRule, BotVerdict, Checks, Tally, check};
 use sordino_client::session::sessions;
+use sordino_shared::evaluate::Habits;
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Example, Shown};
 use sordino_shared::random::mix;
@@ -97,6 +99,10 @@ pub struct Population {
     pub fixed_negatives: Option<Lists<TrackId>>,
     /// Plays kept, one count a device.
     pub plays: Vec<u32>,
+    /// Each device's earliest kept event.
+    pub joined: Vec<Timestamp>,
+    /// What each device sees of its listener's habits.
+    pub habits: Vec<Habits>,
     /// What was counted.
     pub summary: Summary,
 }
@@ -162,8 +168,36 @@ impl Population {
             shown: lists,
             fixed_negatives: None,
             plays: vec![0; devices],
+            joined: vec![Timestamp::default(); devices],
+            habits: vec![Habits::default(); devices],
             summary: Summary::default(),
         }
+    }
+
+    /// The same devices with other histories where `of` gives one, ascending by track.
+    pub fn with_histories(&self, of: impl Fn(usize) -> Option<Vec<Example>>) -> Self {
+        let mut train = Lists::new();
+        for device in 0..self.devices() {
+            match of(device) {
+                Some(history) => train.push(history),
+                None => train.push(self.train.of(device).iter().copied()),
+            }
+        }
+        Self { train, ..self.clone() }
+    }
+
+    /// The same devices with tests for some of them only.
+    pub fn tested_only(&self, is_tested: impl Fn(usize) -> bool) -> Self {
+        let mut test = Lists::new();
+        for device in 0..self.devices() {
+            test.push(self.test.of(device).iter().copied().filter(|_| is_tested(device)));
+        }
+        Self { test, ..self.clone() }
+    }
+
+    /// The same devices with what they are tested on as what they hold out, so that they can measure models themselves.
+    pub fn held_out_is_tested(&self) -> Self {
+        Self { validation: self.test.clone(), test: self.validation.clone(), ..self.clone() }
     }
 
     /// The same devices with their tracks split by the catalogue, however they were split before.
@@ -185,6 +219,17 @@ impl Population {
     /// Takes every device of the data set through check, sessions, labels, examples and holdout.
     pub fn build(dataset: &Dataset, policy: &LabelPolicy, protocol: Protocol, seed: u64) -> Result<Self> {
         let holdout = holdout(dataset, policy, protocol)?;
+        Self::hold_out(dataset, policy, protocol, &holdout, seed)
+    }
+
+    /// The same with a holdout of the caller's.
+    pub fn hold_out(
+        dataset: &Dataset,
+        policy: &LabelPolicy,
+        protocol: Protocol,
+        holdout: &Holdout,
+        seed: u64,
+    ) -> Result<Self> {
         let fixed = dataset.fixed_test.as_ref();
         let chunks: Vec<usize> = (0..dataset.devices()).step_by(CHUNK).collect();
         let bar = progress::steps(dataset.devices() as u64, "devices");
@@ -194,7 +239,7 @@ impl Population {
                 let mut part = Self::empty(dataset, protocol);
                 for device in start..(start + CHUNK).min(dataset.devices()) {
                     let test = fixed.map(|tests| &tests[device]);
-                    part.take_in(dataset, device, policy, &holdout, test, seed);
+                    part.take_in(dataset, device, policy, holdout, test, seed);
                 }
                 bar.inc(CHUNK as u64);
                 part
@@ -230,6 +275,8 @@ impl Population {
             shown: Lists::new(),
             fixed_negatives: dataset.fixed_test.as_ref().map(|_| Lists::new()),
             plays: Vec::new(),
+            joined: Vec::new(),
+            habits: Vec::new(),
             summary: Summary::default(),
         }
     }
@@ -243,7 +290,7 @@ impl Population {
         fixed: Option<&FixedTest>,
         seed: u64,
     ) {
-        let (labelled, plays) = self.summary.observe(dataset, device, policy);
+        let Observed { labelled, plays, joined, habits } = self.summary.observe(dataset, device, policy);
         let Some(labelled) = labelled else { return };
         let salt = mix(seed, SPLIT_STREAM, device as u64);
         let split = match fixed {
@@ -256,6 +303,8 @@ impl Population {
         }
         self.origin.push(device as u32);
         self.plays.push(plays);
+        self.joined.push(joined);
+        self.habits.push(habits);
         self.train.push(split.train);
         self.validation.push(split.validation);
         self.test.push(split.test);
@@ -268,6 +317,8 @@ impl Population {
     fn append(&mut self, other: Self) {
         self.origin.extend(other.origin);
         self.plays.extend(other.plays);
+        self.joined.extend(other.joined);
+        self.habits.extend(other.habits);
         self.train.append(other.train);
         self.validation.append(other.validation);
         self.test.append(other.test);
@@ -306,34 +357,47 @@ impl Population {
     }
 }
 
+/// One device's way through check, sessions and labels.
+struct Observed {
+    // `None` where it keeps its vectors.
+    labelled: Option<Vec<Labelled>>,
+    plays: u32,
+    joined: Timestamp,
+    habits: Habits,
+}
+
 impl Summary {
-    // One device through the path; `None` where it keeps its vectors. With the number of plays kept.
-    fn observe(&mut self, dataset: &Dataset, device: usize, policy: &LabelPolicy) -> (Option<Vec<Labelled>>, u32) {
+    // One device through the path.
+    fn observe(&mut self, dataset: &Dataset, device: usize, policy: &LabelPolicy) -> Observed {
         self.devices += 1;
         let checks = Checks { tracks: dataset.tracks(), now: dataset.now, dated: dataset.has_clock };
         let (valid, tally) = check(dataset.events(device).into_owned(), &checks);
         self.tally.merge(&tally);
-        let mut plays = 0;
+        let joined = valid.first().map(|first| first.event().time).unwrap_or_default();
+        let mut seen = Observed { labelled: None, plays: 0, joined, habits: Habits::default() };
         for event in valid.iter().map(|v| v.event()) {
             *self.kinds.entry(event.kind).or_default() += 1;
-            plays += u32::from(event.kind.is_listening());
+            seen.plays += u32::from(event.kind.is_listening());
             self.count_ratio(event);
         }
-        self.plays_by_listener[(u32::BITS - plays.leading_zeros()).min(11) as usize] += 1;
+        self.plays_by_listener[(u32::BITS - seen.plays.leading_zeros()).min(11) as usize] += 1;
         if dataset.has_clock {
-            for session in sessions(&valid) {
+            let sessions = sessions(&valid);
+            for session in &sessions {
                 self.sessions += 1;
                 self.session_lengths[(session.events.len() - 1).min(11)] += 1;
             }
+            seen.habits = habits(&sessions, Timestamp(dataset.now.0 - DAY_MS));
             let verdict = BotVerdict::of(&valid);
             if let Some((rule, _)) = verdict.broken.first() {
                 *self.flagged.entry(*rule).or_default() += 1;
-                return (None, plays);
+                return seen;
             }
         }
         let labels = label(&valid, policy);
         labels.iter().for_each(|l| *self.labels.entry(l.kind).or_default() += 1);
-        (Some(examples(&labels, policy)), plays)
+        seen.labelled = Some(examples(&labels, policy));
+        seen
     }
 
     fn count_ratio(&mut self, event: &PlaybackEvent) {
@@ -376,20 +440,26 @@ fn holdout(dataset: &Dataset, policy: &LabelPolicy, protocol: Protocol) -> Resul
     }
 }
 
-// The last tenth of first likes is the test, the tenth before it the validation. Measured on at most 20,000 devices.
+// The last tenth of first likes is the test, the tenth before it the validation.
 fn time_split(dataset: &Dataset, policy: &LabelPolicy) -> Holdout {
+    let times = first_likes(dataset, policy);
+    let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default();
+    Holdout::Time { validation_from: at(0.8), test_from: at(0.9) }
+}
+
+/// The times of first likes in their order, of at most 20,000 devices.
+pub(crate) fn first_likes(dataset: &Dataset, policy: &LabelPolicy) -> Vec<Timestamp> {
     let step = dataset.devices().div_ceil(20_000);
     let sample: Vec<usize> = (0..dataset.devices()).step_by(step).collect();
     let mut times: Vec<Timestamp> = sample
         .into_par_iter()
         .flat_map_iter(|device| {
-            let (labelled, _) = Summary::default().observe(dataset, device, policy);
+            let labelled = Summary::default().observe(dataset, device, policy).labelled;
             labelled.unwrap_or_default().into_iter().map(|l| l.time)
         })
         .collect();
     times.sort_unstable();
-    let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied().unwrap_or_default();
-    Holdout::Time { validation_from: at(0.8), test_from: at(0.9) }
+    times
 }
 
 // The source's own test track; what the holdout would have tested goes back to training.
@@ -406,5 +476,7 @@ fn prescribed(split: Split, test: &FixedTest) -> Split {
 
 const SPLIT_STREAM: u64 = 201;
 const CHUNK: usize = 256;
+// The present of a data set is a day after its last event.
+const DAY_MS: i64 = 86_400_000;
 /// The longest list that metrics look at.
 pub const LARGEST_CUT: usize = 20;

@@ -235,6 +235,7 @@ impl Scenario {
             masks: self.masks,
             devices_per_round: self.devices_per_round,
             strategy: self.strategy(simulated),
+            poison: None,
             seed: self.seed,
         }
     }

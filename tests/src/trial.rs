@@ -261,13 +261,9 @@ pub fn seeded_vectors(population: &Arc<Population>, seed: u64) -> Vec<Vectors> {
         let mut memory = Vec::new();
         Box::new(move |round: &Round| {
             let samplers = Samplers::new(&round.plan).map_err(|error| Error::Participation(error.into()))?;
-            let view = Device {
-                examples: population.train.of(device),
-                held_out: population.validation.of(device),
-                shown: &[],
-                memory: &mut memory,
-                solver: &mut Solver::default(),
-            };
+            let (examples, held_out) = (population.train.of(device), population.validation.of(device));
+            let mut solver = Solver::default();
+            let view = Device { examples, held_out, ..Device::new(&mut memory, &mut solver) };
             let seed = step_seed(seed, round.number - 1);
             Ok(seeded(&round.broadcast, &round.plan, &samplers, view, seed, device).0)
         })

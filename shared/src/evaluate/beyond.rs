@@ -52,6 +52,15 @@ impl Exposure {
         sum / (self.listed as f64).max(1.0)
     }
 
+    /// Mean surprise of what was listed, in bits: `-log2` of a track's share of all plays, one that was never played counting half
+    /// a play (Zhou et al. 2010).
+    pub fn novelty(&self, popularity: &[f64]) -> f64 {
+        let plays = popularity.iter().sum::<f64>().max(1.0);
+        let surprise = |p: f64| -(p.max(0.5) / plays).log2();
+        let sum: f64 = self.counts.iter().zip(popularity).map(|(&c, &p)| f64::from(c) * surprise(p)).sum();
+        sum / (self.listed as f64).max(1.0)
+    }
+
     /// Share of the listed tracks that are outside the most popular fifth of the catalogue.
     pub fn tail_share(&self, popularity: &[f64]) -> f64 {
         let mut order: Vec<usize> = (0..popularity.len()).collect();
@@ -76,6 +85,8 @@ mod tests {
         one.add(&[2]);
         assert_eq!((one.gini(), one.coverage()), (0.75, 0.25));
         assert_eq!(one.mean_popularity(&[0.0, 0.0, 5.0, 1.0]), 5.0);
+        assert_eq!(one.novelty(&[0.0, 6.0, 2.0, 0.0]), 2.0);
+        assert_eq!(one.novelty(&[7.0, 1.0, 0.0, 0.0]), 4.0);
         assert_eq!(one.tail_share(&[0.0, 0.0, 5.0, 1.0]), 0.0);
         assert_eq!(one.tail_share(&[9.0, 0.0, 5.0, 1.0]), 1.0);
         assert_eq!(Exposure::new(3).gini(), 0.0);

@@ -2,6 +2,7 @@
 
 mod approval;
 mod calibration;
+mod card;
 mod clusters;
 mod embedding;
 mod features;
@@ -11,6 +12,7 @@ mod tower;
 
 pub use approval::{Approval, PlayBands};
 pub use calibration::Calibration;
+pub use card::{CardFigure, ModelCard};
 pub use clusters::Clusters;
 pub use embedding::{EmbeddingModel, Hyperparameters, Solver};
 pub use features::Features;

@@ -48,6 +48,11 @@ impl Sum {
     /// Adds one device's vector before its noise, for simulations that draw the noise of the whole sum at once.
     pub fn add_rounded(&mut self, rounded: &Rounded) {
         self.devices += 1;
+        self.add_rounded_again(rounded);
+    }
+
+    /// Adds a vector that is counted already, as a device does which sends more than it may.
+    pub fn add_rounded_again(&mut self, rounded: &Rounded) {
         for ((sum, block), &width) in self.blocks.iter_mut().zip(rounded.blocks()).zip(&self.widths) {
             match &block.rows {
                 None => sum.iter_mut().zip(&block.values).for_each(|(s, &v)| *s = s.wrapping_add(i64::from(v))),

@@ -9,6 +9,7 @@ mod broadcast;
 mod comparison;
 mod contribution;
 mod factors;
+mod metrics;
 mod popularity;
 mod ranking;
 mod rates;
@@ -21,6 +22,7 @@ pub use broadcast::Broadcast;
 pub use comparison::Comparison;
 pub use contribution::Contribution;
 pub use factors::Factors;
+pub use metrics::{METRICS, MetricEstimate, Metrics};
 pub use popularity::{Popularity, PopularityEstimate};
 pub use ranking::{Ranking, RankingSettings, loss_gradient};
 pub use rates::{Cells, Counted, RateEstimate, Rates, Shrinkage};
@@ -28,6 +30,7 @@ pub use sgd::{GradientDescent, GradientSettings};
 pub use subspace::Subspace;
 pub use tower::{TowerDescent, TowerSettings};
 
+use crate::evaluate::Habits;
 use crate::ids::TrackId;
 use crate::model::{Example, Shown, Solver};
 use crate::plan::BlockLayout;
@@ -98,12 +101,23 @@ pub struct Device<'a> {
     pub examples: &'a [Example],
     /// Tracks that it holds out to compare models by; never trained on.
     pub held_out: &'a [TrackId],
+    /// Tracks that it holds out for another purpose: neither trained on nor ranked among.
+    pub aside: &'a [TrackId],
+    /// What it sees of its own listener's habits.
+    pub habits: Habits,
     /// Tracks that it was shown and what became of them, list by list.
     pub shown: &'a [Shown],
     /// What it keeps from one round to the next; empty in the first.
     pub memory: &'a mut Vec<f32>,
     /// Room for its solver.
     pub solver: &'a mut Solver,
+}
+
+impl<'a> Device<'a> {
+    /// One that has heard, held out and been shown nothing.
+    pub fn new(memory: &'a mut Vec<f32>, solver: &'a mut Solver) -> Self {
+        Self { examples: &[], held_out: &[], aside: &[], habits: Habits::default(), shown: &[], memory, solver }
+    }
 }
 
 /// Room for one device's half: what it keeps from round to round, and its solver.
@@ -118,7 +132,7 @@ pub struct Workspace {
 impl Workspace {
     /// A device that has heard, held out and been shown nothing; `Device { examples, ..workspace.device() }` has examples.
     pub fn device(&mut self) -> Device<'_> {
-        Device { examples: &[], held_out: &[], shown: &[], memory: &mut self.memory, solver: &mut self.solver }
+        Device::new(&mut self.memory, &mut self.solver)
     }
 }
 

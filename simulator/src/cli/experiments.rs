@@ -1,15 +1,19 @@
 //! Experiments beside `run`: the ranker, labels, cold starts.
 
 use super::{RunArgs, parse_list};
+use crate::assess::{self, AssessSettings};
 use crate::cold_start::{self, ColdSettings};
 use crate::error::{Error, Result};
 use crate::labels::{self, LabelSettings};
 use crate::output;
+use crate::poisoning::{self, PoisonSettings};
 use crate::ranking::{self, RankSettings};
-use crate::scenario::{Auto, Scenario};
+use crate::scenario::{Auto, Epsilon, Scenario};
+use crate::stream::{self, StreamSettings};
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
+use sordino_shared::model::ModelCard;
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(super) struct RankArgs {
@@ -30,6 +34,18 @@ pub(super) struct RankArgs {
     /// Widths of the ranker's hidden layers, or `none` for logistic regression.
     #[arg(long)]
     hidden: Option<String>,
+}
+
+#[derive(Args)]
+pub(super) struct EvaluateArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Files of models to evaluate, the one in question first; without, the scenario's methods are trained.
+    #[arg(long, value_delimiter = ',')]
+    models: Vec<PathBuf>,
+    /// Epsilon of measuring by private sums, on top of the training's, or `inf`.
+    #[arg(long, default_value = "1", allow_negative_numbers = true)]
+    metrics_epsilon: Epsilon,
 }
 
 #[derive(Args)]
@@ -59,6 +75,18 @@ pub(super) struct ColdArgs {
     tower_rounds: Option<usize>,
 }
 
+#[derive(Args)]
+pub(super) struct PoisonArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// A file of the trials' settings; flags win over it.
+    #[arg(long)]
+    settings: Option<PathBuf>,
+    /// Shares of devices that lie.
+    #[arg(long, value_delimiter = ',')]
+    shares: Option<Vec<f64>>,
+}
+
 pub(super) fn rank(args: &RankArgs) -> Result<()> {
     let scenario = prepare(&args.run, "rank", "splits by days")?;
     let mut settings = args.ranker.as_deref().map_or_else(|| Ok(RankSettings::default()), RankSettings::read)?;
@@ -74,6 +102,7 @@ pub(super) fn rank(args: &RankArgs) -> Result<()> {
     let files = [
         ("ranker.toml", settings.to_toml().into_bytes()),
         ("ranking.txt", ranking::text(&results).into_bytes()),
+        ("report.html", ranking::page(&results).into_bytes()),
         ("ranker.bin", ranker.to_bytes()),
     ];
     leave(&args.run, &scenario, (output::RANKING, &results), files.into())?;
@@ -81,11 +110,86 @@ pub(super) fn rank(args: &RankArgs) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
+    if !args.models.is_empty() {
+        let flags = [("--method", args.run.method.is_some()), ("--baselines", args.run.baselines.is_some())];
+        if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
+            return Err(Error::input(format!("{flag} is for methods that are trained: leave it out beside --models")));
+        }
+    }
+    if args.run.curve.is_some() {
+        return Err(Error::input("--curve means nothing to `evaluate`: leave it out, or use `run`"));
+    }
+    let scenario = args.run.scenario()?;
+    output::check_folder(&args.run.out)?;
+    let settings = AssessSettings { models: args.models.clone(), metrics_epsilon: args.metrics_epsilon.0 };
+    let (results, model) = assess::run(&scenario, &settings)?;
+    let mut files = vec![
+        ("assessment.txt", assess::text(&results).into_bytes()),
+        ("report.html", assess::page(&results).into_bytes()),
+    ];
+    if let Some(card) = assess::of_assessment(&results) {
+        files.extend(card_files(&card));
+    }
+    files.extend(model.map(|model| ("model.bin", model.to_bytes())));
+    leave(&args.run, &scenario, (output::ASSESSMENT, &results), files)?;
+    output::say(&assess::text(&results));
+    Ok(())
+}
+
+pub(super) fn stream(run: &RunArgs, settings: Option<&Path>) -> Result<()> {
+    let scenario = prepare(run, "run --stream", "trains by Sordino's own method and tests on what comes next")?;
+    let settings = settings.map_or_else(|| Ok(StreamSettings::default()), StreamSettings::read)?;
+    let (results, model) = stream::run(&scenario, &settings)?;
+    let files = [
+        ("stream.toml", settings.to_toml().into_bytes()),
+        ("stream.txt", stream::text(&results).into_bytes()),
+        ("report.html", stream::page(&results).into_bytes()),
+        ("model.bin", model.to_bytes()),
+    ];
+    leave(run, &scenario, (output::STREAM, &results), files.into())?;
+    output::say(&stream::text(&results));
+    output::say(&format!("\nreport: {}\n", run.out.join("report.html").display()));
+    Ok(())
+}
+
+pub(super) fn poison(args: &PoisonArgs) -> Result<()> {
+    let flags = [("--baselines", args.run.baselines.is_some()), ("--curve", args.run.curve.is_some())];
+    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
+        return Err(Error::input(format!("{flag} means nothing to `poison`: leave it out")));
+    }
+    let scenario = args.run.scenario()?;
+    output::check_folder(&args.run.out)?;
+    let mut settings = args.settings.as_deref().map_or_else(|| Ok(PoisonSettings::default()), PoisonSettings::read)?;
+    if let Some(shares) = &args.shares {
+        settings.shares.clone_from(shares);
+    }
+    let results = poisoning::run(&scenario, &settings)?;
+    let files = [
+        ("poisoning.toml", settings.to_toml().into_bytes()),
+        ("poisoning.txt", poisoning::text(&results).into_bytes()),
+        ("report.html", poisoning::page(&results).into_bytes()),
+    ];
+    leave(&args.run, &scenario, (output::POISONING, &results), files.into())?;
+    output::say(&poisoning::text(&results));
+    Ok(())
+}
+
+/// A model's card for people and for scripts.
+pub(super) fn card_files(card: &ModelCard) -> [(&'static str, Vec<u8>); 2] {
+    let json = serde_json::to_vec_pretty(card).expect("a card has a form in JSON");
+    [("model-card.md", card.to_markdown().into_bytes()), ("model-card.json", json)]
+}
+
 pub(super) fn labels(args: &LabelArgs) -> Result<()> {
     let scenario = prepare(&args.run, "labels", "deals devices into parts")?;
     let settings = args.settings.as_deref().map_or_else(|| Ok(LabelSettings::default()), LabelSettings::read)?;
     let results = labels::run(&scenario, &settings)?;
-    let files = [("labels.toml", settings.to_toml().into_bytes()), ("labels.txt", labels::text(&results).into_bytes())];
+    let files = [
+        ("labels.toml", settings.to_toml().into_bytes()),
+        ("labels.txt", labels::text(&results).into_bytes()),
+        ("report.html", labels::page(&results).into_bytes()),
+    ];
     leave(&args.run, &scenario, (output::LABELS, &results), files.into())?;
     output::say(&labels::text(&results));
     Ok(())
@@ -102,6 +206,7 @@ pub(super) fn cold_start(args: &ColdArgs) -> Result<()> {
     let files = [
         ("cold-start.toml", settings.to_toml().into_bytes()),
         ("cold-start.txt", cold_start::text(&results).into_bytes()),
+        ("report.html", cold_start::page(&results).into_bytes()),
         ("tower.bin", tower.to_bytes()),
     ];
     leave(&args.run, &scenario, (output::COLD_START, &results), files.into())?;

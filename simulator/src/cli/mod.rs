@@ -3,6 +3,7 @@
 mod experiments;
 mod privacy;
 
+use crate::assess;
 use crate::error::{Error, Result};
 use crate::experiment;
 use crate::federation::Fidelity;
@@ -29,7 +30,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run one experiment: data in, federated model and report out.
-    Run(Box<RunArgs>),
+    Run(Box<RunCommand>),
     /// Run several scenarios and show them side by side.
     Compare(CompareArgs),
     /// Write the report of a finished run again.
@@ -44,12 +45,16 @@ enum Command {
         #[command(subcommand)]
         command: privacy::Command,
     },
+    /// Measure methods or finished models in every way there is, and write the model's card.
+    Evaluate(Box<experiments::EvaluateArgs>),
     /// Train the ranker on earlier days and measure it on later ones: what was shown, and the next skip.
     Rank(Box<experiments::RankArgs>),
     /// Hold weak labels against what listeners said, by private counts.
     Labels(Box<experiments::LabelArgs>),
     /// Hold tracks out whole, place them by what is public of them, and measure how well they are recommended.
     ColdStart(Box<experiments::ColdArgs>),
+    /// Let devices lie in all the ways that there are, and measure what it does to everybody else.
+    Poison(Box<experiments::PoisonArgs>),
     /// Compare the synthetic world with real listening.
     World {
         /// The real set, as KIND:PATH.
@@ -59,6 +64,18 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+}
+
+#[derive(Args)]
+struct RunCommand {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Train on a stream of days instead: what keeps up with listeners and music that change, and what does not.
+    #[arg(long)]
+    stream: bool,
+    /// A file of the stream's settings.
+    #[arg(long, requires = "stream")]
+    stream_settings: Option<PathBuf>,
 }
 
 #[derive(Args, Default)]
@@ -165,9 +182,11 @@ pub fn main() -> ExitCode {
         Command::Report { folder } => rewrite_report(&folder),
         Command::Plan(args) => plan(&args),
         Command::Privacy { command } => privacy::run(&command),
+        Command::Evaluate(args) => experiments::evaluate(&args),
         Command::Rank(args) => experiments::rank(&args),
         Command::Labels(args) => experiments::labels(&args),
         Command::ColdStart(args) => experiments::cold_start(&args),
+        Command::Poison(args) => experiments::poison(&args),
         Command::World { against, seed } => world(&against, seed),
     };
     match done {
@@ -179,7 +198,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(args: &RunArgs) -> Result<()> {
+fn run(command: &RunCommand) -> Result<()> {
+    let args = &command.run;
+    if command.stream {
+        return experiments::stream(args, command.stream_settings.as_deref());
+    }
     let scenario = args.scenario()?;
     output::check_folder(&args.out)?;
     let (results, model) = experiment::run(&scenario)?;
@@ -209,6 +232,9 @@ fn write(folder: &Path, results: &Results, model: Option<&Model>) -> Result<()> 
     ];
     if let Some(model) = model {
         files.push(("model.bin", model.to_bytes()));
+    }
+    if let Some(card) = assess::of_run(results)? {
+        files.extend(experiments::card_files(&card));
     }
     output::write_folder(folder, &files)
 }

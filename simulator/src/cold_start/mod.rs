@@ -2,7 +2,7 @@
 
 mod text;
 
-pub use text::text;
+pub use text::{page, text};
 
 use crate::budget::Budget;
 use crate::dataset::Dataset;

@@ -1,6 +1,7 @@
 //! The results as a table for the terminal.
 
 use super::ColdResults;
+use crate::report::{bars, experiment_page};
 use std::fmt::Write;
 
 /// The table.
@@ -29,4 +30,12 @@ pub fn text(results: &ColdResults) -> String {
     let listeners = results.recall.first().map_or(0, |(_, recall)| recall.listeners);
     let _ = writeln!(out, "\nover {listeners} listeners who heard a held-out track; intervals of 95 % over listeners");
     out
+}
+
+/// The page.
+pub fn page(results: &ColdResults) -> String {
+    let heights: Vec<(String, f64)> = results.recall.iter().map(|(name, recall)| (name.clone(), recall.mean)).collect();
+    let recall = bars(("scorer", "recall@100"), &heights);
+    let pictures = [("How many of the held-out tracks are found", recall.as_str())];
+    experiment_page("Sordino: tracks that nobody has heard", &pictures, &text(results))
 }

@@ -2,9 +2,11 @@
 
 mod masked;
 mod noise;
+mod poison;
 
 pub use masked::MaskSettings;
 pub use noise::SumNoise;
+pub use poison::{Bound, Lie, Poison};
 
 use masked::MaskedRound;
 
@@ -76,6 +78,8 @@ pub struct Federation {
     pub rotation: Rotation,
     /// In mode `central-mf`, how the noise is correlated.
     pub strategy: Option<Strategy>,
+    /// Devices that lie, in learning fidelity; none elsewhere.
+    pub poison: Option<Poison>,
     /// The seed of everything that is drawn.
     pub seed: u64,
 }
@@ -195,13 +199,20 @@ impl Federation {
                     let view = Device {
                         examples: population.train.of(device),
                         held_out: population.validation.of(device),
+                        aside: population.test.of(device),
+                        habits: population.habits[device],
                         shown: population.shown.of(device),
                         memory,
                         solver: &mut solver,
                     };
                     let Some(samplers) = &samplers else {
-                        let contribution = Contribution::new(workload, plan, view, &mut device_generator(seed, device));
+                        let rng = &mut device_generator(seed, device);
+                        let (contribution, again) = match &self.poison {
+                            None => (Contribution::new(workload, plan, view, rng), 0),
+                            Some(poison) => poison.contribute(workload, plan, view, rng, device),
+                        };
                         part.sum.add_rounded(&contribution.rounded);
+                        (0..again).for_each(|_| part.sum.add_rounded_again(&contribution.rounded));
                         part.count(contribution.shortened);
                         continue;
                     };

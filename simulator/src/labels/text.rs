@@ -1,6 +1,7 @@
 //! The results as tables for the terminal.
 
 use super::LabelResults;
+use crate::report::{bars, experiment_page, reliability};
 use std::fmt::Write;
 
 /// The tables.
@@ -34,4 +35,13 @@ pub fn text(results: &LabelResults) -> String {
         let _ = writeln!(out, "{:>11.4}  {:>9.4}  {:>5}", bin.probability, bin.rate, bin.count);
     }
     out
+}
+
+/// The page.
+pub fn page(results: &LabelResults) -> String {
+    let heights: Vec<(String, f64)> = results.scorers.iter().map(|(name, m)| (name.clone(), m.like_dislike)).collect();
+    let told = bars(("score", "AUC of like against dislike"), &heights);
+    let reliable = reliability(&results.reliability);
+    let pictures = [("How well scores tell a like from a dislike", told.as_str()), ("Reliability", &reliable)];
+    experiment_page("Sordino: weak labels", &pictures, &text(results))
 }

@@ -8,7 +8,7 @@ mod sordino;
 pub use fedmf::train as train_fedmf;
 pub use ials::{IalsSettings, train as train_ials};
 pub use popularity::train as train_popularity;
-pub use sordino::{Trained, content_of, schedule, train as train_sordino};
+pub use sordino::{Trained, content_of, schedule, train as train_sordino, train_rounds};
 
 use serde::{Deserialize, Serialize};
 use sordino_shared::model::{Example, Model, Solver};

@@ -65,7 +65,18 @@ pub fn train(
     hyperparameters: Hyperparameters,
     watch: &Watch<'_>,
 ) -> Result<Trained> {
-    let mut training = Training::new(schedule, content.clone(), hyperparameters);
+    let training = Training::new(schedule, content.clone(), hyperparameters);
+    train_rounds(federation, population, training, rho, watch)
+}
+
+/// Runs the rounds of a training over the population.
+pub fn train_rounds(
+    federation: &Federation,
+    population: &Population,
+    mut training: Training,
+    rho: Option<f64>,
+    watch: &Watch<'_>,
+) -> Result<Trained> {
     let mut memories = vec![Vec::new(); population.devices()];
     let mut trained = Trained {
         model: Model::Popularity(Vec::new()),

@@ -6,7 +6,7 @@ mod text;
 mod train;
 
 pub use measure::{Measured, SkipMeasured};
-pub use text::text;
+pub use text::{page, text};
 
 use crate::budget::Budget;
 use crate::dataset::Dataset;

@@ -1,6 +1,7 @@
 //! The results as a table for the terminal.
 
 use super::RankResults;
+use crate::report::{bars, experiment_page, reliability};
 use std::fmt::Write;
 
 /// The tables.
@@ -54,4 +55,13 @@ pub fn text(results: &RankResults) -> String {
         let _ = writeln!(out, "{:>11.3}  {:>9.3}  {:>8}", bin.probability, bin.rate, bin.count);
     }
     out
+}
+
+/// The page.
+pub fn page(results: &RankResults) -> String {
+    let heights: Vec<(String, f64)> = results.scorers.iter().map(|(name, m)| (name.clone(), m.auc)).collect();
+    let shown = bars(("what was shown", "AUC"), &heights);
+    let reliable = reliability(&results.reliability);
+    let pictures = [("How well scorers tell what pleases", shown.as_str()), ("Reliability", &reliable)];
+    experiment_page("Sordino: the ranker", &pictures, &text(results))
 }

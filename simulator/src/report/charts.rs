@@ -2,17 +2,18 @@
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use sordino_shared::evaluate::Reliability;
 
 /// A named series of points.
-pub(super) struct Series {
-    pub(super) name: String,
-    pub(super) points: Vec<(f64, f64)>,
+pub(crate) struct Series {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// Lines with markers over a numeric axis.
-pub(super) fn lines(title: (&str, &str), series: &[Series], x_labels: Option<&[String]>) -> String {
+pub(crate) fn lines(title: (&str, &str), series: &[Series], x_labels: Option<&[String]>) -> String {
     draw(|root| {
         let all = || series.iter().flat_map(|s| s.points.iter().copied());
         let (x0, x1) = range(all().map(|p| p.0), 0.04);
@@ -23,6 +24,7 @@ pub(super) fn lines(title: (&str, &str), series: &[Series], x_labels: Option<&[S
         let label = |x: &f64| match x_labels {
             Some(labels) if (x - x.round()).abs() < 1e-6 => labels.get(x.round() as usize).cloned().unwrap_or_default(),
             Some(_) => String::new(),
+            None if (x1 - x0) < 2.0 => format!("{x:.2}"),
             None => format!("{x:.0}"),
         };
         let count = x_labels.map_or(8, |labels| labels.len());
@@ -59,7 +61,7 @@ pub(super) fn lines(title: (&str, &str), series: &[Series], x_labels: Option<&[S
 }
 
 /// Bars with a name below each.
-pub(super) fn bars(title: (&str, &str), bars: &[(String, f64)]) -> String {
+pub(crate) fn bars(title: (&str, &str), bars: &[(String, f64)]) -> String {
     draw(|root| {
         let most = bars.iter().map(|b| b.1).fold(0.0, f64::max).max(1e-12) * 1.08;
         let mut builder = ChartBuilder::on(root);
@@ -86,6 +88,16 @@ pub(super) fn bars(title: (&str, &str), bars: &[(String, f64)]) -> String {
         }))?;
         Ok(())
     })
+}
+
+/// Probabilities against what came true, beside the line of perfect calibration.
+pub(crate) fn reliability(bins: &[Reliability]) -> String {
+    let of = |value: fn(&Reliability) -> f64| bins.iter().map(|bin| (bin.probability, value(bin))).collect();
+    let series = [
+        Series { name: "came true".to_owned(), points: of(|bin| bin.rate) },
+        Series { name: "perfect".to_owned(), points: of(|bin| bin.probability) },
+    ];
+    lines(("probability", "share that came true"), &series, None)
 }
 
 fn draw(paint: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Outcome) -> String {

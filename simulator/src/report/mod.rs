@@ -5,6 +5,8 @@ mod map;
 mod page;
 mod text;
 
+pub(crate) use charts::{Series, bars, lines, reliability};
+pub(crate) use page::experiment_page;
 pub use page::{comparison_page, page};
 pub use text::{comparison_text, text};
 

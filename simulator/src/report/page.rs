@@ -39,6 +39,14 @@ pub fn comparison_page(all: &[(String, Results)]) -> String {
     wrap(&body)
 }
 
+/// A page of an experiment beside `run`: pictures, and the tables of the terminal below them.
+pub(crate) fn experiment_page(title: &str, pictures: &[(&str, &str)], tables: &str) -> String {
+    let mut body = format!("<h1>{}</h1>", escape(title));
+    pictures.iter().for_each(|(title, picture)| section(&mut body, title, picture));
+    section(&mut body, "Figures", &format!("<div class=wide><pre>{}</pre></div>", escape(tables)));
+    wrap(&body)
+}
+
 fn notes(results: &Results) -> String {
     results.notes.iter().map(|note| format!("<p class=note>{}</p>", escape(note))).collect()
 }

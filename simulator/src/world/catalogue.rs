@@ -20,6 +20,11 @@ pub struct Catalogue {
     seconds: Vec<f32>,
     // Running sums of popularity, ending at 1.
     cumulative: Vec<f64>,
+    // The day on which each comes out.
+    released: Vec<u32>,
+    // The track that each changes places with when fashion changes.
+    successor: Vec<u32>,
+    fashion_day: Option<u32>,
 }
 
 impl Catalogue {
@@ -42,6 +47,9 @@ impl Catalogue {
             decade_of: Vec::new(),
             seconds: Vec::new(),
             cumulative: Vec::new(),
+            released: Vec::new(),
+            successor: Vec::new(),
+            fashion_day: settings.fashion_day,
         };
         let mut ranks: Vec<usize> = (0..settings.tracks).collect();
         for i in (1..ranks.len()).rev() {
@@ -62,6 +70,18 @@ impl Catalogue {
             catalogue.cumulative.push(total);
         }
         catalogue.cumulative.iter_mut().for_each(|c| *c /= total);
+        // Drawn last, so that a world without them is the same.
+        catalogue.released = (0..settings.tracks)
+            .map(|_| {
+                let is_new = unit_f64(rng) < settings.new_tracks;
+                if is_new { below(rng, u64::from(settings.days)) as u32 } else { 0 }
+            })
+            .collect();
+        catalogue.successor = (0..settings.tracks as u32).collect();
+        let changing: Vec<usize> = (0..settings.tracks).filter(|_| unit_f64(rng) < settings.fashion_share).collect();
+        for place in (1..changing.len()).rev() {
+            catalogue.successor.swap(changing[place], changing[below(rng, place as u64 + 1) as usize]);
+        }
         catalogue
     }
 
@@ -90,10 +110,17 @@ impl Catalogue {
         self.cumulative[track] - if track == 0 { 0.0 } else { self.cumulative[track - 1] }
     }
 
-    /// A track drawn by popularity.
-    pub fn meet(&self, rng: &mut impl Rng) -> usize {
-        let draw = unit_f64(rng);
-        self.cumulative.partition_point(|&c| c <= draw).min(self.tracks() - 1)
+    /// A track drawn by popularity among those that are out on a day.
+    pub fn meet(&self, day: u32, rng: &mut impl Rng) -> usize {
+        loop {
+            let draw = unit_f64(rng);
+            let track = self.cumulative.partition_point(|&c| c <= draw).min(self.tracks() - 1);
+            let in_fashion = self.fashion_day.is_some_and(|change| day >= change);
+            let track = if in_fashion { self.successor[track] as usize } else { track };
+            if self.released[track] <= day {
+                return track;
+            }
+        }
     }
 
     /// Names for the tracks.

@@ -73,7 +73,7 @@ impl Listener {
         (0..40)
             .map(|_| {
                 let mood = add(&self.taste, &normal(rng, MOOD));
-                let track = self.choose(world, &mood, rng);
+                let track = self.choose(world, &mood, world.settings().days, rng);
                 fit(&mood, world.catalogue().place(track))
             })
             .collect()
@@ -85,18 +85,19 @@ impl Listener {
         }
         let mut life = Life { events: Vec::new(), fits: Vec::new(), left: false };
         let end = FIRST_DAY.0 + i64::from(world.settings().days) * DAY_MS;
-        let mut time = FIRST_DAY.0 + (unit_f64(rng) * 3.0 * DAY_MS as f64) as i64;
+        let mut time = FIRST_DAY.0 + (unit_f64(rng) * world.settings().joining_days * DAY_MS as f64) as i64;
         let mut favourites: Vec<usize> = Vec::new();
         let mut played = 0;
         while played < self.plays && time < end {
             let mood = add(&self.taste, &normal(rng, MOOD));
+            let day = ((time - FIRST_DAY.0) / DAY_MS) as u32;
             let length = 1 + (-(1.0 - unit_f64(rng)).ln() * SESSION_PLAYS) as usize;
             let mut satisfaction = 0.0;
             for position in 0..length {
                 let again = !favourites.is_empty() && unit_f64(rng) < AGAIN;
                 let track = match again {
                     true => favourites[below(rng, favourites.len() as u64) as usize],
-                    false => self.choose(world, &mood, rng),
+                    false => self.choose(world, &mood, day, rng),
                 };
                 let fit = fit(&mood, world.catalogue().place(track));
                 life.fits.push(fit);
@@ -125,11 +126,11 @@ impl Listener {
     }
 
     // The best of the tracks met, by fit and a bit of chance (a Gumbel draw makes it a logit choice).
-    fn choose(&self, world: &World, mood: &[f32; TASTES], rng: &mut impl Rng) -> usize {
+    fn choose(&self, world: &World, mood: &[f32; TASTES], day: u32, rng: &mut impl Rng) -> usize {
         let choosiness = world.settings().choosiness;
         let mut best = (f64::NEG_INFINITY, 0);
         for _ in 0..MET {
-            let track = world.catalogue().meet(rng);
+            let track = world.catalogue().meet(day, rng);
             let gumbel = -(-unit_f64(rng).max(f64::MIN_POSITIVE).ln()).ln();
             let pull = choosiness * f64::from(fit(mood, world.catalogue().place(track))) + gumbel;
             if pull > best.0 {
@@ -193,7 +194,7 @@ impl Listener {
         let start = FIRST_DAY.0 + (unit_f64(rng) * DAY_MS as f64) as i64;
         (0..600i64)
             .map(|i| {
-                let track = world.catalogue().meet(rng);
+                let track = world.catalogue().meet(0, rng);
                 PlaybackEvent {
                     event_id: i as u64 + 1,
                     seconds_listened: Some(31.0),

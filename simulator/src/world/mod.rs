@@ -43,6 +43,15 @@ pub struct WorldSettings {
     pub choosiness: f64,
     /// Share of the variance of the played ratio's rank that the fit explains.
     pub fit_share: f64,
+    /// Days in which listeners begin: they come evenly.
+    pub joining_days: f64,
+    /// Share of the tracks that come out while the world goes on, evenly over its days; nobody meets them before.
+    pub new_tracks: f64,
+    /// The day on which fashion changes; never where absent. [`World::truth`] keeps to the fashion before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fashion_day: Option<u32>,
+    /// Share of the tracks that change places in the charts on that day.
+    pub fashion_share: f64,
     /// Share of listeners that are bots.
     pub bots: f64,
     /// Share of listeners whose clock is broken.
@@ -61,6 +70,10 @@ impl Default for WorldSettings {
             plays_spread: 0.7,
             choosiness: 2.5,
             fit_share: 0.4,
+            joining_days: 3.0,
+            new_tracks: 0.0,
+            fashion_day: None,
+            fashion_share: 0.5,
             bots: 0.005,
             broken_clocks: 0.005,
         }
@@ -70,13 +83,23 @@ impl Default for WorldSettings {
 impl WorldSettings {
     /// What is wrong with the settings, if anything.
     pub fn fault(&self) -> Option<String> {
-        let shares = [("fit_share", self.fit_share), ("bots", self.bots), ("broken_clocks", self.broken_clocks)];
+        let shares = [
+            ("fit_share", self.fit_share),
+            ("bots", self.bots),
+            ("broken_clocks", self.broken_clocks),
+            ("fashion_share", self.fashion_share),
+            ("new_tracks", self.new_tracks),
+        ];
         if self.listeners < 2 || self.tracks < 30 || self.artists == 0 || self.genres == 0 || self.days == 0 {
             Some("the world needs at least 2 listeners, 30 tracks, one artist, one genre and one day".into())
         } else if let Some((name, value)) = shares.into_iter().find(|(_, v)| !(0.0..=1.0).contains(v)) {
             Some(format!("world.{name} must lie between 0 and 1, not {value}"))
         } else if !(self.median_plays >= 1.0 && self.median_plays <= 1e5 && (0.0..=3.0).contains(&self.plays_spread)) {
             Some("world.median_plays must be 1 to 100000 and world.plays_spread 0 to 3".into())
+        } else if !(self.joining_days >= 0.0 && self.joining_days <= f64::from(self.days)) {
+            Some(format!("world.joining_days must lie between 0 and world.days, not {}", self.joining_days))
+        } else if self.new_tracks > 0.9 {
+            Some("world.new_tracks must be at most 0.9: something has to be there to begin with".into())
         } else if !(0.0..=100.0).contains(&self.choosiness) {
             Some(format!("world.choosiness must lie between 0 and 100, not {}", self.choosiness))
         } else {

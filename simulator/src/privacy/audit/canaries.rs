@@ -198,7 +198,7 @@ impl Setup {
                 (false, _) => 0.0,
             };
             let mut memory = vec![row as f32, value];
-            let view = Device { examples: &[], held_out: &[], shown: &[], memory: &mut memory, solver: &mut solver };
+            let view = Device::new(&mut memory, &mut solver);
             if self.device_randomness {
                 let part = take_part(&workload, plan, samplers, view, &mut Randomness::from_operating_system()?);
                 sum.add(&part.noised);
@@ -265,13 +265,7 @@ impl Setup {
                     for (row, _) in coins.iter().enumerate().filter(|&(row, &inside)| inside && takes_part(row, round))
                     {
                         let mut memory = vec![row as f32, RAW];
-                        let view = Device {
-                            examples: &[],
-                            held_out: &[],
-                            shown: &[],
-                            memory: &mut memory,
-                            solver: &mut solver,
-                        };
+                        let view = Device::new(&mut memory, &mut solver);
                         sum.add_rounded(&Contribution::new(&workload, &plan, view, &mut rng).rounded);
                     }
                     noise.add(&mut sum, &plan, &mut rng);
