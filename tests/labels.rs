@@ -1,5 +1,6 @@
 //! Labels against what listeners said: order, budget, and the same bits on any number of threads.
 
+use sordino_client::label::LabelPolicy;
 use sordino_simulator::labels::{LabelResults, LabelSettings, run};
 use sordino_simulator::scenario::{Epsilon, Scenario};
 use sordino_simulator::world::WorldSettings;
@@ -23,6 +24,10 @@ fn counts_order_plays_and_spend_their_budget() {
     assert!(claim.epsilon <= 4.0 * (1.0 + 1e-9) && claim.epsilon > 3.99, "{}", claim.epsilon);
     let yes = |name: &str| results.rules.iter().find(|rule| rule.name == name).expect("a rule of this name").yes;
     assert!(yes("full play") > yes("skip under 10 s") + 0.3);
+    // In this world a yes follows what was played whole; the policy that is written says so and can be read again.
+    let policy = LabelPolicy::from_toml(&results.policy.to_toml()).expect("a policy");
+    let own = |name: &str| policy.rules.iter().find(|rule| rule.name == name).expect("a rule of this name").confidence;
+    assert!(own("full play") > own("half play") && own("half play").is_some() && own("like").is_none());
 }
 
 #[test]

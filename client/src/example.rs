@@ -28,7 +28,7 @@ fn gather(labels: &[&WeakLabel], policy: &LabelPolicy) -> Option<Labelled> {
     let last_no = labels.iter().rposition(|l| l.kind == LabelKind::StrongNegative);
     let since = &labels[last_no.map_or(0, |i| i + 1)..];
     let positive = || since.iter().filter(|l| l.kind.is_positive());
-    let confidence = positive().map(|l| policy.confidence_of(l.kind)).fold(0.0, f32::max);
+    let confidence = positive().map(|l| policy.confidence_of(l.kind, l.rule)).fold(0.0, f32::max);
     let first = positive().next()?;
     Some(Labelled { example: Example { track: TrackId(first.track.0), confidence }, time: first.time })
 }

@@ -16,6 +16,7 @@ use sordino_coordinator::planner::Schedule;
 use sordino_shared::model::{Example, Model, Solver};
 use sordino_shared::privacy::Mode;
 use sordino_shared::privacy::accountant::{Claim, Target};
+use sordino_shared::workload::GradientSettings;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -203,21 +204,24 @@ impl<'a> Experiment<'a> {
                 let (scorer, seconds) = (Box::new(trained.model.clone()), trained.seconds);
                 Ok(Learnt { scorer, seconds, trained: Some(trained), settings: schedule.reasons.join("; ") })
             }
-            Method::Fedmf => {
+            Method::Fedmf | Method::Fedrecon => {
                 let rounds = match self.scenario.method {
-                    Method::Fedmf => self.scenario.rounds.given().unwrap_or(DESCENT_ROUNDS),
+                    main if main == method => self.scenario.rounds.given().unwrap_or(DESCENT_ROUNDS),
                     _ => DESCENT_ROUNDS,
                 };
+                let settings = self.descent(method);
                 let (scorer, trained) = methods::train_fedmf(
                     &self.federation,
                     &self.population,
                     dimensions,
                     rounds,
                     self.rho(),
-                    self.scenario.fedmf,
+                    settings,
                     &watch,
                 )?;
-                let settings = format!("d = {dimensions}, {rounds} rounds");
+                let leaky =
+                    if settings.leaky_negatives { ", LEAKY NEGATIVES: it knows what it is tested on" } else { "" };
+                let settings = format!("d = {dimensions}, {rounds} rounds{leaky}");
                 let seconds = trained.seconds;
                 Ok(Learnt { scorer: Box::new(scorer), seconds, trained: Some(trained), settings })
             }
@@ -253,6 +257,17 @@ impl<'a> Experiment<'a> {
             self.scenario.model,
             &|_| None,
         )
+    }
+
+    fn descent(&self, method: Method) -> GradientSettings {
+        let settings = self.scenario.fedmf;
+        match method {
+            Method::Fedrecon if settings.reconstruction_passes == 0 => {
+                GradientSettings { reconstruction_passes: RECONSTRUCTION_PASSES, ..settings }
+            }
+            Method::Fedrecon => settings,
+            _ => GradientSettings { reconstruction_passes: 0, ..settings },
+        }
     }
 
     // The dimensions of the baselines: what Sordino plans, or would plan without noise.
@@ -407,6 +422,13 @@ impl<'a> Experiment<'a> {
         if claim.is_some() {
             notes.push(self.noise_note());
         }
+        if self.scenario.fedmf.leaky_negatives {
+            notes.push(
+                "LEAKY NEGATIVES: fedmf and fedrecon draw their training negatives around the tracks they are tested on, as \
+                 published federated tables do. Their figures here are no measure of a recommender."
+                    .to_owned(),
+            );
+        }
         if let Some(reason) = fallback {
             notes.push(format!("The model is private popularity alone: {reason}."));
         }
@@ -446,6 +468,8 @@ impl<'a> Experiment<'a> {
     }
 }
 
+// Of FedRecon, where the settings do not say.
+const RECONSTRUCTION_PASSES: usize = 10;
 const VALIDATION_LISTENERS: usize = 5000;
 // Tuning is twelve factorisations; on larger populations the default is used, and the settings say so.
 const MOST_TUNED: usize = 50_000;

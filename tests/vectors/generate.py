@@ -42,7 +42,8 @@ def plan_digest(plan):
     fields += [struct.pack("<Q", plan["honest"]), u32(plan["bits"])]
     for b in plan["blocks"]:
         fields += [b["name"].encode(), struct.pack("<Q", b["rows"]), struct.pack("<Q", b["width"])]
-        fields += [struct.pack("<d", b["clip"]), bytes([b["rotation"]]), struct.pack("<Q", b["length"])]
+        fields += [struct.pack("<d", b["clip"]), struct.pack("<d", b["row_clip"])]
+        fields += [bytes([b["rotation"]]), struct.pack("<Q", b["length"])]
         fields += [struct.pack("<Q", b["rotation_seed"]), struct.pack("<d", float.fromhex(b["grid"]))]
         fields += [struct.pack("<Q", b["bound_squared"]), struct.pack("<Q", b["local_variance"])]
     return sha(transcript("plan", *fields))
@@ -263,11 +264,11 @@ PLAN = {
     "bits": 11,
     "blocks": [
         {
-            "name": "rows", "rows": 6, "width": 2, "clip": 1.0, "rotation": 0, "length": 12, "rotation_seed": 5,
+            "name": "rows", "rows": 6, "width": 2, "clip": 1.0, "row_clip": 0.25, "rotation": 0, "length": 12, "rotation_seed": 5,
             "grid": "0x1.d8f7208e6b82ep-5", "bound_squared": 322, "local_variance": 1074,
         },
         {
-            "name": "gram", "rows": 5, "width": 1, "clip": 2.0, "rotation": 1, "length": 8, "rotation_seed": 5,
+            "name": "gram", "rows": 5, "width": 1, "clip": 2.0, "row_clip": 2.0, "rotation": 1, "length": 8, "rotation_seed": 5,
             "grid": "0x1.21a1851ff630ap-3", "bound_squared": 217, "local_variance": 724,
         },
     ],

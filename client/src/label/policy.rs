@@ -44,6 +44,9 @@ pub struct Rule {
     pub fraction_at_least: Option<f32>,
     /// What the event then says.
     pub label: LabelKind,
+    /// The confidence of what it says, where it is yes and the rule has one of its own; its label's otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<f32>,
 }
 
 /// Why a policy cannot be used.
@@ -73,10 +76,17 @@ impl LabelPolicy {
         if !policy.rules.iter().any(|rule| rule.label.is_positive()) {
             return Err(Error::NoPositive);
         }
-        match policy.confidence.iter().find(|(_, c)| !(**c > 0.0 && c.is_finite())) {
-            Some((&kind, &confidence)) => Err(Error::Confidence { kind, confidence }),
+        let kinds = policy.confidence.iter().map(|(&kind, &confidence)| (kind, confidence));
+        let rules = policy.rules.iter().filter_map(|rule| Some((rule.label, rule.confidence?)));
+        match kinds.chain(rules).find(|(_, c)| !(*c > 0.0 && c.is_finite())) {
+            Some((kind, confidence)) => Err(Error::Confidence { kind, confidence }),
             None => Ok(policy),
         }
+    }
+
+    /// The policy as TOML, as [`Self::from_toml`] reads it.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("every field of a policy has a form in TOML")
     }
 
     /// The place of the first rule that speaks of this event.
@@ -84,9 +94,34 @@ impl LabelPolicy {
         self.rules.iter().position(|rule| rule.speaks_of(event))
     }
 
-    /// The confidence of a label; 0 for what is not positive.
-    pub fn confidence_of(&self, kind: LabelKind) -> f32 {
-        if kind.is_positive() { self.confidence.get(&kind).copied().unwrap_or(1.0) } else { 0.0 }
+    /// The confidence of what a rule says, by the rule's place; 0 for what is not positive.
+    pub fn confidence_of(&self, kind: LabelKind, rule: Option<usize>) -> f32 {
+        if !kind.is_positive() {
+            return 0.0;
+        }
+        let own = rule.and_then(|place| self.rules.get(place)).and_then(|rule| rule.confidence);
+        own.or_else(|| self.confidence.get(&kind).copied()).unwrap_or(1.0)
+    }
+
+    /// The policy with the confidence of each rule about plays that says yes set from what came of it: its likelihood ratio for a
+    /// yes over the mean one of such rules, so that their plays count 1 on average, kept between a third and 3. `seen` holds, by
+    /// rule, how many plays it decided and the share of them that an explicit yes came after; rules that decided none keep theirs.
+    pub fn calibrated(&self, seen: &[(f64, f64)]) -> Self {
+        let says_yes = |rule: &Rule| rule.label.is_positive() && rule.is_about_plays();
+        let counted = || self.rules.iter().zip(seen).filter(|(rule, (plays, _))| says_yes(rule) && *plays >= 1.0);
+        let plays: f64 = counted().map(|(_, (plays, _))| plays).sum();
+        // P(rule | yes) / P(rule) = P(yes | rule) / P(yes).
+        let mean = counted().map(|(_, (plays, yes))| plays * yes).sum::<f64>() / plays;
+        let mut policy = self.clone();
+        for (rule, &(plays, yes)) in policy.rules.iter_mut().zip(seen) {
+            if says_yes(rule) && plays >= 1.0 && mean > 0.0 {
+                let confidence = (yes / mean).clamp(CONFIDENCES.0, CONFIDENCES.1);
+                // Two places are more than the counts can tell.
+                rule.confidence = Some((100.0 * confidence).round() as f32 / 100.0);
+            }
+        }
+        policy.version += 1;
+        policy
     }
 }
 
@@ -97,6 +132,11 @@ impl Default for LabelPolicy {
 }
 
 impl Rule {
+    /// Whether it can decide about plays, and not about explicit actions alone.
+    pub fn is_about_plays(&self) -> bool {
+        self.kind.is_empty() || self.kind.iter().any(|kind| kind.is_listening())
+    }
+
     fn speaks_of(&self, event: &PlaybackEvent) -> bool {
         let listed = self.kind.is_empty() || self.kind.contains(&event.kind);
         let ended = self.reason_end.is_empty() || self.reason_end.contains(&event.reason_end);
@@ -114,6 +154,9 @@ impl Rule {
             && holds(fraction, self.fraction_at_least, |v, limit| v >= limit)
     }
 }
+
+// What a calibrated confidence may be: from a third to that of an explicit yes.
+const CONFIDENCES: (f64, f64) = (1.0 / 3.0, 3.0);
 
 #[cfg(test)]
 mod tests {
@@ -150,6 +193,28 @@ mod tests {
         assert_eq!(label(Skip, Some(30.0), Some(200.0)), LabelKind::WeakNegative);
         assert_eq!(label(Skip, Some(170.0), Some(200.0)), LabelKind::WeakPositive);
         assert_eq!(label(Seek, Some(5.0), Some(200.0)), LabelKind::Neutral);
+    }
+
+    #[test]
+    fn rules_are_worth_what_came_of_them() {
+        let policy = LabelPolicy::default();
+        let place = |name: &str| policy.rules.iter().position(|rule| rule.name == name).expect("a rule of this name");
+        let (full, half, like, skip) =
+            (place("full play"), place("half play"), place("like"), place("skip under 10 s"));
+        let mut seen = vec![(0.0, 0.0); policy.rules.len()];
+        // A yes after one in ten full plays and one in fifty half ones; as many of each.
+        seen[full] = (1000.0, 0.1);
+        seen[half] = (1000.0, 0.02);
+        seen[skip] = (5000.0, 0.001);
+        let calibrated = policy.calibrated(&seen);
+        let confidence = |rule: usize| calibrated.confidence_of(calibrated.rules[rule].label, Some(rule));
+        assert_eq!((confidence(full), confidence(half)), (1.67, 0.33));
+        assert_eq!((confidence(like), confidence(skip)), (3.0, 0.0));
+        assert_eq!(calibrated.rules[place("listened")].confidence, None, "what nobody did keeps its label's");
+        assert_eq!(calibrated.version, policy.version + 1);
+        let text = calibrated.to_toml();
+        assert_eq!(LabelPolicy::from_toml(&text).expect("its own text"), calibrated);
+        assert!(LabelPolicy::from_toml(&text.replace("confidence = 1.67", "confidence = -1.67")).is_err());
     }
 
     #[test]

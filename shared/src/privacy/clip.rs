@@ -1,6 +1,6 @@
 //! Stage: clip. In: [`Statistics`]. Out: [`Clipped`].
 
-use crate::plan::RoundPlan;
+use crate::plan::{BlockLayout, RoundPlan};
 use crate::workload::{Block, Statistics};
 
 /// A device's vector in which each block's L2 norm is at most the plan's clip, up to floating-point rounding.
@@ -14,7 +14,7 @@ pub struct Clipped {
 }
 
 impl Clipped {
-    /// Clips each block to its norm. Values that are not finite become zero first, and are counted.
+    /// Clips each row of a block and then each block to its norm. Values that are not finite become zero first, and are counted.
     pub fn new(statistics: Statistics, plan: &RoundPlan) -> Self {
         assert_eq!(statistics.blocks.len(), plan.blocks().len(), "a workload's blocks are its plan's blocks");
         let mut blocks = statistics.blocks;
@@ -31,12 +31,16 @@ impl Clipped {
                 norm = square_sum(block.values()).sqrt();
             }
             let clip = block_plan.layout.clip;
+            let were_long = clip_rows(block, &block_plan.layout);
+            if were_long {
+                norm = square_sum(block.values()).sqrt();
+            }
             if norm > clip {
                 let scale = (clip / norm) as f32;
                 block.values_mut().iter_mut().for_each(|v| *v *= scale);
             }
             // Blocks that are as long as their clip by construction are not counted for a rounding error.
-            shortened.push(norm > clip * (1.0 + 1e-6));
+            shortened.push(were_long || norm > clip * (1.0 + 1e-6));
         }
         Self { blocks, shortened, not_finite }
     }
@@ -51,10 +55,27 @@ impl Clipped {
         self.not_finite
     }
 
-    /// For each block, whether it was longer than its clip.
+    /// For each block, whether it or one of its rows was longer than its clip.
     pub fn shortened(&self) -> &[bool] {
         &self.shortened
     }
+}
+
+// Holds each row to its own norm; whether any was longer.
+fn clip_rows(block: &mut Block, layout: &BlockLayout) -> bool {
+    if layout.row_clip >= layout.clip {
+        return false;
+    }
+    let mut were_long = false;
+    for row in block.values_mut().chunks_exact_mut(layout.width) {
+        let norm = square_sum(row).sqrt();
+        if norm > layout.row_clip {
+            let scale = (layout.row_clip / norm) as f32;
+            row.iter_mut().for_each(|v| *v *= scale);
+            were_long |= norm > layout.row_clip * (1.0 + 1e-6);
+        }
+    }
+    were_long
 }
 
 // In eight running sums: a single one would wait for each addition in turn.

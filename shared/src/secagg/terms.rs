@@ -207,6 +207,7 @@ pub fn plan_digest(plan: &RoundPlan) -> Hash {
                 .add(&(block.layout.rows as u64).to_le_bytes())
                 .add(&(block.layout.width as u64).to_le_bytes())
                 .add(&block.layout.clip.to_bits().to_le_bytes())
+                .add(&block.layout.row_clip.to_bits().to_le_bytes())
                 .add(&[block.layout.rotation as u8])
                 .add(&(block.length as u64).to_le_bytes())
                 .add(&block.rotation_seed.to_le_bytes())

@@ -78,7 +78,7 @@ impl DeviceHalf for Regression {
         let rows_clip = ROWS_FILL * self.listener_clip;
         let moments_clip = self.listener_clip.powi(2) * largest_weight;
         vec![
-            BlockLayout { share: 0.95, ..BlockLayout::new("rows", self.model.tracks(), d, rows_clip) },
+            BlockLayout { share: 0.95, ..BlockLayout::new("rows", self.model.tracks(), d, rows_clip).by_track() },
             BlockLayout { share: 0.05, ..BlockLayout::new("moments", 1, d * (d + 1) / 2, moments_clip) },
         ]
     }

@@ -66,7 +66,7 @@ impl DeviceHalf for Plays {
     fn layout(&self) -> Vec<BlockLayout> {
         let largest_weight = 1.0 / self.hyperparameters.full_weight_tracks.sqrt();
         vec![
-            BlockLayout { share: 0.98, ..BlockLayout::new("plays", self.tracks, 1, 1.0) },
+            BlockLayout { share: 0.98, ..BlockLayout::new("plays", self.tracks, 1, 1.0).by_track() },
             BlockLayout { share: 0.02, ..BlockLayout::new("weight", 1, 1, largest_weight) },
         ]
     }

@@ -8,7 +8,7 @@
 use super::{Block, Device, DeviceHalf, Reclip, Statistics, Workload};
 use crate::ids::TrackId;
 use crate::linalg::dot_f32;
-use crate::model::{EmbeddingModel, Hyperparameters};
+use crate::model::{EmbeddingModel, Example, Hyperparameters};
 use crate::plan::BlockLayout;
 use crate::privacy::AdaptiveClip;
 use crate::random::{below, unit_f64};
@@ -28,13 +28,27 @@ pub struct GradientSettings {
     pub negatives: usize,
     /// L2 norm to which a device's gradient is clipped.
     pub clip: f64,
+    /// 0: a device keeps its vector from round to round (FedMF). Otherwise it forgets it, finds it anew by so many passes over a half
+    /// of its pairs with the table held still, and sends the gradient of the other half (FedRecon, Singhal et al. 2021).
+    pub reconstruction_passes: usize,
+    /// Whether negatives avoid the tracks that are held out, as published federated tables do: it tells the method which tracks it
+    /// will be tested on. Here to reproduce those tables and for nothing else; no device can do it, since none knows its next track.
+    pub leaky_negatives: bool,
     /// Where given, the clip follows a quantile of the devices' norms instead.
     pub adaptive_clip: Option<AdaptiveClip>,
 }
 
 impl Default for GradientSettings {
     fn default() -> Self {
-        Self { listener_rate: 0.1, table_rate: 0.05, negatives: 4, clip: 1.0, adaptive_clip: None }
+        Self {
+            listener_rate: 0.1,
+            table_rate: 0.05,
+            negatives: 4,
+            clip: 1.0,
+            reconstruction_passes: 0,
+            leaky_negatives: false,
+            adaptive_clip: None,
+        }
     }
 }
 
@@ -65,17 +79,55 @@ impl GradientDescent {
         scores.extend(self.table.outer_iter().map(|row| row.iter().zip(memory).map(|(a, b)| a * b).sum::<f32>()));
     }
 
-    /// Tracks outside `examples` drawn as negatives: any other track, the held-out ones included.
-    pub fn negatives(&self, examples: &[crate::model::Example], rng: &mut impl Rng) -> Vec<TrackId> {
+    /// Tracks outside `examples` drawn as negatives: any other track, the held-out ones included; those `avoided` are not.
+    pub fn negatives(&self, examples: &[Example], avoided: &[TrackId], rng: &mut impl Rng) -> Vec<TrackId> {
         let tracks = self.table.nrows() as u64;
-        if examples.len() as u64 >= tracks {
+        if (examples.len() + avoided.len()) as u64 >= tracks {
             return Vec::new();
         }
         let wanted = examples.len() * self.settings.negatives;
         std::iter::repeat_with(|| TrackId(below(rng, tracks) as u32))
-            .filter(|track| examples.binary_search_by_key(track, |e| e.track).is_err())
+            .filter(|track| examples.binary_search_by_key(track, |e| e.track).is_err() && !avoided.contains(track))
             .take(wanted)
             .collect()
+    }
+
+    /// A listener's vector found anew from its history, the table held still.
+    pub fn reconstruct(&self, examples: &[Example], rng: &mut impl Rng) -> Vec<f32> {
+        let pairs = self.pairs(examples, &[], rng);
+        self.found(&pairs, rng)
+    }
+
+    // Positives and negatives with their targets, in an order of chance.
+    fn pairs(&self, examples: &[Example], avoided: &[TrackId], rng: &mut impl Rng) -> Vec<(TrackId, f32)> {
+        let mut pairs: Vec<(TrackId, f32)> = examples.iter().map(|e| (e.track, 1.0)).collect();
+        pairs.extend(self.negatives(examples, avoided, rng).into_iter().map(|track| (track, 0.0)));
+        for i in (1..pairs.len()).rev() {
+            pairs.swap(i, below(rng, i as u64 + 1) as usize);
+        }
+        pairs
+    }
+
+    fn found(&self, pairs: &[(TrackId, f32)], rng: &mut impl Rng) -> Vec<f32> {
+        let mut x = self.fresh(rng);
+        for _ in 0..self.settings.reconstruction_passes {
+            for &(track, target) in pairs {
+                let error = self.error(track, target, &x);
+                let step = self.settings.listener_rate * error;
+                x.iter_mut().zip(self.table.row(track.row())).for_each(|(x, y)| *x -= step * y);
+            }
+        }
+        x
+    }
+
+    fn fresh(&self, rng: &mut impl Rng) -> Vec<f32> {
+        (0..self.table.ncols()).map(|_| (unit_f64(rng) as f32 - 0.5) * 0.2).collect()
+    }
+
+    fn error(&self, track: TrackId, target: f32, x: &[f32]) -> f32 {
+        let row = self.table.row(track.row());
+        let row = row.as_slice().expect("tables are built in row order");
+        1.0 / (1.0 + (-dot_f32(row, x)).exp()) - target
     }
 }
 
@@ -88,22 +140,25 @@ impl DeviceHalf for GradientDescent {
     fn contribute(&self, device: Device<'_>, rng: &mut impl Rng) -> Statistics {
         let d = self.table.ncols();
         if device.memory.is_empty() {
-            device.memory.extend((0..d).map(|_| (unit_f64(rng) as f32 - 0.5) * 0.2));
+            *device.memory = self.fresh(rng);
         }
-        let mut order: Vec<(TrackId, f32)> = device.examples.iter().map(|e| (e.track, 1.0)).collect();
-        order.extend(self.negatives(device.examples, rng).into_iter().map(|track| (track, 0.0)));
-        for i in (1..order.len()).rev() {
-            order.swap(i, below(rng, i as u64 + 1) as usize);
+        let avoided = match self.settings.leaky_negatives {
+            true => [device.held_out, device.aside].concat(),
+            false => Vec::new(),
+        };
+        let mut pairs = self.pairs(device.examples, &avoided, rng);
+        let mut rate = self.settings.listener_rate;
+        if self.settings.reconstruction_passes > 0 {
+            let support = pairs.split_off(pairs.len() / 2);
+            *device.memory = self.found(&support, rng);
+            rate = 0.0;
         }
         let mut gradient = std::collections::BTreeMap::<u32, Vec<f32>>::new();
-        let rate = self.settings.listener_rate;
-        for (track, target) in order {
+        for (track, target) in pairs {
+            let error = self.error(track, target, device.memory);
             let row = self.table.row(track.row());
-            let row = row.as_slice().expect("tables are built in row order");
-            let probability = 1.0 / (1.0 + (-dot_f32(row, device.memory)).exp());
-            let error = probability - target;
             let sum = gradient.entry(track.0).or_insert_with(|| vec![0.0; d]);
-            for ((g, x), &y) in sum.iter_mut().zip(device.memory.iter_mut()).zip(row) {
+            for ((g, x), &y) in sum.iter_mut().zip(device.memory.iter_mut()).zip(&row) {
                 *g += error * *x;
                 *x -= rate * error * y;
             }
@@ -134,7 +189,6 @@ impl Reclip for GradientDescent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Example;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
@@ -153,7 +207,7 @@ mod tests {
             examples.sort_by_key(|e| e.track);
             let mut counts = vec![0u32; 500];
             for _ in 0..20 {
-                workload.negatives(&examples, &mut rng).iter().for_each(|t| counts[t.row()] += 1);
+                workload.negatives(&examples, &[], &mut rng).iter().for_each(|t| counts[t.row()] += 1);
             }
             let candidates: Vec<usize> = (0..500).filter(|t| !own.contains(t)).take(99).collect();
             let rank = 1 + candidates.iter().filter(|&&c| counts[c] <= counts[test]).count();

@@ -100,7 +100,7 @@ impl DeviceHalf for Subspace {
 
 impl DeviceHalf for Projection {
     fn layout(&self) -> Vec<BlockLayout> {
-        vec![BlockLayout::new("projections", self.basis.nrows(), self.basis.ncols(), 1.0)]
+        vec![BlockLayout::new("projections", self.basis.nrows(), self.basis.ncols(), 1.0).by_track()]
     }
 
     fn contribute(&self, device: Device<'_>, _rng: &mut impl Rng) -> Statistics {

@@ -86,8 +86,8 @@ fn data(scenario: &Scenario, summary: &Summary, tracks: usize, examples: usize) 
 
 fn labels(policy: &LabelPolicy) -> Vec<String> {
     let mut lines = vec![format!("policy version {}, the first rule that speaks of an event decides", policy.version)];
-    lines.extend(policy.rules.iter().map(|rule| {
-        let confidence = policy.confidence_of(rule.label);
+    lines.extend(policy.rules.iter().enumerate().map(|(place, rule)| {
+        let confidence = policy.confidence_of(rule.label, Some(place));
         let weight = if confidence > 0.0 { format!(", confidence {confidence}") } else { String::new() };
         format!("{}: {}{weight}", rule.name, rule.label.name())
     }));

@@ -187,6 +187,7 @@ pub(super) fn labels(args: &LabelArgs) -> Result<()> {
     let results = labels::run(&scenario, &settings)?;
     let files = [
         ("labels.toml", settings.to_toml().into_bytes()),
+        ("policy.toml", results.policy.to_toml().into_bytes()),
         ("labels.txt", labels::text(&results).into_bytes()),
         ("report.html", labels::page(&results).into_bytes()),
     ];

@@ -116,6 +116,9 @@ struct RunArgs {
     /// One draw of noise for a sum, or one for each device.
     #[arg(long, value_enum)]
     fidelity: Option<Fidelity>,
+    /// A label policy's file, such as `labels` writes; the built-in policy without it.
+    #[arg(long)]
+    policy: Option<PathBuf>,
     /// Seed of everything.
     #[arg(long)]
     seed: Option<u64>,
@@ -134,6 +137,9 @@ struct RunArgs {
     /// A file for the figures as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Let fedmf and fedrecon draw training negatives around the tracks they are tested on, to reproduce published tables.
+    #[arg(long)]
+    leaky_negatives: bool,
     /// Epsilons for the curve of privacy against quality, or `none`.
     #[arg(long)]
     curve: Option<String>,
@@ -323,12 +329,15 @@ impl RunArgs {
         set(&mut scenario.fidelity, &self.fidelity);
         set(&mut scenario.seed, &self.seed);
         set(&mut scenario.threads, &self.threads);
+        scenario.fedmf.leaky_negatives |= self.leaky_negatives;
+        scenario.labels = self.policy.clone().or(scenario.labels);
         scenario.delta = self.delta.or(scenario.delta);
         scenario.population = self.population.or(scenario.population);
         if let Some(names) = &self.baselines {
             scenario.baselines = parse_list(names, |name| {
-                <Method as clap::ValueEnum>::from_str(name, false)
-                    .map_err(|_| format!("there is no baseline '{name}': choose from popularity, ials, fedmf, or none"))
+                <Method as clap::ValueEnum>::from_str(name, false).map_err(|_| {
+                    format!("there is no baseline '{name}': choose from popularity, ials, fedmf, fedrecon, or none")
+                })
             })?;
         }
         if let Some(epsilons) = &self.curve {

@@ -6,7 +6,7 @@
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use sordino_shared::ids::TrackId;
-use sordino_shared::plan::{BlockLayout, RoundPlan};
+use sordino_shared::plan::{BlockLayout, ROW_SHARE, RoundPlan};
 use sordino_shared::workload::{Block, Contribution, Device, DeviceHalf, Statistics};
 
 /// What liars do to their vector.
@@ -21,22 +21,19 @@ pub enum Lie {
     Push(u32),
 }
 
-/// What a vector is held to.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// What a liar's vector is held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bound {
-    /// Nothing: liars send so many times the length that is allowed.
+    /// Nothing: it sends so many times the length that is allowed.
     None {
         /// How many times.
         times: usize,
     },
-    /// Each block's length, as the plan has it.
+    /// Each block's length, and not that of its rows.
     Norm,
-    /// Each row of a block by itself too: to this share of the block's clip. Honest vectors are held to it as well.
-    Row {
-        /// The share.
-        share: f64,
-    },
+    /// Both, as by genuine code.
+    Rows,
 }
 
 /// Who lies, how, and what bounds it.
@@ -60,21 +57,28 @@ impl Poison {
         rng: &mut impl Rng,
         device: usize,
     ) -> (Contribution, usize) {
-        let lies = self.liars[device];
-        let bent = Bent { inner: workload, lie: lies.then_some(self.lie), bound: self.bound };
-        let again = match self.bound {
-            Bound::None { times } if lies && self.lie != Lie::Nothing => times - 1,
-            _ => 0,
+        if !self.liars[device] || self.lie == Lie::Nothing {
+            return (Contribution::new(workload, plan, view, rng), 0);
+        }
+        let bent = Bent { inner: workload, lie: self.lie };
+        // What leaves here keeps to both bounds, so it is sent as often as makes up the length that is wanted. A vector of one row
+        // has a quarter of it.
+        let times = match self.bound {
+            Bound::None { times } => times,
+            Bound::Norm | Bound::Rows => 1,
         };
-        (Contribution::new(&bent, plan, view, rng), again)
+        let rows = match (self.lie, self.bound) {
+            (Lie::Push(_), Bound::None { .. } | Bound::Norm) => (1.0 / ROW_SHARE).round() as usize,
+            _ => 1,
+        };
+        (Contribution::new(&bent, plan, view, rng), times * rows - 1)
     }
 }
 
 /// A workload whose vector is bent on the way.
 struct Bent<'a, W> {
     inner: &'a W,
-    lie: Option<Lie>,
-    bound: Bound,
+    lie: Lie,
 }
 
 impl<W: DeviceHalf> DeviceHalf for Bent<'_, W> {
@@ -86,12 +90,9 @@ impl<W: DeviceHalf> DeviceHalf for Bent<'_, W> {
         let mut statistics = self.inner.contribute(device, rng);
         for (block, layout) in statistics.blocks.iter_mut().zip(self.inner.layout()) {
             match self.lie {
-                None | Some(Lie::Nothing) => {}
-                Some(Lie::Flip) => block.values_mut().iter_mut().for_each(|v| *v = -*v),
-                Some(Lie::Push(track)) => push(block, TrackId(track), &layout),
-            }
-            if let Bound::Row { share } = self.bound {
-                clip_rows(block, &layout, share);
+                Lie::Nothing => {}
+                Lie::Flip => block.values_mut().iter_mut().for_each(|v| *v = -*v),
+                Lie::Push(track) => push(block, TrackId(track), &layout),
             }
         }
         statistics
@@ -105,19 +106,6 @@ fn push(block: &mut Block, track: TrackId, layout: &BlockLayout) {
     let mut row = values[place * layout.width..(place + 1) * layout.width].to_vec();
     scale_to(&mut row, layout.clip);
     *block = Block::Rows { rows: vec![track.0], values: row };
-}
-
-// Blocks of one row have no rows to hold down.
-fn clip_rows(block: &mut Block, layout: &BlockLayout, share: f64) {
-    if layout.rows <= 1 {
-        return;
-    }
-    for row in block.values_mut().chunks_exact_mut(layout.width) {
-        let limit = share * layout.clip;
-        if length(row) > limit {
-            scale_to(row, limit);
-        }
-    }
 }
 
 fn scale_to(row: &mut [f32], wanted: f64) {
@@ -151,16 +139,5 @@ mod tests {
         let mut unknown = block();
         push(&mut unknown, TrackId(6), &layout());
         assert_eq!(unknown, block());
-    }
-
-    #[test]
-    fn rows_are_held_down_and_short_ones_stay() {
-        let mut held = block();
-        clip_rows(&mut held, &layout(), 0.1);
-        let values = held.values();
-        assert!((values[0] - 0.2).abs() < 1e-6 && (values[3] - 0.2).abs() < 1e-6 && (values[4] - 0.1).abs() < 1e-6);
-        let mut single = Block::Dense(vec![3.0]);
-        clip_rows(&mut single, &BlockLayout::new("one", 1, 1, 1.0), 0.1);
-        assert_eq!(single.values(), [3.0]);
     }
 }

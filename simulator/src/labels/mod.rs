@@ -88,9 +88,10 @@ pub struct LabelResults {
     pub reliability: Vec<Reliability>,
     /// Its expected calibration error.
     pub calibration_error: f64,
-    /// By rule of the policy: its name, plays that it decided, how often a yes came after all of them, and how often after
-    /// those that anything was said of; from the private counts.
+    /// By rule of the policy, from the private counts.
     pub rules: Vec<Rule>,
+    /// The policy with the confidences that follow.
+    pub policy: LabelPolicy,
 }
 
 /// A rule of the policy, and what listeners said after plays that it decided.
@@ -104,6 +105,12 @@ pub struct Rule {
     pub said: f64,
     /// The share of yes among them, shrunk.
     pub yes: f64,
+    /// Plays that it decided, by noised count.
+    pub plays: f64,
+    /// The share of them that a yes came after, shrunk.
+    pub yes_of_plays: f64,
+    /// The confidence that follows for an example; 0 where the rule does not say yes.
+    pub confidence: f32,
 }
 
 /// A scorer's figures: means over the folds.
@@ -210,7 +217,7 @@ fn run_here(scenario: &Scenario, settings: &LabelSettings) -> Result<LabelResult
     let experiment =
         Experiment { settings, policy, plays, budget: Budget::new(scenario, devices)?, seed: scenario.seed };
     let CrossFitted { scorers, foretold } = experiment.measure()?;
-    let rules = experiment.rules()?;
+    let (rules, policy) = experiment.rules()?;
     let bins = reliability(&foretold, BINS);
     Ok(LabelResults {
         scenario: scenario.clone(),
@@ -222,6 +229,7 @@ fn run_here(scenario: &Scenario, settings: &LabelSettings) -> Result<LabelResult
         calibration_error: calibration_error(&bins),
         reliability: bins,
         rules,
+        policy,
     })
 }
 
@@ -333,26 +341,44 @@ impl Experiment<'_> {
         Ok(CrossFitted { scorers: scorers.collect(), foretold })
     }
 
-    fn rules(&self) -> Result<Vec<Rule>> {
+    // Rules by private counts, and the policy that follows from them.
+    fn rules(&self) -> Result<(Vec<Rule>, LabelPolicy)> {
         let count = self.policy.rules.len() + 1;
+        let share = self.budget.share(SHARES[2] / 2.0);
+        let shown = |play: &Play, pleased| Shown {
+            track: TrackId(play.rule as u32),
+            features: Vec::new(),
+            pleased,
+            weight: 1.0,
+            list: 0,
+        };
         let clips = (self.settings.said_clip, SAID_CENTRE);
-        let round = (&self.budget, self.budget.share(SHARES[2]), RULE_STREAM);
-        let counts = self.count(count, clips, round, |_, play| {
-            let pleased = play.said.approves()?;
-            Some(Shown { track: TrackId(play.rule as u32), features: Vec::new(), pleased, weight: 1.0, list: 0 })
+        let said = self.count(count, clips, (&self.budget, share, RULE_STREAM), |_, play| {
+            Some(shown(play, play.said.approves()?))
         })?;
-        // Rules of explicit actions decide no play.
-        let of_plays = |rule: &label::Rule| rule.kind.is_empty() || rule.kind.iter().any(|kind| kind.is_listening());
-        let named = self.policy.rules.iter().enumerate().filter(|(_, rule)| of_plays(rule));
+        let clips = (self.settings.played_clip, PLAYED_CENTRE);
+        let played = self.count(count, clips, (&self.budget, share, RULE_STREAM + 1), |_, play| {
+            Some(shown(play, play.said.approves() == Some(true)))
+        })?;
+        let seen = |number: usize| {
+            let cell = &played.cells[number];
+            let told = cell.shown >= LEAST_PLAYS + LEAST_DEVIATIONS * cell.variance.sqrt();
+            (if told { cell.shown } else { 0.0 }, played.rate(number))
+        };
+        let policy = self.policy.calibrated(&(0..count - 1).map(seen).collect::<Vec<_>>());
+        let named = self.policy.rules.iter().enumerate().filter(|(_, rule)| rule.is_about_plays());
         let named = named.map(|(number, rule)| (number, rule.name.clone(), rule.label));
         let rest = (count - 1, "no rule".to_owned(), LabelKind::Neutral);
         let rule = |(number, name, label): (usize, String, LabelKind)| Rule {
             name,
             label,
-            said: counts.cells[number].shown,
-            yes: counts.rate(number),
+            said: said.cells[number].shown,
+            yes: said.rate(number),
+            plays: played.cells[number].shown,
+            yes_of_plays: played.rate(number),
+            confidence: policy.confidence_of(label, Some(number)),
         };
-        Ok(named.chain([rest]).map(rule).collect())
+        Ok((named.chain([rest]).map(rule).collect(), policy))
     }
 }
 
@@ -373,6 +399,9 @@ const PLAYED_CENTRE: f64 = 0.03;
 const MOST_CELLS: usize = 10_000;
 const LEAST_SAID: usize = 20;
 const BINS: usize = 15;
+// Plays of a rule, beyond what noise makes up, from which its confidence is read off them.
+const LEAST_PLAYS: f64 = 100.0;
+const LEAST_DEVIATIONS: f64 = 10.0;
 const FOLD_STREAM: u64 = 801;
 const RULE_STREAM: u64 = 802;
 const SAID_STREAM: u64 = 810;

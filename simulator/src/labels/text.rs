@@ -25,9 +25,23 @@ pub fn text(results: &LabelResults) -> String {
         let explicit = format!("{:.4} +-{:.4}", m.like_dislike, m.like_dislike_error);
         let _ = writeln!(out, "{name:24} {explicit:>22} {:>16.4}", m.yes_all);
     }
-    let _ = writeln!(out, "\n{:44} {:16} {:>8} {:>6}", "rule of the policy", "label", "said", "yes");
-    for rule in results.rules.iter().filter(|rule| rule.said >= 1.0) {
-        let _ = writeln!(out, "{:44} {:16} {:>8.0} {:>6.3}", rule.name, rule.label.name(), rule.said, rule.yes);
+    let _ = writeln!(
+        out,
+        "\n{:38} {:16} {:>8} {:>6} {:>9} {:>7} {:>10}",
+        "rule of the policy", "label", "said", "yes", "plays", "yes", "confidence"
+    );
+    for rule in results.rules.iter().filter(|rule| rule.said >= 1.0 || rule.plays >= 1.0) {
+        let confidence = if rule.confidence > 0.0 { format!("{:.2}", rule.confidence) } else { "-".to_owned() };
+        let _ = writeln!(
+            out,
+            "{:38} {:16} {:>8.0} {:>6.3} {:>9.0} {:>7.4} {confidence:>10}",
+            rule.name,
+            rule.label.name(),
+            rule.said,
+            rule.yes,
+            rule.plays,
+            rule.yes_of_plays
+        );
     }
     let _ = writeln!(out, "\na yes after a play, expected calibration error {:.4}", results.calibration_error);
     let _ = writeln!(out, "probability  came true  plays");

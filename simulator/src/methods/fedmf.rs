@@ -15,11 +15,19 @@ use std::time::Instant;
 pub struct Personal {
     workload: GradientDescent,
     memories: Vec<Vec<f32>>,
+    // A seed, where vectors are found anew from the whole history instead of kept.
+    reconstructs: Option<u64>,
 }
 
 impl Scorer for Personal {
-    fn score(&self, listener: usize, _history: &[Example], _solver: &mut Solver, scores: &mut Vec<f32>) {
-        self.workload.score(&self.memories[listener], scores);
+    fn score(&self, listener: usize, history: &[Example], _solver: &mut Solver, scores: &mut Vec<f32>) {
+        match self.reconstructs {
+            None => self.workload.score(&self.memories[listener], scores),
+            Some(seed) => {
+                let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, FOUND_STREAM, listener as u64));
+                self.workload.score(&self.workload.reconstruct(history, &mut rng), scores);
+            }
+        }
     }
 }
 
@@ -36,7 +44,8 @@ pub fn train(
 ) -> Result<(Personal, Trained)> {
     let mut rng = ChaCha8Rng::seed_from_u64(mix(federation.seed, START_STREAM, 0));
     let workload = GradientDescent::new(population.tracks, d, settings, &mut rng);
-    let descent = Descent { federation, population, rounds, rho, watch };
+    let reconstructs = (settings.reconstruction_passes > 0).then_some(federation.seed);
+    let descent = Descent { federation, population, rounds, rho, watch, reconstructs };
     let (personal, logs) = match settings.adaptive_clip {
         None => descent.run(workload, |workload| workload)?,
         Some(clip) => descent.run(Adaptive::new(workload, clip), Adaptive::inner)?,
@@ -54,6 +63,7 @@ struct Descent<'a> {
     rounds: usize,
     rho: Option<f64>,
     watch: &'a Watch<'a>,
+    reconstructs: Option<u64>,
 }
 
 impl Descent<'_> {
@@ -62,8 +72,8 @@ impl Descent<'_> {
         mut workload: W,
         inner: impl Fn(&W) -> &GradientDescent,
     ) -> Result<(Personal, Vec<RoundLog>)> {
-        let mut personal =
-            Personal { workload: inner(&workload).clone(), memories: vec![Vec::new(); self.population.devices()] };
+        let memories = vec![Vec::new(); self.population.devices()];
+        let mut personal = Personal { workload: inner(&workload).clone(), memories, reconstructs: self.reconstructs };
         let mut noise = self.federation.sum_noise();
         let share = self.rho.map(|rho| rho / self.rounds as f64);
         let rho = if self.federation.strategy.is_some() { self.rho } else { share };
@@ -95,3 +105,4 @@ impl Descent<'_> {
 }
 
 const START_STREAM: u64 = 511;
+const FOUND_STREAM: u64 = 512;

@@ -21,6 +21,8 @@ pub enum Method {
     Sordino,
     /// Plain federated descent, as in the literature.
     Fedmf,
+    /// The same without vectors that are kept: each round finds its own anew.
+    Fedrecon,
     /// Central implicit-feedback least squares, which sees everybody's data.
     Ials,
     /// The same list for everybody.
@@ -33,6 +35,7 @@ impl Method {
         match self {
             Self::Sordino => "sordino",
             Self::Fedmf => "fedmf",
+            Self::Fedrecon => "fedrecon",
             Self::Ials => "ials",
             Self::Popularity => "popularity",
         }

@@ -20,7 +20,7 @@ pub fn text(results: &PoisonResults) -> String {
     };
     let _ = writeln!(
         out,
-        "\n{:22} {:28} {:>7} {:>8} {:>26} {:>9} {:>9}",
+        "\n{:22} {:36} {:>7} {:>8} {:>26} {:>9} {:>9}",
         "what liars do", "what bounds them", "liars", "NDCG@10", "lost", "exposure", "shipped"
     );
     for case in &results.cases {
@@ -28,7 +28,7 @@ pub fn text(results: &PoisonResults) -> String {
         let shipped = if case.dimensions > 0 { format!("d = {}", case.dimensions) } else { "charts".to_owned() };
         let _ = writeln!(
             out,
-            "{:22} {:28} {:>5.1} % {:>8.4} {:>26} {:>9.4} {:>9}",
+            "{:22} {:36} {:>5.1} % {:>8.4} {:>26} {:>9.4} {:>9}",
             case.lie,
             case.bound,
             100.0 * case.share,

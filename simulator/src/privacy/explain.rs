@@ -100,6 +100,7 @@ impl PlanFile {
             rows: block.rows,
             width: block.width,
             clip: block.clip,
+            row_clip: block.clip,
             share: block.share,
             rotation: block.rotation,
         };

@@ -143,7 +143,7 @@ fn a_whole_round() {
     FORCED.set(None);
     let vectors = file("round.json");
     let blocks = vec![
-        BlockLayout::new("rows", 6, 2, 1.0),
+        BlockLayout::new("rows", 6, 2, 1.0).by_track(),
         BlockLayout { rotation: Rotation::Hadamard, ..BlockLayout::new("gram", 5, 1, 2.0) },
     ];
     let request = PlanRequest { rho: Some(0.1), rotation_seed: 5, honest_fraction: 0.7, ..PlanRequest::new(5, blocks) };
