@@ -7,10 +7,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
 use sordino_client::ranking::{Knowledge, Outcome, State, TrackFacts, WIDTH};
-use sordino_client::retrieval::{Candidate, Index, QueueRules, queue};
+use sordino_client::retrieval::{Candidate, Index, QueueRules, Recommender, queue};
 use sordino_shared::ids::TrackId;
 use sordino_shared::linalg::dot_f32;
-use sordino_shared::model::{EmbeddingModel, Example, Hyperparameters, Pass, Ranker, Solver};
+use sordino_shared::model::{EmbeddingModel, Example, Hyperparameters, Model, Pass, Ranker, Solver};
 use sordino_shared::random::{below, unit_f64};
 use sordino_shared::workload::{Counted, Shrinkage};
 use std::hint::black_box;
@@ -34,8 +34,8 @@ fn main() {
     report("listener solved", || {
         black_box(Solver::default().solve(&model, &history).len());
     });
-    report("one byte a dimension, exact", || {
-        black_box(index.top(&model, &place, candidates, |_| true));
+    report("two bytes a dimension, scan of one", || {
+        black_box(index.top(&place, candidates, |_| true));
     });
     report("single precision, selection", || {
         let mut all: Vec<(f32, u32)> =
@@ -74,7 +74,7 @@ fn main() {
     }
     state.solve(&knowledge, &mut solver);
     let ranker = Ranker::new(WIDTH, &[16], &mut rng);
-    let found = index.top(&model, &place, candidates, |_| true);
+    let found = index.top(&place, candidates, |_| true);
     let now = Timestamp::from_seconds(1_600_020_000);
     let rank = |pass: &mut Pass| {
         let score = |track: TrackId, pass: &mut Pass| {
@@ -98,8 +98,8 @@ fn main() {
         black_box(queue(&ranked, &rules));
     });
     let megabytes = |bytes: usize| bytes as f64 / 1e6;
-    let table = (model.table().len() + model.popularity().len()) * size_of::<f32>();
-    println!("memory: table and popularity {:.1} MB, index {:.1} MB", megabytes(table), megabytes(index.bytes()));
+    let recommender = Recommender::new(Model::Embedding(model), &history);
+    println!("memory of the recommender: {:.1} MB", megabytes(recommender.bytes()));
 }
 
 fn report(name: &str, mut once: impl FnMut()) {

@@ -1,25 +1,29 @@
 //! Stage: retrieve. In: a model and a listener. Out: the best tracks of the whole catalogue, and a queue of them.
 //!
-//! The scan goes over rows of one byte a dimension and is exact all the same: rounding has a bound, every track that could be
-//! among the best within that bound is scored again by the model's own row, and the rest cannot be among them.
+//! A device keeps two bytes a dimension and one scale a row. The scan goes over the first byte of each and is exact all the same:
+//! what it leaves out has a bound, every track that could be among the best within that bound is scored again by both bytes, and
+//! the rest cannot be among them.
 
 mod queue;
 
 pub use queue::{Candidate, Filters, QueueRules, queue};
 
+use ndarray::Array2;
 use sordino_shared::ids::TrackId;
 use sordino_shared::linalg::dot_f32;
 use sordino_shared::model::{EmbeddingModel, Example, Model, Solver};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Track embeddings in one byte a dimension and one scale a row.
+/// Track embeddings in two bytes a dimension and one scale a row: within 1/65,000 of a row's largest value of what the model has.
 #[derive(Clone, Debug)]
 pub struct Index {
     dimensions: usize,
     // Dimensions rounded up to whole vector registers; the rest is zero.
     stride: usize,
     rows: Vec<i8>,
+    // What the first bytes leave out, in 1/256 of their steps.
+    rests: Vec<i8>,
     scales: Vec<f32>,
 }
 
@@ -33,36 +37,52 @@ impl Index {
         assert!(dimensions <= MOST_DIMENSIONS, "sums of more dimensions do not fit 32 bits");
         let stride = dimensions.next_multiple_of(LANES);
         let mut rows = vec![0i8; model.tracks() * stride];
+        let mut rests = Vec::with_capacity(model.tracks() * dimensions);
         let mut scales = Vec::with_capacity(model.tracks());
         for (track, to) in rows.chunks_exact_mut(stride).enumerate() {
             let row = model.row(track);
             let largest = row.iter().fold(0.0f32, |most, value| most.max(value.abs()));
             let scale = largest / ROW_STEPS;
-            if scale > 0.0 {
-                to.iter_mut().zip(row).for_each(|(to, value)| *to = (value / scale).round() as i8);
+            for (to, value) in to.iter_mut().zip(row) {
+                let steps = if scale > 0.0 { value / scale } else { 0.0 };
+                let whole = steps.round();
+                *to = whole as i8;
+                // A cast keeps within a byte.
+                rests.push(((steps - whole) * REST_STEPS).round() as i8);
             }
             scales.push(scale);
         }
-        Self { dimensions, stride, rows, scales }
+        Self { dimensions, stride, rows, rests, scales }
+    }
+
+    /// The number of tracks.
+    pub fn tracks(&self) -> usize {
+        self.scales.len()
     }
 
     /// Memory in bytes.
     pub fn bytes(&self) -> usize {
-        self.rows.len() + self.scales.len() * size_of::<f32>()
+        self.rows.len() + self.rests.len() + self.scales.len() * size_of::<f32>()
+    }
+
+    /// A track's embedding, by both bytes.
+    pub fn row(&self, track: TrackId) -> impl Iterator<Item = f32> + '_ {
+        let (at, scale) = (track.row(), self.scales[track.row()]);
+        let rests = &self.rests[at * self.dimensions..(at + 1) * self.dimensions];
+        let values = self.rows[at * self.stride..].iter().zip(rests);
+        values.map(move |(&whole, &rest)| scale * (f32::from(whole) + f32::from(rest) / REST_STEPS))
+    }
+
+    /// How well a track suits a listener's place.
+    pub fn score(&self, track: TrackId, place: &[f32]) -> f32 {
+        self.row(track).zip(place).map(|(y, x)| x * y).sum()
     }
 
     /// The `most` best tracks for a listener's place among those `allowed`, best first, equal scores in the order of tracks.
-    /// `model` is the one that was quantised: scores are those of its table.
     ///
     /// # Panics
     /// Where the place has another number of dimensions.
-    pub fn top(
-        &self,
-        model: &EmbeddingModel,
-        place: &[f32],
-        most: usize,
-        allowed: impl Fn(TrackId) -> bool,
-    ) -> Vec<(TrackId, f32)> {
+    pub fn top(&self, place: &[f32], most: usize, allowed: impl Fn(TrackId) -> bool) -> Vec<(TrackId, f32)> {
         assert_eq!(place.len(), self.dimensions, "a listener's place has the table's dimensions");
         let query = Query::new(place, self.stride);
         let mut best = Best::new(most);
@@ -75,7 +95,7 @@ impl Index {
             }
         }
         let near = candidates.into_iter().filter(|(_, at_most)| *at_most >= best.least);
-        first(most, near.map(|(track, _)| (track, dot_f32(model.row(track.row()), place))))
+        first(most, near.map(|(track, _)| (track, self.score(track, place))))
     }
 }
 
@@ -97,7 +117,7 @@ impl Query {
             values.iter_mut().zip(place).for_each(|(to, value)| *to = (value / unit).round() as i16);
         }
         // |x.y - x'.y'| <= |x - x'| |y'| + |x| |y - y'|, coordinate by coordinate: half a unit times at most 127 steps, and
-        // |x| times half a step. Sums in single precision are off by less than the last factor.
+        // |x| times half a step, which is the most that a rest can be. Sums in single precision are off by less than the last factor.
         let d = place.len() as f32;
         let slack = (0.5 * unit * ROW_STEPS * d + 0.5 * sum) * (1.0 + 2e-4 * d);
         Self { values, unit, slack }
@@ -154,7 +174,7 @@ fn unordered(key: i32) -> f32 {
     f32::from_bits((key ^ (((key >> 31) as u32) >> 1) as i32) as u32)
 }
 
-/// A model that is kept at hand with its index, for one listener.
+/// A model that is kept at hand as its index, for one listener.
 #[derive(Clone, Debug)]
 pub struct Recommender {
     known: Known,
@@ -164,7 +184,12 @@ pub struct Recommender {
 #[derive(Clone, Debug)]
 enum Known {
     Popularity(Vec<f32>),
-    Embeddings(Box<EmbeddingModel>, Index),
+    Embeddings {
+        index: Index,
+        popularity: Vec<f32>,
+        // The model without its rows: what listeners solve with.
+        system: Box<EmbeddingModel>,
+    },
 }
 
 impl Recommender {
@@ -172,61 +197,69 @@ impl Recommender {
     pub fn new(model: Model, history: &[Example]) -> Self {
         let known = match model {
             Model::Popularity(weights) => Known::Popularity(weights),
-            Model::Embedding(model) => {
-                let index = Index::new(&model);
-                Known::Embeddings(Box::new(model), index)
-            }
+            Model::Embedding(model) => Known::Embeddings {
+                index: Index::new(&model),
+                popularity: model.popularity().to_vec(),
+                system: Box::new(model.excerpt(Array2::zeros((0, model.dimensions())))),
+            },
         };
         let mut recommender = Self { known, place: Vec::new() };
         recommender.update(history, &mut Solver::default());
         recommender
     }
 
-    /// Solves again, after the listener has heard more.
+    /// Solves again, after the listener has heard more. Tracks that the model does not know say nothing.
     pub fn update(&mut self, history: &[Example], solver: &mut Solver) {
         self.place.clear();
-        if let Known::Embeddings(model, _) = &self.known {
-            self.place.extend_from_slice(solver.solve(model, history));
+        if let Known::Embeddings { index, system, .. } = &self.known {
+            let known = || history.iter().filter(|example| example.track.row() < index.tracks());
+            let values: Vec<f32> = known().flat_map(|example| index.row(example.track)).collect();
+            let rows = Array2::from_shape_vec((known().count(), system.dimensions()), values).expect("whole rows");
+            let numbered = known().enumerate().map(|(at, e)| Example { track: TrackId(at as u32), ..*e });
+            let numbered: Vec<Example> = numbered.collect();
+            self.place.extend_from_slice(solver.solve(&system.excerpt(rows), &numbered));
         }
     }
 
     /// The best tracks among those allowed, best first. A listener without history is given the popular ones.
     pub fn top(&self, most: usize, allowed: impl Fn(TrackId) -> bool) -> Vec<(TrackId, f32)> {
         match &self.known {
-            Known::Embeddings(model, index) if self.place.iter().any(|&value| value != 0.0) => {
-                index.top(model, &self.place, most, allowed)
+            Known::Embeddings { index, .. } if self.place.iter().any(|&value| value != 0.0) => {
+                index.top(&self.place, most, allowed)
             }
-            Known::Embeddings(model, _) => first(most, scored(model.popularity()).filter(|(track, _)| allowed(*track))),
-            Known::Popularity(weights) => first(most, scored(weights).filter(|(track, _)| allowed(*track))),
+            Known::Embeddings { popularity, .. } | Known::Popularity(popularity) => {
+                first(most, scored(popularity).filter(|(track, _)| allowed(*track)))
+            }
         }
     }
 
     /// Tracks like this one, by the cosine of their embeddings, best first, without itself; none where there are no embeddings
     /// or no such track.
     pub fn similar(&self, track: TrackId, most: usize) -> Vec<(TrackId, f32)> {
-        let Known::Embeddings(model, _) = &self.known else { return Vec::new() };
-        if track.row() >= model.tracks() {
+        let Known::Embeddings { index, .. } = &self.known else { return Vec::new() };
+        if track.row() >= index.tracks() {
             return Vec::new();
         }
-        let length = |row: &[f32]| dot_f32(row, row).sqrt();
-        let own = model.row(track.row());
-        let scale = length(own);
+        let own: Vec<f32> = index.row(track).collect();
+        let scale = dot_f32(&own, &own).sqrt();
         let cosine = |other: TrackId| {
-            let row = model.row(other.row());
-            let lengths = scale * length(row);
-            if lengths > 0.0 { dot_f32(own, row) / lengths } else { 0.0 }
+            let (mut product, mut square) = (0.0, 0.0);
+            for (x, y) in own.iter().zip(index.row(other)) {
+                product += x * y;
+                square += y * y;
+            }
+            let lengths: f32 = scale * f32::sqrt(square);
+            if lengths > 0.0 { product / lengths } else { 0.0 }
         };
-        let others = (0..model.tracks() as u32).map(TrackId).filter(|other| *other != track);
+        let others = (0..index.tracks() as u32).map(TrackId).filter(|other| *other != track);
         first(most, others.map(|other| (other, cosine(other))))
     }
 
-    /// Memory of table, popularity and index in bytes.
+    /// Memory of index and popularity in bytes.
     pub fn bytes(&self) -> usize {
         match &self.known {
             Known::Popularity(weights) => weights.len() * size_of::<f32>(),
-            Known::Embeddings(model, index) => {
-                (model.table().len() + model.popularity().len()) * size_of::<f32>() + index.bytes()
-            }
+            Known::Embeddings { index, popularity, .. } => popularity.len() * size_of::<f32>() + index.bytes(),
         }
     }
 }
@@ -245,6 +278,7 @@ fn first(most: usize, all: impl Iterator<Item = (TrackId, f32)>) -> Vec<(TrackId
 
 const LANES: usize = 16;
 const ROW_STEPS: f32 = 127.0;
+const REST_STEPS: f32 = 256.0;
 // 8,191 x 127 x 2,048 dimensions is below 2^31.
 const QUERY_STEPS: f32 = 8191.0;
 const MOST_DIMENSIONS: usize = 2048;
@@ -252,7 +286,6 @@ const MOST_DIMENSIONS: usize = 2048;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array2;
     use proptest::prelude::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
@@ -266,14 +299,9 @@ mod tests {
         EmbeddingModel::new(table, popularity, Hyperparameters::default())
     }
 
-    fn by_sorting(
-        model: &EmbeddingModel,
-        place: &[f32],
-        most: usize,
-        allowed: impl Fn(TrackId) -> bool,
-    ) -> Vec<(TrackId, f32)> {
-        let all = (0..model.tracks() as u32).map(TrackId).filter(|track| allowed(*track));
-        let mut all: Vec<(TrackId, f32)> = all.map(|track| (track, dot_f32(model.row(track.row()), place))).collect();
+    fn by_sorting(index: &Index, place: &[f32], most: usize, allowed: impl Fn(TrackId) -> bool) -> Vec<(TrackId, f32)> {
+        let all = (0..index.tracks() as u32).map(TrackId).filter(|track| allowed(*track));
+        let mut all: Vec<(TrackId, f32)> = all.map(|track| (track, index.score(track, place))).collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         all.truncate(most);
         all
@@ -300,8 +328,16 @@ mod tests {
             let model = model(d, &table);
             let index = Index::new(&model);
             let allowed = |track: TrackId| !track.0.is_multiple_of(7) || seed % 2 == 0;
-            let (found, expected) = (index.top(&model, &place, most, allowed), by_sorting(&model, &place, most, allowed));
+            let (found, expected) = (index.top(&place, most, allowed), by_sorting(&index, &place, most, allowed));
             prop_assert_eq!(found, expected);
+            // And every score is what the model says, within a 256th of a step in each dimension and single precision.
+            for track in 0..tracks {
+                let row = model.row(track);
+                let step = row.iter().fold(0.0f32, |most, v| most.max(v.abs())) / ROW_STEPS / REST_STEPS;
+                let size: f32 = place.iter().map(|x| x.abs()).sum();
+                let off = (index.score(TrackId(track as u32), &place) - dot_f32(row, &place)).abs();
+                prop_assert!(off <= step * size * (1.01 + 0.02 * d as f32) + f32::MIN_POSITIVE, "{} {}", off, step * size);
+            }
         }
 
         #[test]
@@ -312,19 +348,19 @@ mod tests {
     }
 
     #[test]
-    fn few_tracks_are_scored_twice_and_memory_is_a_quarter() {
+    fn few_tracks_are_scored_twice_and_memory_is_half() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let table: Vec<f32> = (0..32 * 5000).map(|_| (unit_f64(&mut rng) + unit_f64(&mut rng) - 1.0) as f32).collect();
         let model = model(32, &table);
         let index = Index::new(&model);
-        assert_eq!(index.bytes(), 5000 * 36);
+        assert_eq!(index.bytes(), 5000 * 68);
         let asked = std::cell::Cell::new(0);
         let place: Vec<f32> = table[..32].to_vec();
-        let found = index.top(&model, &place, 10, |_| {
+        let found = index.top(&place, 10, |_| {
             asked.set(asked.get() + 1);
             true
         });
-        assert_eq!(found, by_sorting(&model, &place, 10, |_| true));
+        assert_eq!(found, by_sorting(&index, &place, 10, |_| true));
         assert!(asked.get() < 500, "{} of 5000 were near", asked.get());
     }
 
@@ -337,7 +373,7 @@ mod tests {
         assert_eq!(tracks(recommender.similar(TrackId(0), 9)), [1, 2, 3]);
         recommender.update(&[Example { track: TrackId(0), confidence: 1.0 }], &mut Solver::default());
         assert_eq!(tracks(recommender.top(2, |track| track.0 != 0)), [1, 2]);
-        assert_eq!(recommender.bytes(), (8 + 4) * 4 + 4 * 16 + 4 * 4);
+        assert_eq!(recommender.bytes(), 4 * 4 + 4 * 16 + 8 + 4 * 4);
         assert!(recommender.similar(TrackId(4), 9).is_empty(), "no such track");
         let popular = Recommender::new(Model::Popularity(vec![1.0, 3.0, 2.0]), &[]);
         assert_eq!(tracks(popular.top(2, |_| true)), [1, 2]);

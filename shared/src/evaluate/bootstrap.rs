@@ -23,9 +23,11 @@ pub fn bootstrap_mean(values: &[f64], rng: &mut impl Rng) -> Interval {
     if n == 0 {
         return Interval { mean: 0.0, low: 0.0, high: 0.0, listeners: 0 };
     }
-    let mean = values.iter().sum::<f64>() / n as f64;
-    let mut means: Vec<f64> =
-        (0..RESAMPLES).map(|_| (0..n).map(|_| values[below(rng, n as u64) as usize]).sum::<f64>() / n as f64).collect();
+    // An empty sum is -0, and so is one of zeros alone; nobody wants to read that.
+    let mean = values.iter().sum::<f64>() / n as f64 + 0.0;
+    let mut means: Vec<f64> = (0..RESAMPLES)
+        .map(|_| (0..n).map(|_| values[below(rng, n as u64) as usize]).sum::<f64>() / n as f64 + 0.0)
+        .collect();
     means.sort_by(f64::total_cmp);
     let at = |share: f64| means[((RESAMPLES - 1) as f64 * share).round() as usize];
     Interval { mean, low: at(0.025), high: at(0.975), listeners: n }

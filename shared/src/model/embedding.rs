@@ -80,6 +80,14 @@ impl EmbeddingModel {
         Self { table, popularity, hyperparameters, shared_system }
     }
 
+    /// A device's own view of a large catalogue: some rows alone (rows x d), whose listener solves as one of the whole would.
+    /// Popularity is not in it.
+    pub fn excerpt(&self, rows: Array2<f32>) -> Self {
+        assert_eq!(rows.ncols(), self.dimensions(), "rows are of the same dimensions");
+        let (hyperparameters, shared_system) = (self.hyperparameters, self.shared_system.clone());
+        Self { popularity: vec![0.0; rows.nrows()], table: rows, hyperparameters, shared_system }
+    }
+
     /// The number of tracks m.
     pub fn tracks(&self) -> usize {
         self.table.nrows()

@@ -2,7 +2,10 @@
 //!
 //! An invalid plan cannot be built. A device checks nothing twice: what it holds is valid.
 
+mod blocks;
 mod range;
+
+pub use blocks::Blocks;
 
 use range::Range;
 pub use range::WRAP_PROBABILITY;

@@ -181,7 +181,7 @@ fn normalised(table: Array2<f64>, popularity: &PopularityEstimate, h: Hyperparam
 }
 
 // The lower triangle of w x x', off-diagonal values times sqrt 2: the packed norm is then the norm of the whole matrix.
-fn pack(x: &[f32], weight: f32) -> Vec<f32> {
+pub(super) fn pack(x: &[f32], weight: f32) -> Vec<f32> {
     let mut packed = Vec::with_capacity(x.len() * (x.len() + 1) / 2);
     for (i, &xi) in x.iter().enumerate() {
         packed.extend(x[..i].iter().map(|xj| weight * std::f32::consts::SQRT_2 * xi * xj));
@@ -209,7 +209,7 @@ fn unpack(packed: &[f64], d: usize) -> Array2<f64> {
 const FIRST_LISTENER_CLIP: f64 = 0.9;
 const CLIP_OVER_RMS: f64 = 1.3;
 // Weighted rows fill |x| rms(e), and rms(e) is .5 to .8 once a table exists.
-const ROWS_FILL: f64 = 0.8;
+pub(super) const ROWS_FILL: f64 = 0.8;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@
 
 mod adam;
 mod adaptive;
+mod blocks;
 mod broadcast;
 mod comparison;
 mod contribution;
@@ -18,6 +19,7 @@ mod subspace;
 mod tower;
 
 pub use adaptive::{Adaptive, Reclip};
+pub use blocks::{BlockFactors, BlockPlays};
 pub use broadcast::Broadcast;
 pub use comparison::Comparison;
 pub use contribution::Contribution;

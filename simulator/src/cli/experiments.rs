@@ -5,6 +5,7 @@ use crate::assess::{self, AssessSettings};
 use crate::cold_start::{self, ColdSettings};
 use crate::error::{Error, Result};
 use crate::labels::{self, LabelSettings};
+use crate::large::{self, LargeSettings};
 use crate::output;
 use crate::poisoning::{self, PoisonSettings};
 use crate::ranking::{self, RankSettings};
@@ -76,6 +77,21 @@ pub(super) struct ColdArgs {
 }
 
 #[derive(Args)]
+pub(super) struct LargeArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// A file of the experiment's settings; flags win over it.
+    #[arg(long)]
+    settings: Option<PathBuf>,
+    /// Tracks of the synthetic world.
+    #[arg(long)]
+    tracks: Option<usize>,
+    /// Tracks that one vector holds.
+    #[arg(long)]
+    rows: Option<usize>,
+}
+
+#[derive(Args)]
 pub(super) struct PoisonArgs {
     #[command(flatten)]
     run: RunArgs,
@@ -134,6 +150,44 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
     files.extend(model.map(|model| ("model.bin", model.to_bytes())));
     leave(&args.run, &scenario, (output::ASSESSMENT, &results), files)?;
     output::say(&assess::text(&results));
+    Ok(())
+}
+
+pub(super) fn large(args: &LargeArgs) -> Result<()> {
+    let flags = [
+        ("--method", args.run.method.is_some()),
+        ("--baselines", args.run.baselines.is_some()),
+        ("--curve", args.run.curve.is_some()),
+        ("--rounds", args.run.rounds.is_some()),
+    ];
+    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
+        return Err(Error::input(format!(
+            "{flag} means nothing to `large`, which learns by tower and blocks: leave it out"
+        )));
+    }
+    let mut scenario = args.run.scenario()?;
+    if let Some(tracks) = args.tracks {
+        if scenario.data != "synthetic" {
+            return Err(Error::input("--tracks is for the synthetic world: real catalogues have the tracks they have"));
+        }
+        // As many tracks by an artist as there were.
+        scenario.world.artists = (tracks * scenario.world.artists / scenario.world.tracks.max(1)).max(1);
+        scenario.world.tracks = tracks;
+        scenario.check()?;
+    }
+    output::check_folder(&args.run.out)?;
+    let mut settings = args.settings.as_deref().map_or_else(|| Ok(LargeSettings::default()), LargeSettings::read)?;
+    settings.rows = args.rows.unwrap_or(settings.rows);
+    settings.dimensions = scenario.dim.given().unwrap_or(settings.dimensions);
+    let (results, model) = large::run(&scenario, &settings)?;
+    let files = [
+        ("large.toml", settings.to_toml().into_bytes()),
+        ("large.txt", large::text(&results).into_bytes()),
+        ("report.html", large::page(&results).into_bytes()),
+        ("model.bin", model.to_bytes()),
+    ];
+    leave(&args.run, &scenario, (output::LARGE, &results), files.into())?;
+    output::say(&large::text(&results));
     Ok(())
 }
 

@@ -53,6 +53,8 @@ enum Command {
     Labels(Box<experiments::LabelArgs>),
     /// Hold tracks out whole, place them by what is public of them, and measure how well they are recommended.
     ColdStart(Box<experiments::ColdArgs>),
+    /// Learn a catalogue that is larger than a vector, in blocks and by a tower.
+    Large(Box<experiments::LargeArgs>),
     /// Let devices lie in all the ways that there are, and measure what it does to everybody else.
     Poison(Box<experiments::PoisonArgs>),
     /// Compare the synthetic world with real listening.
@@ -192,6 +194,7 @@ pub fn main() -> ExitCode {
         Command::Rank(args) => experiments::rank(&args),
         Command::Labels(args) => experiments::labels(&args),
         Command::ColdStart(args) => experiments::cold_start(&args),
+        Command::Large(args) => experiments::large(&args),
         Command::Poison(args) => experiments::poison(&args),
         Command::World { against, seed } => world(&against, seed),
     };

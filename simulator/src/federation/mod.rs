@@ -158,10 +158,36 @@ impl Federation {
         total.ok_or_else(|| Error::input("a round needs at least one device"))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the round's whole setting, from one caller")]
+    /// Runs one round over some of the devices, which stand for their share of the population. They send what others of the same
+    /// round do not, so their noise is their own.
+    ///
+    /// # Errors
+    /// A sentence where there is no device.
+    pub fn run_group(
+        &self,
+        workload: &impl DeviceHalf,
+        rho: Option<f64>,
+        population: &Population,
+        group: &[usize],
+        (round, number): (usize, usize),
+    ) -> Result<Outcome> {
+        if group.is_empty() {
+            return Err(Error::input("a round needs at least one device: take fewer blocks, or more devices"));
+        }
+        let seed = mix(step_seed(self.seed, round as u64), GROUP_STREAM, number as u64);
+        let stands_for =
+            (self.population as u128 * group.len() as u128 / self.simulated.max(1) as u128).max(1) as usize;
+        let rotation_seed = rotation_seed(self.seed, round as u64, number as u64);
+        let plan = self.plan_for(workload, rho, group.len(), stands_for.max(group.len()), rotation_seed)?;
+        let mut memories = vec![Vec::new(); population.devices()];
+        let noise = &mut SumNoise::Independent;
+        self.run_cohort(workload, &plan, population, &mut memories, group, (round, seed), noise)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the round's whole setting, from its two callers")]
     fn run_cohort(
         &self,
-        workload: &impl Workload,
+        workload: &impl DeviceHalf,
         plan: &RoundPlan,
         population: &Population,
         memories: &mut [Vec<f32>],
@@ -254,7 +280,7 @@ impl Federation {
     /// One device's vector with its own share of the noise, and which of its blocks were clipped.
     fn noised(
         &self,
-        workload: &impl Workload,
+        workload: &impl DeviceHalf,
         plan: &RoundPlan,
         samplers: &Samplers,
         view: Device<'_>,
@@ -302,7 +328,7 @@ impl Federation {
     /// As [`Self::plan`], of devices that stand for `participants`.
     fn plan_for(
         &self,
-        workload: &impl Workload,
+        workload: &impl DeviceHalf,
         rho: Option<f64>,
         simulated: usize,
         participants: usize,
@@ -401,6 +427,7 @@ fn device_generator(seed: u64, device: usize) -> Xoshiro256PlusPlus {
 const DEVICE_STREAM: u64 = 302;
 const NOISE_STREAM: u64 = 303;
 const CHOICE_STREAM: u64 = 304;
+const GROUP_STREAM: u64 = 306;
 const LEAST_ROTATED: usize = 256;
 // Devices below which a further accumulator costs more than it saves.
 const CHUNK: usize = 16;
