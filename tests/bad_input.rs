@@ -322,3 +322,28 @@ fn what_cannot_be_held_out_is_refused() {
     let settings = file(f, "cold.toml", "held_ot = 0.1\n");
     refused_by("cold-start", f, &["--settings", &settings], "held_ot");
 }
+
+#[test]
+fn experiments_say_what_they_need() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    let good = csv(f, "good.csv", &listening(40, 60));
+    let few = csv(f, "short.csv", &listening(40, 60));
+    refused_by("evaluate", f, &["--data", &good, "--models", "none.bin"], "none.bin");
+    file(f, "no-model.bin", "SORDINO");
+    refused_by("evaluate", f, &["--data", &good, "--models", "no-model.bin"], "no model of ours");
+    refused_by("evaluate", f, &["--data", &good, "--models", "x.bin", "--method", "ials"], "--method");
+    refused_by("evaluate", f, &["--data", &good, "--metrics-epsilon", "-1"], "epsilon");
+    refused_by("run", f, &["--data", &few, "--stream"], "days");
+    refused_by("run", f, &["--data", &good, "--stream", "--method", "ials"], "--method");
+    refused_by("run", f, &["--data", &good, "--stream", "--stream-settings", "none.toml"], "none.toml");
+    file(f, "one.toml", "steps = 1\n");
+    refused_by("run", f, &["--data", &good, "--stream", "--stream-settings", "one.toml"], "at least 2 steps");
+    refused_by("run", f, &["--data", &good, "--stream-settings", "one.toml"], "--stream");
+    refused_by("poison", f, &["--data", &good, "--shares", "0"], "shares of liars");
+    refused_by("poison", f, &["--data", &good, "--method", "ials"], "--method");
+    refused_by("large", f, &["--data", &good, "--tracks", "1000"], "--tracks");
+    refused_by("large", f, &["--data", &good], "nothing is public");
+    refused_by("large", f, &["--rows", "0"], "at least 1");
+    refused_by("run", f, &["--data", &good, "--policy", "none.toml"], "none.toml");
+}

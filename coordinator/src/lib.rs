@@ -1,6 +1,6 @@
 //! Sordino's coordinator, the part that decides: what a fleet can learn ([`planner`]), and what comes next in a training
 //! ([`training`]), what correlated noise a trusted coordinator adds ([`correlated`]), and what each population has spent
-//! ([`ledger`]). It sees decoded sums and nothing of any device.
+//! ([`ledger`]), and whether a new model may go to more devices ([`rollout`]). It sees decoded sums and nothing of any device.
 //!
 //! Everything here is a value, but for the ledgers' files: no socket, no clock. The server that drives it over the network is a thin shell
 //! around the same types.
@@ -17,6 +17,7 @@ pub mod config;
 pub mod correlated;
 pub mod ledger;
 pub mod planner;
+pub mod rollout;
 pub mod round;
 #[cfg(feature = "server")]
 pub mod server;
