@@ -24,6 +24,7 @@ pub mod privacy;
 pub mod progress;
 pub mod ranking;
 pub mod report;
+pub mod rollout;
 pub mod scenario;
 pub mod stream;
 pub mod world;

@@ -150,7 +150,7 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     }
     let is_empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none()).unwrap_or(true);
     if is_empty
-        || [RESULTS, RANKING, COLD_START, LABELS, ASSESSMENT, POISONING, STREAM, LARGE]
+        || [RESULTS, RANKING, COLD_START, LABELS, ASSESSMENT, POISONING, STREAM, LARGE, ROLLOUT]
             .iter()
             .any(|name| folder.join(name).is_file())
     {
@@ -207,6 +207,9 @@ pub const STREAM: &str = "stream.json";
 
 /// The file that holds [`crate::large::LargeResults`].
 pub const LARGE: &str = "large.json";
+
+/// The file that holds [`crate::rollout::RolloutResults`].
+pub const ROLLOUT: &str = "rollout.json";
 
 /// Forgets the process' peak of memory, where the system allows it.
 pub fn reset_peak_memory() {

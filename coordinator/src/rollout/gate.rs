@@ -1,7 +1,8 @@
 //! The gate of a stage: pass, breach, or inconclusive, which holds.
 
 use super::observed::{Estimate, Guardrail, Observed};
-use super::{sequence, spending};
+use super::sequence;
+use super::spending::Known;
 use serde::{Deserialize, Serialize};
 
 /// What a gate asks for.
@@ -114,6 +115,11 @@ pub struct Decision {
 impl Gate {
     /// Decides at a look. `earlier` are the shares of the planned devices at the looks before, as they were decided with.
     pub fn decide(&self, earlier: &[f64], observed: &Observed) -> Decision {
+        self.decide_with(&mut Known::default(), earlier, observed)
+    }
+
+    /// The same, by bounds that may be known already.
+    pub fn decide_with(&self, known: &mut Known, earlier: &[f64], observed: &Observed) -> Decision {
         let look = earlier.len() + 1;
         let mut shares = earlier.to_vec();
         let unclear =
@@ -125,7 +131,7 @@ impl Gate {
         let before = earlier.last().copied().unwrap_or(0.0);
         let share = match look >= self.looks {
             true => 1.0,
-            false => (observed.devices() / self.planned_devices).clamp(before + LEAST_STEP, 1.0 - LEAST_STEP),
+            false => self.share(look, observed.devices()).clamp(before + LEAST_STEP, 1.0 - LEAST_STEP),
         };
         if look <= self.looks && share > before {
             shares.push(share);
@@ -138,7 +144,7 @@ impl Gate {
         }
         // Beyond the planned looks nothing is promoted by itself.
         let bound = match look <= self.looks {
-            true => spending::bounds(self.promote_error, &shares).last().copied().unwrap_or(f64::INFINITY),
+            true => known.last_bound(self.promote_error, &shares),
             false => f64::INFINITY,
         };
         let reach = sequence::bound(
@@ -171,6 +177,15 @@ impl Gate {
     }
 }
 
+impl Gate {
+    // As planned, where the devices that came are near enough to the plan; else what came (the error that is spent follows).
+    fn share(&self, look: usize, devices: f64) -> f64 {
+        let (planned, seen) = (look as f64 / self.looks as f64, devices / self.planned_devices);
+        if (seen / planned - 1.0).abs() <= NEAR_THE_PLAN { planned } else { seen }
+    }
+}
+
+const NEAR_THE_PLAN: f64 = 0.3;
 // Chi-squared with one degree of freedom at .001.
 const IMBALANCE: f64 = 10.828;
 const LEAST_STEP: f64 = 1e-6;

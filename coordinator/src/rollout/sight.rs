@@ -31,8 +31,9 @@ impl Expected {
     }
 }
 
-/// The smallest difference that a gate finds in four of five cases with the noise of its sums: of deviation `noise` in each release.
-pub fn smallest(gate: &Gate, guardrail: Guardrail, expected: Expected, noise: f64) -> f64 {
+/// The smallest difference that a gate finds with this chance, from .5 to 1, through the noise of its sums: of deviation `noise` in each
+/// release.
+pub fn smallest(gate: &Gate, guardrail: Guardrail, expected: Expected, noise: f64, chance: f64) -> f64 {
     let share = if guardrail == Guardrail::WorstSkipRate { WORST_SHARE } else { 1.0 };
     let groups = if guardrail == Guardrail::WorstSkipRate { 1.0 } else { 2.0 };
     let n = (gate.planned_devices * share).max(1.0);
@@ -41,10 +42,9 @@ pub fn smallest(gate: &Gate, guardrail: Guardrail, expected: Expected, noise: f6
     // The last look's bound stands for all looks: it asks for a little more than one look would.
     let shares: Vec<f64> = (1..=gate.looks).map(|look| look as f64 / gate.looks as f64).collect();
     let last = spending::bounds(gate.promote_error, &shares).last().copied().unwrap_or_default();
-    (last + upper_quantile(1.0 - POWER)) * error
+    (last + upper_quantile(1.0 - chance)) * error
 }
 
-const POWER: f64 = 0.8;
 const WORST_SHARE: f64 = 0.1;
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ mod tests {
     fn larger_stages_see_more() {
         let see = |devices: f64, guardrail: Guardrail| {
             let gate = Gate { planned_devices: devices, ..Gate::default() };
-            100.0 * smallest(&gate, guardrail, Expected::of(guardrail), 10.0)
+            100.0 * smallest(&gate, guardrail, Expected::of(guardrail), 10.0, 0.8)
         };
         let skip: Vec<f64> = [3000.0, 15_000.0, 75_000.0].iter().map(|&n| see(n, Guardrail::SkipRate)).collect();
         assert!(

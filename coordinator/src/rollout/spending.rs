@@ -5,6 +5,7 @@
 //! Bounds follow by numerical integration of the score's density (Armitage, McPherson and Rowe 1969).
 
 use super::normal::{density, upper_quantile, upper_tail};
+use std::collections::BTreeMap;
 
 /// The error spent by a share of the information, one-sided.
 pub fn spent(alpha: f64, share: f64) -> f64 {
@@ -39,6 +40,19 @@ pub fn bounds(alpha: f64, shares: &[f64]) -> Vec<f64> {
         (before, spent_before) = (share, now);
     }
     bounds
+}
+
+/// Bounds that were solved for before, since each is a few milliseconds of integration and plans are kept to mostly.
+#[derive(Clone, Debug, Default)]
+pub struct Known(BTreeMap<(u64, Vec<u64>), f64>);
+
+impl Known {
+    /// The bound of Z at the last of these looks, as [`bounds`] has it.
+    pub fn last_bound(&mut self, alpha: f64, shares: &[f64]) -> f64 {
+        let key = (alpha.to_bits(), shares.iter().map(|share| share.to_bits()).collect());
+        let last = || bounds(alpha, shares).last().copied().unwrap_or(f64::INFINITY);
+        *self.0.entry(key).or_insert_with(last)
+    }
 }
 
 /// The density of the score Z sqrt t, cut where the test has ended, at even points with Simpson's weights.

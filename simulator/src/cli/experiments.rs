@@ -9,6 +9,7 @@ use crate::large::{self, LargeSettings};
 use crate::output;
 use crate::poisoning::{self, PoisonSettings};
 use crate::ranking::{self, RankSettings};
+use crate::rollout::{self, RolloutSettings};
 use crate::scenario::{Auto, Epsilon, Scenario};
 use crate::stream::{self, StreamSettings};
 use clap::Args;
@@ -89,6 +90,28 @@ pub(super) struct LargeArgs {
     /// Tracks that one vector holds.
     #[arg(long)]
     rows: Option<usize>,
+}
+
+#[derive(Args)]
+pub(super) struct RolloutArgs {
+    /// A file of the fleet's settings; flags win over it.
+    #[arg(long)]
+    settings: Option<PathBuf>,
+    /// Devices of the fleet.
+    #[arg(long)]
+    devices: Option<usize>,
+    /// Rollouts of each candidate.
+    #[arg(long)]
+    runs: Option<usize>,
+    /// Seed of everything.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Folder for figures and report.
+    #[arg(long, default_value = "sordino-out")]
+    out: PathBuf,
+    /// A file for the figures as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -188,6 +211,29 @@ pub(super) fn large(args: &LargeArgs) -> Result<()> {
     ];
     leave(&args.run, &scenario, (output::LARGE, &results), files.into())?;
     output::say(&large::text(&results));
+    Ok(())
+}
+
+pub(super) fn rollout(args: &RolloutArgs) -> Result<()> {
+    output::check_folder(&args.out)?;
+    let mut settings =
+        args.settings.as_deref().map_or_else(|| Ok(RolloutSettings::default()), RolloutSettings::read)?;
+    settings.devices = args.devices.unwrap_or(settings.devices);
+    settings.runs = args.runs.unwrap_or(settings.runs);
+    settings.seed = args.seed.unwrap_or(settings.seed);
+    let results = rollout::run(&settings)?;
+    let json = serde_json::to_vec_pretty(&results).expect("results have a form in JSON");
+    if let Some(path) = &args.json {
+        output::write_whole(path, &json)?;
+    }
+    let files = [
+        ("rollout.toml", settings.to_toml().into_bytes()),
+        ("rollout.txt", rollout::text(&results).into_bytes()),
+        ("report.html", rollout::page(&results).into_bytes()),
+        (output::ROLLOUT, json),
+    ];
+    output::write_folder(&args.out, &files)?;
+    output::say(&rollout::text(&results));
     Ok(())
 }
 

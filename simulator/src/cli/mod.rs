@@ -57,6 +57,8 @@ enum Command {
     Large(Box<experiments::LargeArgs>),
     /// Let devices lie in all the ways that there are, and measure what it does to everybody else.
     Poison(Box<experiments::PoisonArgs>),
+    /// Roll candidates out to simulated fleets, thousands of times, and count how often the gates err.
+    Rollout(experiments::RolloutArgs),
     /// Compare the synthetic world with real listening.
     World {
         /// The real set, as KIND:PATH.
@@ -196,6 +198,7 @@ pub fn main() -> ExitCode {
         Command::ColdStart(args) => experiments::cold_start(&args),
         Command::Large(args) => experiments::large(&args),
         Command::Poison(args) => experiments::poison(&args),
+        Command::Rollout(args) => experiments::rollout(&args),
         Command::World { against, seed } => world(&against, seed),
     };
     match done {
