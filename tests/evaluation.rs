@@ -74,7 +74,7 @@ fn a_models_file_measures_like_its_training() {
     assert!(card.contains(&results.model_sha256.expect("a model")) && card.contains("gap"));
     let smaller = Scenario { world: WorldSettings { tracks: 300, ..scenario().world }, ..scenario() };
     let refused = assess::run(&smaller, &AssessSettings { models: vec![path], metrics_epsilon: Some(1.0) });
-    let told = refused.err().expect("another catalogue").to_string();
+    let told = refused.expect_err("another catalogue").to_string();
     assert!(told.contains("400 tracks") && told.contains("300"), "{told}");
     let unloved = Scenario { epsilon: Epsilon(None), ..scenario() };
     let missing = AssessSettings { models: vec![folder.path().join("none.bin")], metrics_epsilon: None };

@@ -48,6 +48,7 @@ fn federation(fidelity: Fidelity, mode: Mode, noise_from: NoiseFrom) -> Federati
         masks: MaskSettings::default(),
         devices_per_round: None,
         strategy: None,
+        poison: None,
         seed: 5,
     }
 }

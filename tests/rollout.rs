@@ -56,7 +56,7 @@ fn the_same_seed_rolls_out_the_same() {
 
 #[test]
 fn fleets_that_cannot_be_judged_are_refused() {
-    let refused = |settings: RolloutSettings| run(&settings).err().expect("refused").to_string();
+    let refused = |settings: RolloutSettings| run(&settings).expect_err("refused").to_string();
     assert!(refused(RolloutSettings { devices: 50_000, ..RolloutSettings::default() }).contains("first stage"));
     assert!(refused(RolloutSettings { stages: vec![0.25, 0.05], ..RolloutSettings::default() }).contains("grow"));
     assert!(refused(RolloutSettings { stages: vec![0.6], ..RolloutSettings::default() }).contains("0.5"));

@@ -347,6 +347,14 @@ impl RoundPlan {
         self.rho
     }
 
+    /// The same plan as it binds a device whose code does not hold rows down: for simulations of such devices. Nothing else differs, so
+    /// what they send adds up with what others send.
+    pub fn with_long_rows(&self) -> Self {
+        let mut plan = self.clone();
+        plan.blocks.iter_mut().for_each(|block| block.layout.row_clip = block.layout.clip);
+        plan
+    }
+
     /// Values in a device's vector.
     pub fn values(&self) -> usize {
         self.blocks.iter().map(|b| b.length).sum()

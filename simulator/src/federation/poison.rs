@@ -6,7 +6,7 @@
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use sordino_shared::ids::TrackId;
-use sordino_shared::plan::{BlockLayout, ROW_SHARE, RoundPlan};
+use sordino_shared::plan::{BlockLayout, RoundPlan};
 use sordino_shared::workload::{Block, Contribution, Device, DeviceHalf, Statistics};
 
 /// What liars do to their vector.
@@ -61,17 +61,12 @@ impl Poison {
             return (Contribution::new(workload, plan, view, rng), 0);
         }
         let bent = Bent { inner: workload, lie: self.lie };
-        // What leaves here keeps to both bounds, so it is sent as often as makes up the length that is wanted. A vector of one row
-        // has a quarter of it.
-        let times = match self.bound {
-            Bound::None { times } => times,
-            Bound::Norm | Bound::Rows => 1,
-        };
-        let rows = match (self.lie, self.bound) {
-            (Lie::Push(_), Bound::None { .. } | Bound::Norm) => (1.0 / ROW_SHARE).round() as usize,
-            _ => 1,
-        };
-        (Contribution::new(&bent, plan, view, rng), times * rows - 1)
+        match self.bound {
+            Bound::Rows => (Contribution::new(&bent, plan, view, rng), 0),
+            Bound::Norm => (Contribution::new(&bent, &plan.with_long_rows(), view, rng), 0),
+            // What leaves here is as long as it may be; sent so many times, it is so many times as long.
+            Bound::None { times } => (Contribution::new(&bent, &plan.with_long_rows(), view, rng), times - 1),
+        }
     }
 }
 
