@@ -57,6 +57,7 @@ fn simulated(population: &Population) -> Vec<u8> {
         devices_per_round: None,
         rotation: Rotation::Hadamard,
         strategy: None,
+        poison: None,
         seed: SEED,
     };
     let rho = Target::new(EPSILON, DELTA).expect("a target").rho(Mechanism::DiscreteGaussian);
