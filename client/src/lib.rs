@@ -36,3 +36,4 @@ pub mod session;
 #[cfg(feature = "store")]
 pub mod store;
 pub mod train;
+pub mod version;

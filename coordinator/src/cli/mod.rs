@@ -5,6 +5,7 @@ mod audit;
 mod enrol;
 mod init;
 mod model;
+mod rollout;
 mod serve;
 mod status;
 mod task;
@@ -41,6 +42,9 @@ enum Command {
     /// Lists, shows, exports or imports versions of models.
     #[command(subcommand)]
     Model(model::Command),
+    /// Plans rollouts, and makes their verdicts again.
+    #[command(subcommand)]
+    Rollout(rollout::Command),
     /// Checks the audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -75,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Task(command) => command.run(),
         Command::Enrol(command) => command.run(),
         Command::Model(command) => command.run(),
+        Command::Rollout(command) => command.run(),
         Command::Audit(command) => command.run(),
     };
     match result {

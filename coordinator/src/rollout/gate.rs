@@ -19,8 +19,8 @@ pub struct Gate {
     pub abort_error: f64,
     /// Devices an arm, at least.
     pub least_devices: f64,
-    /// The guardrails that decide, with how much worse each may be.
-    pub margins: Vec<(Guardrail, f64)>,
+    /// The guardrails, with how much worse each may be; one without a margin is no condition to promote, and aborts all the same.
+    pub margins: Vec<(Guardrail, Option<f64>)>,
     /// Harm that is put up with before it aborts.
     pub abort_above: f64,
 }
@@ -33,7 +33,7 @@ impl Default for Gate {
             promote_error: 0.05,
             abort_error: 0.05,
             least_devices: 1000.0,
-            margins: Guardrail::ALL.map(|guardrail| (guardrail, guardrail.margin())).to_vec(),
+            margins: Guardrail::ALL.map(|guardrail| (guardrail, Some(guardrail.margin()))).to_vec(),
             abort_above: 0.0,
         }
     }
@@ -57,6 +57,8 @@ pub enum Verdict {
 pub enum Reason {
     /// Every guardrail is above its bound.
     AllAbove,
+    /// No guardrail is a condition here; all looks are over, and none did harm.
+    OnlyWatched,
     /// This one is worse, whenever one had looked.
     Harm {
         /// Which.
@@ -87,12 +89,12 @@ pub struct Judged {
     pub guardrail: Guardrail,
     /// What was seen.
     pub estimate: Estimate,
-    /// How much worse it may be.
-    pub margin: f64,
+    /// How much worse it may be; `None` where it is no condition to promote.
+    pub margin: Option<f64>,
     /// (good + margin) / error.
-    pub z: f64,
-    /// What z must reach to promote; infinite between planned looks.
-    pub bound: f64,
+    pub z: Option<f64>,
+    /// What z must reach to promote; `None` after the planned looks.
+    pub bound: Option<f64>,
     /// How much worse it is at least, at every look with the error of the abort rule.
     pub harm_at_least: f64,
 }
@@ -144,8 +146,8 @@ impl Gate {
         }
         // Beyond the planned looks nothing is promoted by itself.
         let bound = match look <= self.looks {
-            true => known.last_bound(self.promote_error, &shares),
-            false => f64::INFINITY,
+            true => Some(known.last_bound(self.promote_error, &shares)),
+            false => None,
         };
         let reach = sequence::bound(
             self.abort_error / self.margins.len().max(1) as f64,
@@ -156,22 +158,23 @@ impl Gate {
             .iter()
             .map(|&(guardrail, margin)| {
                 let estimate = observed.estimate(guardrail);
-                let z = (estimate.good + margin) / estimate.error;
+                let z = margin.map(|margin| (estimate.good + margin) / estimate.error);
                 Judged { guardrail, estimate, margin, z, bound, harm_at_least: -estimate.good - reach * estimate.error }
             })
             .collect();
         let worst = judged.iter().max_by(|a, b| a.harm_at_least.total_cmp(&b.harm_at_least));
-        let furthest = judged.iter().min_by(|a, b| a.z.total_cmp(&b.z));
+        let furthest = judged.iter().filter_map(|j| Some((j.guardrail, j.z?))).min_by(|a, b| a.1.total_cmp(&b.1));
+        let is_over = look >= self.looks;
         let (verdict, reason) = match (worst, furthest) {
             (Some(worst), _) if worst.harm_at_least > self.abort_above => {
                 (Verdict::Breach, Reason::Harm { guardrail: worst.guardrail })
             }
-            (_, Some(furthest)) if furthest.z >= bound => (Verdict::Pass, Reason::AllAbove),
-            (_, Some(furthest)) if look >= self.looks => {
-                (Verdict::Inconclusive, Reason::LooksAreOver { guardrail: furthest.guardrail })
-            }
-            (_, Some(furthest)) => (Verdict::Inconclusive, Reason::NotYet { guardrail: furthest.guardrail }),
-            (_, None) => (Verdict::Inconclusive, Reason::NoData),
+            (_, Some((_, z))) if bound.is_some_and(|bound| z >= bound) => (Verdict::Pass, Reason::AllAbove),
+            (_, Some((guardrail, _))) if is_over => (Verdict::Inconclusive, Reason::LooksAreOver { guardrail }),
+            (_, Some((guardrail, _))) => (Verdict::Inconclusive, Reason::NotYet { guardrail }),
+            (Some(_), None) if is_over => (Verdict::Pass, Reason::OnlyWatched),
+            (Some(worst), None) => (Verdict::Inconclusive, Reason::NotYet { guardrail: worst.guardrail }),
+            (None, None) => (Verdict::Inconclusive, Reason::NoData),
         };
         Decision { look, verdict, reason, shares, judged }
     }
@@ -192,15 +195,15 @@ const LEAST_STEP: f64 = 1e-6;
 
 #[cfg(test)]
 mod tests {
-    use super::super::observed::Cell;
     use super::*;
+    use sordino_shared::rollout::CellSums;
 
     // An arm of so many devices, a tenth of them served worst, at these rates.
-    fn arm(devices: f64, rates: [f64; 6]) -> [Cell; 2] {
+    fn arm(devices: f64, rates: [f64; 6]) -> [CellSums; 2] {
         [0.1, 0.9].map(|share| {
             let count = devices * share;
             let values = rates.map(|rate| rate * count);
-            Cell { count, values, squares: [0, 1].map(|at| count * (rates[at] * rates[at] + 0.0625)) }
+            CellSums { count, values, squares: [0, 1].map(|at| count * (rates[at] * rates[at] + 0.0625)) }
         })
     }
 
@@ -228,6 +231,17 @@ mod tests {
         let at_margin = decide([0.36, 0.3, 0.4, 0.002, 0.01, 0.001], 8000.0, &[0.2, 0.4, 0.6, 0.8]);
         assert_eq!(at_margin.verdict, Verdict::Inconclusive);
         assert!(matches!(at_margin.reason, Reason::LooksAreOver { .. }), "{:?}", at_margin.reason);
+    }
+
+    #[test]
+    fn what_is_only_watched_is_watched_for_all_looks() {
+        let watched = Gate { margins: Guardrail::ALL.map(|guardrail| (guardrail, None)).to_vec(), ..gate() };
+        let at = |earlier: &[f64]| {
+            watched.decide(earlier, &Observed::default().and(&[arm(9e4, BASE), arm(9e4, BASE)], 100.0))
+        };
+        assert_eq!(at(&[0.2]).verdict, Verdict::Inconclusive);
+        let last = at(&[0.2, 0.4, 0.6, 0.8]);
+        assert_eq!((last.verdict, last.reason), (Verdict::Pass, Reason::OnlyWatched));
     }
 
     #[test]

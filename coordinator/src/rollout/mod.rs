@@ -2,14 +2,19 @@
 //!
 //! Pure functions of noisy sums. A candidate is *promoted* by a group-sequential test of non-inferiority ([`spending`]) and *aborted*
 //! by an always-valid confidence sequence ([`sequence`]), both with the noise of the sums in their variance ([`observed`]). No data
-//! is no verdict ([`gate`]). What a stage cannot see is said beforehand ([`sight`]).
+//! is no verdict ([`gate`]). What a stage cannot see is said beforehand ([`sight`], [`policy`]). The course
+//! of a rollout is a state machine ([`controller`]), whose every verdict can be made again from what is stored.
 
+pub mod controller;
 pub mod gate;
 mod normal;
 pub mod observed;
+pub mod policy;
 pub mod sequence;
 pub mod sight;
 pub mod spending;
 
+pub use controller::{Controller, Event, Input};
 pub use gate::{Decision, Gate, Judged, Reason, Verdict};
-pub use observed::{Cell, Guardrail, Observed};
+pub use observed::{Guardrail, Observed};
+pub use policy::{Policy, Stage};

@@ -1,6 +1,7 @@
 //! What is known of both arms: sums of releases so far, and the estimates that follow.
 
 use serde::{Deserialize, Serialize};
+use sordino_shared::rollout::CellSums;
 
 /// What a candidate must not spoil.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,18 +69,6 @@ impl Guardrail {
     }
 }
 
-/// Sums over the devices of one arm and one group, noise and all. A device writes into one cell: a count of 1, six values in [0, 1], and
-/// the squares of the first two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Cell {
-    /// Devices.
-    pub count: f64,
-    /// Skip rate, NDCG@10, return, crash, slow inferences, load failure.
-    pub values: [f64; 6],
-    /// Squares of skip rate and NDCG@10.
-    pub squares: [f64; 2],
-}
-
 /// The squared length of what a device writes at most: 1 + 6 + 2.
 pub const SENSITIVITY_SQUARED: f64 = 9.0;
 
@@ -87,7 +76,7 @@ pub const SENSITIVITY_SQUARED: f64 = 9.0;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
     /// Treatment and control, each by listeners who are served worst and the rest.
-    pub arms: [[Cell; 2]; 2],
+    pub arms: [[CellSums; 2]; 2],
     /// Releases that are added up.
     pub releases: u32,
     /// The variance of the noise in each value, over all releases.
@@ -107,35 +96,24 @@ pub struct Estimate {
     pub error: f64,
 }
 
-impl Cell {
-    /// With another cell's sums.
-    pub fn and(&self, other: &Self) -> Self {
-        Self {
-            count: self.count + other.count,
-            values: std::array::from_fn(|at| self.values[at] + other.values[at]),
-            squares: std::array::from_fn(|at| self.squares[at] + other.squares[at]),
+// Mean and variance over devices of one value.
+fn moments(cell: &CellSums, value: usize) -> (f64, f64) {
+    let n = cell.count.max(1.0);
+    let mean = cell.values[value] / n;
+    let variance = match cell.squares.get(value) {
+        Some(squares) => squares / n - mean * mean,
+        // A rate of a few in a thousand may well be seen as none: half a device keeps its variance above 0.
+        None => {
+            let rate = (cell.values[value].clamp(0.0, n) + 0.5) / (n + 1.0);
+            rate * (1.0 - rate)
         }
-    }
-
-    // Mean and variance over devices of one value.
-    fn moments(&self, value: usize) -> (f64, f64) {
-        let n = self.count.max(1.0);
-        let mean = self.values[value] / n;
-        let variance = match self.squares.get(value) {
-            Some(squares) => squares / n - mean * mean,
-            // A rate of a few in a thousand may well be seen as none: half a device keeps its variance above 0.
-            None => {
-                let rate = ((self.values[value].clamp(0.0, n)) + 0.5) / (n + 1.0);
-                rate * (1.0 - rate)
-            }
-        };
-        (mean, variance.clamp(0.0, 0.25))
-    }
+    };
+    (mean, variance.clamp(0.0, 0.25))
 }
 
 impl Observed {
     /// With one more release, whose values have noise of variance `noise_variance` each.
-    pub fn and(&self, release: &[[Cell; 2]; 2], noise_variance: f64) -> Self {
+    pub fn and(&self, release: &[[CellSums; 2]; 2], noise_variance: f64) -> Self {
         Self {
             arms: std::array::from_fn(|arm| {
                 std::array::from_fn(|group| self.arms[arm][group].and(&release[arm][group]))
@@ -171,8 +149,8 @@ impl Observed {
         };
         let noise = groups * self.noise_variance;
         let value = guardrail.value();
-        let part = |cell: &Cell| {
-            let (n, (mean, variance)) = (cell.count.max(1.0), cell.moments(value));
+        let part = |cell: &CellSums| {
+            let (n, (mean, variance)) = (cell.count.max(1.0), moments(cell, value));
             (mean, variance / n + noise * (1.0 + mean * mean) / (n * n))
         };
         let ((treatment, a), (control, b)) = (part(&cells[0]), part(&cells[1]));
@@ -185,11 +163,11 @@ impl Observed {
 mod tests {
     use super::*;
 
-    fn cell(count: f64, skip: f64, crash: f64) -> Cell {
+    fn cell(count: f64, skip: f64, crash: f64) -> CellSums {
         let mut values = [0.0; 6];
         (values[0], values[3]) = (count * skip, count * crash);
         // Deviation .25.
-        Cell { count, values, squares: [count * (skip * skip + 0.0625), 0.0] }
+        CellSums { count, values, squares: [count * (skip * skip + 0.0625), 0.0] }
     }
 
     #[test]

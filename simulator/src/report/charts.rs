@@ -1,5 +1,6 @@
 //! Plots as SVG text, to stand inside a page.
 
+use super::page::escape;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use sordino_shared::evaluate::Reliability;
@@ -12,9 +13,9 @@ pub(crate) struct Series {
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-/// Lines with markers over a numeric axis.
+/// Lines with markers over a numeric axis, and below them which is which.
 pub(crate) fn lines(title: (&str, &str), series: &[Series], x_labels: Option<&[String]>) -> String {
-    draw(|root| {
+    let picture = draw(|root| {
         let all = || series.iter().flat_map(|s| s.points.iter().copied());
         let (x0, x1) = range(all().map(|p| p.0), 0.04);
         let (y0, y1) = range(all().map(|p| p.1), 0.1);
@@ -41,23 +42,24 @@ pub(crate) fn lines(title: (&str, &str), series: &[Series], x_labels: Option<&[S
         for (number, s) in series.iter().enumerate() {
             let colour = COLOURS[number % COLOURS.len()];
             let style = ShapeStyle::from(&colour).stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(s.points.iter().copied(), style))?
-                .label(s.name.clone())
-                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], style));
+            chart.draw_series(LineSeries::new(s.points.iter().copied(), style))?;
             chart.draw_series(s.points.iter().map(|&p| Circle::new(p, 3, colour.filled())))?;
         }
-        if series.len() > 1 {
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::MiddleRight)
-                .background_style(WHITE.mix(0.85))
-                .border_style(RGBColor(210, 210, 210))
-                .label_font(("sans-serif", 13))
-                .draw()?;
-        }
         Ok(())
-    })
+    });
+    format!("{picture}{}", legend(series))
+}
+
+// Beside the picture and not in it, where it would hide points.
+fn legend(series: &[Series]) -> String {
+    if series.len() < 2 {
+        return String::new();
+    }
+    let entry = |(number, s): (usize, &Series)| {
+        let RGBColor(red, green, blue) = COLOURS[number % COLOURS.len()];
+        format!("<span style=\"color:rgb({red},{green},{blue})\">&#9679;</span> {} &ensp; ", escape(&s.name))
+    };
+    format!("<p>{}</p>", series.iter().enumerate().map(entry).collect::<String>())
 }
 
 /// Bars with a name below each.

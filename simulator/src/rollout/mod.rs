@@ -15,10 +15,13 @@ use rand_distr::{Binomial, Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_coordinator::rollout::observed::SENSITIVITY_SQUARED;
-use sordino_coordinator::rollout::sight::{Expected, smallest};
+use sordino_coordinator::rollout::policy::Seen;
+use sordino_coordinator::rollout::sight::Expected;
 use sordino_coordinator::rollout::spending::Known;
-use sordino_coordinator::rollout::{Cell, Gate, Guardrail, Observed, Verdict};
+use sordino_coordinator::rollout::{Gate, Guardrail, Observed, Policy, Stage, Verdict};
 use sordino_shared::random::mix;
+use sordino_shared::rollout::{CellSums, Share};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A fleet and the way of a candidate through it.
@@ -40,7 +43,7 @@ pub struct RolloutSettings {
     /// Chance to promote one that is worse by a margin, in each stage.
     pub promote_error: f64,
     /// How much worse each guardrail may be, where not as by default.
-    pub margins: Vec<(Guardrail, f64)>,
+    pub margins: BTreeMap<Guardrail, f64>,
     /// Guardrails that may be left to the abort rule, and to the device's own fallback, in the last stage too, where that cannot see
     /// their margins. All others decide there, seen or not: what was not seen is not passed.
     pub watched: Vec<Guardrail>,
@@ -60,7 +63,7 @@ impl Default for RolloutSettings {
             noise: 10.0,
             abort_error: 0.05,
             promote_error: 0.05,
-            margins: Vec::new(),
+            margins: BTreeMap::new(),
             watched: vec![Guardrail::Crash, Guardrail::LoadFailure],
             runs: 10_000,
             seed: 1,
@@ -111,9 +114,8 @@ pub struct RolloutResults {
     pub settings: RolloutSettings,
     /// rho that one contribution costs a device.
     pub rho: f64,
-    /// For each stage what it sees of each guardrail, and whether the guardrail is a condition to promote; it is left to the abort rule
-    /// else.
-    pub sight: Vec<Vec<(Guardrail, f64, bool)>>,
+    /// What each stage sees.
+    pub sight: Vec<Vec<Seen>>,
     /// Candidates.
     pub rates: Vec<Rates>,
 }
@@ -132,57 +134,39 @@ impl RolloutSettings {
         scenario::to_toml(self)
     }
 
-    fn check(&self) -> Result<()> {
-        let within = |share: f64| share > 0.0 && share <= 0.5;
-        if !self.stages.iter().all(|&share| within(share)) || self.stages.is_empty() {
-            return Err(Error::input(
-                "stages are shares above 0 and at most 0.5, since as many devices are the control",
-            ));
+    fn check(&self, gates: &[Gate]) -> Result<()> {
+        if self.runs == 0 {
+            return Err(Error::input("`runs` must be at least 1"));
         }
-        if !self.stages.windows(2).all(|pair| pair[0] < pair[1]) {
-            return Err(Error::input("stages must grow: no device ever leaves a candidate's arm"));
+        match gates.first().filter(|gate| gate.planned_devices < gate.least_devices) {
+            Some(gate) => Err(Error::input(format!(
+                "the first stage brings {:.0} devices an arm, and {:.0} are needed: take a larger first stage",
+                gate.planned_devices, gate.least_devices
+            ))),
+            None => Ok(()),
         }
-        if !(self.contributing > 0.0 && self.contributing <= 1.0 && self.noise >= 0.0 && self.noise.is_finite()) {
-            return Err(Error::input("`contributing` must be above 0 and at most 1, and `noise` a number from 0"));
-        }
-        if self.looks == 0 || self.runs == 0 || !within(self.abort_error) || !within(self.promote_error) {
-            return Err(Error::input("looks and runs must be at least 1, and errors above 0 and at most 0.5"));
-        }
-        if self.planned(self.stages[0]) < LEAST_DEVICES {
-            return Err(Error::input(format!(
-                "the first stage brings {:.0} devices an arm, and {LEAST_DEVICES} are needed: take a larger first stage",
-                self.planned(self.stages[0])
-            )));
-        }
-        Ok(())
     }
 
-    // Devices an arm that a stage brings in all.
-    fn planned(&self, share: f64) -> f64 {
-        self.devices as f64 * share * self.contributing
-    }
-
-    // The gate of a stage. What an early stage cannot see is no condition to go on to a larger one: there it only aborts.
-    fn gate(&self, share: f64) -> Gate {
-        let is_last = self.stages.last() == Some(&share);
-        let margin = |guardrail: Guardrail| {
-            let own = self.margins.iter().find(|(of, _)| *of == guardrail).map(|(_, margin)| *margin);
-            (guardrail, own.unwrap_or(guardrail.margin()))
+    // The coordinator's own policy.
+    fn policy(&self) -> Result<Policy> {
+        let stage = |&share: &f64| {
+            let share = Share::parts_per_million((share * 1e6).round() as u32).ok_or_else(|| {
+                Error::input("stages are shares of at most 0.5, since as many devices are the control")
+            })?;
+            Ok(Stage { share, looks: self.looks, dwell_hours: 0, manual: false })
         };
-        let gate = Gate {
-            looks: self.looks,
-            planned_devices: self.planned(share),
+        let policy = Policy {
+            stages: self.stages.iter().map(stage).collect::<Result<_>>()?,
+            margins: self.margins.clone(),
+            watched: self.watched.clone(),
+            contributing: self.contributing,
+            noise: self.noise,
             promote_error: self.promote_error,
-            abort_error: self.abort_error / self.stages.len() as f64,
-            margins: Guardrail::ALL.map(margin).to_vec(),
-            ..Gate::default()
+            abort_error: self.abort_error,
+            ..Policy::named("simulated")
         };
-        let watched = gate.margins.iter().map(|&(guardrail, margin)| {
-            let seen = smallest(&gate, guardrail, Expected::of(guardrail), self.noise, SURE);
-            let decides = seen <= margin || is_last && !self.watched.contains(&guardrail);
-            (guardrail, if decides { margin } else { f64::INFINITY })
-        });
-        Gate { margins: watched.collect(), ..gate.clone() }
+        policy.check().map_err(|e| Error::input(e.to_string()))?;
+        Ok(policy)
     }
 }
 
@@ -209,21 +193,16 @@ pub fn candidates() -> Vec<Candidate> {
 
 /// Rolls every candidate out, again and again.
 pub fn run(settings: &RolloutSettings) -> Result<RolloutResults> {
-    settings.check()?;
-    let gates: Vec<Gate> = settings.stages.iter().map(|&share| settings.gate(share)).collect();
-    let see = |gate: &Gate| {
-        let of = |&(guardrail, margin): &(Guardrail, f64)| {
-            (guardrail, smallest(gate, guardrail, Expected::of(guardrail), settings.noise, OFTEN), margin.is_finite())
-        };
-        gate.margins.iter().map(of).collect()
-    };
+    let policy = settings.policy()?;
+    let gates: Vec<Gate> = (0..policy.stages.len()).map(|stage| policy.gate(stage, settings.devices)).collect();
+    settings.check(&gates)?;
     Ok(RolloutResults {
         rho: if settings.noise > 0.0 {
             SENSITIVITY_SQUARED / (2.0 * settings.noise * settings.noise)
         } else {
             f64::INFINITY
         },
-        sight: gates.iter().map(see).collect(),
+        sight: policy.sight(settings.devices),
         rates: candidates().into_iter().enumerate().map(|(number, of)| rates(settings, &gates, of, number)).collect(),
         settings: settings.clone(),
     })
@@ -302,7 +281,7 @@ fn release(
     candidate: &Candidate,
     look: usize,
     rng: &mut ChaCha8Rng,
-) -> [[Cell; 2]; 2] {
+) -> [[CellSums; 2]; 2] {
     let normal = |rng: &mut ChaCha8Rng| -> f64 { StandardNormal.sample(rng) };
     [true, false].map(|treated| {
         WORST.map(|(share, is_worst)| {
@@ -317,7 +296,7 @@ fn release(
                 }
                 (true, at) => candidate.change[at],
             };
-            let mut cell = Cell { count, ..Cell::default() };
+            let mut cell = CellSums { count, ..CellSums::default() };
             for (at, guardrail) in VALUES.iter().enumerate() {
                 let expected = Expected::of(*guardrail);
                 let mean = (expected.mean + change(at)).clamp(0.0, 1.0);
@@ -379,11 +358,6 @@ const VALUES: [Guardrail; 6] = [
     Guardrail::Slow,
     Guardrail::LoadFailure,
 ];
-const LEAST_DEVICES: f64 = 1000.0;
-// A guardrail is a condition to promote where the stage would hardly ever miss a harm of its margin: else a candidate that is fine would be
-// held for want of sight.
-const SURE: f64 = 0.95;
-const OFTEN: f64 = 0.8;
 const RUN_STREAM: u64 = 951;
 
 #[cfg(test)]

@@ -21,8 +21,14 @@ pub fn text(results: &RolloutResults) -> String {
     );
     for (share, seen) in settings.stages.iter().zip(&results.sight) {
         let _ = write!(out, "  {:>4} %", 100.0 * share);
-        for (guardrail, smallest, is_seen) in seen {
-            let _ = write!(out, "  {} {:.3}{}", guardrail.name(), 100.0 * smallest, if *is_seen { "" } else { "*" });
+        for of in seen {
+            let _ = write!(
+                out,
+                "  {} {:.3}{}",
+                of.guardrail.name(),
+                100.0 * of.smallest,
+                if of.decides { "" } else { "*" }
+            );
         }
         out.push('\n');
     }

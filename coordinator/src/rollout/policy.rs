@@ -1,0 +1,281 @@
+//! A rollout's policy: its stages, margins and errors, as a file says them, and whether a fleet can be judged by it at all.
+
+use super::gate::Gate;
+use super::observed::Guardrail;
+use super::sight::{Expected, smallest};
+use serde::{Deserialize, Serialize};
+use sordino_shared::rollout::Share;
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// A policy. Every field but the name has a default, and unknown ones are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The rollout's name, part of its buckets.
+    pub name: String,
+    /// Stages, each larger than the one before; the whole fleet comes after the last.
+    #[serde(default = "default_stages")]
+    pub stages: Vec<Stage>,
+    /// How much worse each guardrail may be, where not as by default.
+    #[serde(default)]
+    pub margins: BTreeMap<Guardrail, f64>,
+    /// Guardrails that are left to the abort rule, and to the device's own fallback, where a stage cannot see their margins; in the last
+    /// stage too.
+    #[serde(default = "default_watched")]
+    pub watched: Vec<Guardrail>,
+    /// The share of an arm's devices that contribute to a stage, once each.
+    #[serde(default = "default_contributing")]
+    pub contributing: f64,
+    /// Deviation of the noise in each value of a release.
+    #[serde(default = "default_noise")]
+    pub noise: f64,
+    /// Chance, in each stage, to promote a candidate that is worse by a margin.
+    #[serde(default = "default_error")]
+    pub promote_error: f64,
+    /// Chance, over all stages, guardrails and looks, to abort one that does no harm.
+    #[serde(default = "default_error")]
+    pub abort_error: f64,
+}
+
+/// One stage.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// The share of devices that have the candidate, in parts of a million; as many are the control.
+    pub share: Share,
+    /// Releases, each of them a look.
+    #[serde(default = "default_looks")]
+    pub looks: usize,
+    /// Hours that the stage lasts at least.
+    #[serde(default = "default_dwell")]
+    pub dwell_hours: u32,
+    /// Whether somebody has to say yes before the next.
+    #[serde(default)]
+    pub manual: bool,
+}
+
+/// What a stage sees of one guardrail.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Which.
+    pub guardrail: Guardrail,
+    /// The smallest harm that the stage finds in four of five cases.
+    pub smallest: f64,
+    /// How much worse it may be.
+    pub margin: f64,
+    /// Whether it is a condition to go on; it is left to the abort rule else.
+    pub decides: bool,
+}
+
+/// Why a policy does not do.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// No stages, or not in order.
+    #[error("stages must be there and grow, and each needs at least one look: no device ever leaves a candidate's arm")]
+    Stages,
+    /// A number out of its range.
+    #[error(
+        "`{0}` is out of its range: shares and errors lie above 0, errors at most at a half, and noise and margins are not below 0"
+    )]
+    Range(&'static str),
+    /// Too few devices.
+    #[error(
+        "the stage of {parts} parts of a million brings {devices:.0} devices an arm, and {least:.0} are needed: take a larger first stage"
+    )]
+    TooFew {
+        /// The stage's share.
+        parts: u32,
+        /// What it brings.
+        devices: f64,
+        /// What is needed.
+        least: f64,
+    },
+    /// The last stage cannot see a margin.
+    #[error(
+        "the last stage cannot see that: of '{}' it finds {:.3} points in four of five cases, and the margin is {:.3}: widen the margin, take \
+         fewer looks or more devices, or put it under `watched`",
+        guardrail.name(), 100.0 * smallest, 100.0 * margin
+    )]
+    Blind {
+        /// Of what.
+        guardrail: Guardrail,
+        /// What it sees.
+        smallest: f64,
+        /// What is asked for.
+        margin: f64,
+    },
+}
+
+impl Policy {
+    /// The default policy under a name.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            stages: default_stages(),
+            margins: BTreeMap::new(),
+            watched: default_watched(),
+            contributing: default_contributing(),
+            noise: default_noise(),
+            promote_error: default_error(),
+            abort_error: default_error(),
+        }
+    }
+
+    /// What is wrong with the policy by itself.
+    ///
+    /// # Errors
+    /// [`enum@Error`], the first that is found.
+    pub fn check(&self) -> Result<(), Error> {
+        let grows = self.stages.windows(2).all(|pair| pair[0].share < pair[1].share);
+        if self.stages.is_empty()
+            || !grows
+            || self.stages.iter().any(|stage| stage.looks == 0 || u32::from(stage.share) == 0)
+        {
+            return Err(Error::Stages);
+        }
+        let error = |error: f64| error > 0.0 && error <= 0.5;
+        let ranges = [
+            ("contributing", self.contributing > 0.0 && self.contributing <= 1.0),
+            ("noise", self.noise >= 0.0 && self.noise.is_finite()),
+            ("promote_error", error(self.promote_error)),
+            ("abort_error", error(self.abort_error)),
+            ("margins", self.margins.values().all(|margin| *margin >= 0.0 && margin.is_finite())),
+        ];
+        ranges.iter().find(|(_, fits)| !fits).map_or(Ok(()), |(name, _)| Err(Error::Range(name)))
+    }
+
+    /// What each stage of a fleet of so many devices sees; a fleet that the last stage cannot judge is refused.
+    ///
+    /// # Errors
+    /// [`enum@Error`], the first that is found.
+    pub fn plan(&self, devices: usize) -> Result<Vec<Vec<Seen>>, Error> {
+        self.check()?;
+        for (stage, gate) in (0..self.stages.len()).map(|stage| (stage, self.gate(stage, devices))) {
+            if gate.planned_devices < gate.least_devices {
+                let (parts, least) = (u32::from(self.stages[stage].share), gate.least_devices);
+                return Err(Error::TooFew { parts, devices: gate.planned_devices, least });
+            }
+        }
+        let seen = self.sight(devices);
+        let blind =
+            seen.last().into_iter().flatten().find(|s| s.smallest > s.margin && !self.watched.contains(&s.guardrail));
+        match blind {
+            Some(s) => Err(Error::Blind { guardrail: s.guardrail, smallest: s.smallest, margin: s.margin }),
+            None => Ok(seen),
+        }
+    }
+
+    /// What each stage of a fleet sees, whether that is enough or not.
+    pub fn sight(&self, devices: usize) -> Vec<Vec<Seen>> {
+        let of_stage = |stage: usize| {
+            let gate = self.gate(stage, devices);
+            let of = |&(guardrail, margin): &(Guardrail, Option<f64>)| Seen {
+                guardrail,
+                smallest: smallest(&gate, guardrail, Expected::of(guardrail), self.noise, OFTEN),
+                margin: self.margin(guardrail),
+                decides: margin.is_some(),
+            };
+            gate.margins.iter().map(of).collect()
+        };
+        (0..self.stages.len()).map(of_stage).collect()
+    }
+
+    /// The gate of a stage. What an early stage cannot see is no condition to go on to a larger one: there it only aborts. In the last
+    /// stage all decide, seen or not, but those that are watched.
+    pub fn gate(&self, stage: usize, devices: usize) -> Gate {
+        let Stage { share, looks, .. } = self.stages[stage];
+        let gate = Gate {
+            looks,
+            planned_devices: devices as f64 * f64::from(u32::from(share)) / 1e6 * self.contributing,
+            promote_error: self.promote_error,
+            abort_error: self.abort_error / self.stages.len() as f64,
+            margins: Vec::new(),
+            ..Gate::default()
+        };
+        let is_last = stage + 1 == self.stages.len();
+        let margins = Guardrail::ALL.map(|guardrail| {
+            let margin = self.margin(guardrail);
+            let seen = smallest(&gate, guardrail, Expected::of(guardrail), self.noise, SURE);
+            let decides = seen <= margin || is_last && !self.watched.contains(&guardrail);
+            (guardrail, decides.then_some(margin))
+        });
+        Gate { margins: margins.to_vec(), ..gate }
+    }
+
+    fn margin(&self, guardrail: Guardrail) -> f64 {
+        self.margins.get(&guardrail).copied().unwrap_or(guardrail.margin())
+    }
+}
+
+fn default_stages() -> Vec<Stage> {
+    [(10_000, 24, false), (50_000, 48, false), (250_000, 48, true)]
+        .into_iter()
+        .filter_map(|(parts, dwell_hours, manual)| {
+            let share = Share::parts_per_million(parts)?;
+            Some(Stage { share, looks: default_looks(), dwell_hours, manual })
+        })
+        .collect()
+}
+
+fn default_watched() -> Vec<Guardrail> {
+    vec![Guardrail::Crash, Guardrail::LoadFailure]
+}
+
+fn default_contributing() -> f64 {
+    0.3
+}
+
+fn default_noise() -> f64 {
+    10.0
+}
+
+fn default_error() -> f64 {
+    0.05
+}
+
+fn default_looks() -> usize {
+    5
+}
+
+fn default_dwell() -> u32 {
+    48
+}
+
+// A guardrail is a condition to go on where the stage would hardly ever miss a harm of its margin: else a candidate that is fine would be
+// held for want of sight.
+const SURE: f64 = 0.95;
+const OFTEN: f64 = 0.8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fleets_are_planned_or_refused() {
+        let policy = Policy::named("spring");
+        let seen = policy.plan(1_000_000).expect("a fleet that can be judged");
+        assert_eq!(seen.len(), 3);
+        let decides = |stage: usize| seen[stage].iter().filter(|s| s.decides).count();
+        assert!(decides(0) == 0 && decides(2) == 5, "{} {}", decides(0), decides(2));
+        assert!(matches!(policy.plan(100_000), Err(Error::TooFew { .. })));
+        let alone = Policy { stages: policy.stages[2..].to_vec(), ..policy.clone() };
+        let Err(blind) = alone.plan(66_700) else { panic!("noise hides more than the margins") };
+        assert!(blind.to_string().contains("cannot see that"), "{blind}");
+        let widened = Policy { margins: Guardrail::ALL.map(|guardrail| (guardrail, 0.2)).into(), ..alone };
+        assert!(widened.plan(66_700).is_ok());
+    }
+
+    #[test]
+    fn policies_that_make_no_sense_are_refused() {
+        let policy = Policy::named("spring");
+        let mut shrinking = policy.clone();
+        shrinking.stages.reverse();
+        assert_eq!(shrinking.check(), Err(Error::Stages));
+        assert_eq!(Policy { noise: f64::NAN, ..policy.clone() }.check(), Err(Error::Range("noise")));
+        assert_eq!(Policy { abort_error: 0.0, ..policy.clone() }.check(), Err(Error::Range("abort_error")));
+        let margins = [(Guardrail::Ndcg, -1.0)].into();
+        assert_eq!(Policy { margins, ..policy }.check(), Err(Error::Range("margins")));
+    }
+}

@@ -1,0 +1,8 @@
+//! Staged rollouts, as far as devices take part in them: which arm a device falls into ([`Bucket`]), and what it tells of itself there
+//! ([`Cells`]). Decisions are the coordinator's.
+
+mod bucket;
+mod cells;
+
+pub use bucket::{Arm, Bucket, Share};
+pub use cells::{CellSums, Cells, DayReport, VALUES};
