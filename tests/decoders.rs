@@ -11,8 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 use sordino_shared::control::{
-    Ask, Assigned, CheckIn, Chunk, Code, Done, Download, Enrol, Enrolled, Fetch, PlanTerms, Receipt, Reject, Renew,
-    RetryAfter, Step, Wait,
+    Ask, Assigned, CheckIn, Chunk, Code, Done, Download, Enrol, Enrolled, Fetch, Latest, PlanTerms, Receipt, Reject,
+    Renew, RetryAfter, Step, Wait,
 };
 use sordino_shared::model::{Hyperparameters, Model, Ranker, Tower};
 use sordino_shared::secagg::Certificate;
@@ -54,7 +54,7 @@ fn around() -> Vec<Vec<u8>> {
     let certificate = Certificate { key: [1; 32], not_after: 5, signature: [2; 64] };
     vec![
         CheckIn { population: "phones".into(), client: "1.0".into(), takes_part: true }.to_frame(),
-        Assigned { plan, broadcast: download, version: Some(download), offer }.to_frame(),
+        Assigned { plan, broadcast: download, version: Some(Latest { number: 7, model: download }), offer }.to_frame(),
         RetryAfter { min_ms: 3, max_ms: 70_000, version: None }.to_frame(),
         Fetch { digest: [4; 32], offset: 300 }.to_frame(),
         Chunk { digest: [4; 32], offset: 2, total: 5, bytes: b"abc" }.to_frame(),

@@ -8,6 +8,7 @@ use sordino_coordinator::store::Store;
 use sordino_device::swarm::{CLIENT, run};
 use sordino_shared::control::{Federation, Step};
 use sordino_shared::ids::TrackId;
+use sordino_shared::model::Model;
 use sordino_tests::trial::{self, ONE_ROUND_NAME, Oracle, Trial, join, one_round};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -180,4 +181,38 @@ fn a_restarted_device_goes_on_from_its_record() {
         server.stop().await;
     });
     assert!(oracle.holds(&trial.store()));
+}
+
+#[test]
+fn a_device_keeps_two_versions_and_falls_back_by_itself() {
+    let trial = Trial::new(|_| ());
+    let federation = trial.federation("127.0.0.1:1".parse().expect("an address"));
+    let (folder, phone) = (tempfile::tempdir().expect("a folder"), Phone::default());
+    let version = |best: usize| {
+        let weights = (0..30).map(|track| if track == best { 9.0 } else { track as f32 / 30.0 }).collect();
+        Model::Popularity(weights).to_bytes()
+    };
+    let first = |device: &Device<Phone>| device.recommend(1).expect("a model")[0].0;
+    let mut device = open(folder.path(), &federation, &phone);
+    assert!(device.take_version(4, &version(10)).expect("a store"));
+    assert!(device.take_version(7, &version(20)).expect("a store"));
+    assert_eq!(first(&device), TrackId(20));
+    assert!(!device.wants(7).expect("a store") && !device.take_version(5, &version(5)).expect("a store"));
+    // Bytes that are no model are noted and not tried again; what serves goes on.
+    assert!(!device.take_version(8, b"SORDINO2 and no more").expect("a store"));
+    assert!(!device.wants(8).expect("a store") && device.wants(9).expect("a store"));
+    assert_eq!(first(&device), TrackId(20));
+    assert!(!device.model_failed().expect("a store") && !device.model_failed().expect("a store"));
+    drop(device);
+    // A restart forgets nothing of it.
+    let mut device = open(folder.path(), &federation, &phone);
+    assert!(device.model_failed().expect("a store"), "the third within a day");
+    assert_eq!(first(&device), TrackId(10));
+    assert!(device.versions().expect("a store").take_fallback());
+    assert!((0..9).all(|_| !device.model_failed().expect("a store")), "there is nothing before it any more");
+    device.erase().expect("erased");
+    assert!(device.model().expect("a store").is_none());
+    assert!(!device.wants(8).expect("a store"), "what was seen stays seen");
+    assert!(device.take_version(9, &version(3)).expect("a store"));
+    assert_eq!(first(&device), TrackId(3));
 }

@@ -11,6 +11,7 @@ use crate::quality::{BotVerdict, Checks, check};
 use crate::retrieval::Recommender;
 use crate::store::{self, Bounds, Store};
 use crate::train::Randomness;
+use crate::version::{Fault, Keeper, Kept, Probe, self_test};
 use sordino_shared::control::{Enrolled, Federation};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Example, Model};
@@ -195,12 +196,16 @@ impl<H: Host> Device<H> {
         Ok(self.store.events()?)
     }
 
-    /// Erases what was recorded and the model. What was spent stays spent, so the ledger stays.
+    /// Erases what was recorded and the models. Which version was the newest stays known, so that none that is older is taken. What was spent stays spent, so the ledger stays.
     ///
     /// # Errors
     /// [`enum@Error`].
     pub fn erase(&mut self) -> Result<(), Error> {
-        Ok(self.store.erase(&[HAS_LEDGER, ENROLLED, LAST_TRAINING])?)
+        let mut versions = self.versions()?;
+        versions.forget();
+        let stored = versions.to_bytes();
+        self.store.put(VERSIONS, &stored)?;
+        Ok(self.store.erase(&[HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS])?)
     }
 
     /// What has been spent, and what is left.
@@ -301,13 +306,73 @@ impl<H: Host> Device<H> {
         Ok(self.store.get(MODEL)?.map(|bytes| sordino_shared::secagg::digest(&bytes)))
     }
 
-    /// Takes a model, after checking that it is one.
+    /// Whether a version of this number would be taken: none that is not above all that this device has seen.
     ///
     /// # Errors
     /// [`enum@Error`].
-    pub fn set_model(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        Model::from_bytes(bytes).map_err(|error| Error::Kept(error.to_string()))?;
-        Ok(self.store.put(MODEL, bytes)?)
+    pub fn wants(&self, number: u64) -> Result<bool, Error> {
+        Ok(self.versions()?.wants(number))
+    }
+
+    /// Takes a version, once it has passed its self-test, and keeps the one before it; returns whether it did. A version that does not
+    /// pass is not tried again.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn take_version(&mut self, number: u64, bytes: &[u8]) -> Result<bool, Error> {
+        let mut versions = self.versions()?;
+        let test = match Model::from_bytes(bytes) {
+            Err(error) => Err(Fault::Unreadable(error.to_string())),
+            Ok(model) => {
+                let history = self.learning(model.tracks())?.train.iter().map(|example| example.track.0).collect();
+                // A stranger, and its own listener, whose answers nobody knows beforehand.
+                let probes = [Vec::new(), history].map(|history| Probe { history, best: None });
+                self_test(&model, &probes, MOST_LIST_MS, || self.host.now().max(0) as u64)
+            }
+        };
+        let sha256 = sordino_shared::control::hexadecimal(&sordino_shared::secagg::digest(bytes));
+        let before = self.store.get(MODEL)?;
+        let taken = versions.install(Kept { counter: number, sha256 }, test);
+        let stored = versions.to_bytes();
+        match (taken, before) {
+            (Ok(()), Some(before)) => {
+                self.store.change(&[(VERSIONS, &stored), (MODEL, bytes), (MODEL_BEFORE, &before)], &[])?;
+            }
+            (Ok(()), None) => self.store.change(&[(VERSIONS, &stored), (MODEL, bytes)], &[])?,
+            (Err(_), _) => {
+                self.store.put(VERSIONS, &stored)?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The host says that the model did not load, or took the application down. With the third time within 24 hours the version before
+    /// it serves, if there is one, asking nobody: returns whether that has just happened.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn model_failed(&mut self) -> Result<bool, Error> {
+        let mut versions = self.versions()?;
+        let falls = versions.failed(Timestamp(self.host.now()));
+        let stored = versions.to_bytes();
+        match self.store.get(MODEL_BEFORE)? {
+            Some(before) if falls => {
+                self.store.change(&[(VERSIONS, &stored), (MODEL, &before)], &[MODEL_BEFORE])?;
+            }
+            _ => self.store.put(VERSIONS, &stored)?,
+        }
+        Ok(falls)
+    }
+
+    /// What it knows of its versions.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn versions(&self) -> Result<Keeper, Error> {
+        let stored = self.store.get(VERSIONS)?;
+        let keeper = stored.map(|bytes| Keeper::from_bytes(&bytes)).transpose();
+        Ok(keeper.map_err(|error| Error::Kept(error.to_string()))?.unwrap_or_default())
     }
 
     /// What was loaded, or a part of it, the last time that something with this hash was.
@@ -399,5 +464,9 @@ impl<H: Host> Participant for Device<H> {
 const HAS_LEDGER: &str = "has-ledger";
 const ENROLLED: &str = "enrolled";
 const MODEL: &str = "model";
+const MODEL_BEFORE: &str = "model before";
+const VERSIONS: &str = "versions";
+// A list that takes longer than this would be felt, whatever the phone.
+const MOST_LIST_MS: u64 = 2000;
 const LOADED: &str = "loaded";
 const LAST_TRAINING: &str = "last-training";

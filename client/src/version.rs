@@ -56,6 +56,9 @@ pub enum Error {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
+    /// Bytes that are no model.
+    #[error("its bytes are no model: {0}")]
+    Unreadable(String),
     /// Scores that are no finite numbers.
     #[error("a score is no finite number")]
     NotFinite,
@@ -85,8 +88,8 @@ pub enum Fault {
 pub struct Probe {
     /// A listener's tracks; none for a stranger.
     pub history: Vec<u32>,
-    /// The track that scores highest for it, among those outside the history.
-    pub best: u32,
+    /// The track that scores highest for it, among those outside the history; `None` where nobody knows beforehand.
+    pub best: Option<u32>,
 }
 
 /// Tries a model on known listeners. `clock_ms` is the host's monotonic clock.
@@ -111,13 +114,16 @@ pub fn self_test(
         if scores.iter().any(|score| !score.is_finite()) {
             return Err(Fault::NotFinite);
         }
-        if scores.windows(2).all(|pair| pair[0] == pair[1]) {
+        // Popularity may have drowned in noise, which harms nobody; embeddings that tell nothing apart are broken.
+        if model.dimensions() > 0 && scores.windows(2).all(|pair| pair[0] == pair[1]) {
             return Err(Fault::Constant);
         }
         let candidates = (0..scores.len() as u32).filter(|track| !probe.history.contains(track));
         let best = candidates.max_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize]).then(b.cmp(&a)));
-        if let Some(found) = best.filter(|&found| found != probe.best) {
-            return Err(Fault::Unexpected { expected: probe.best, found });
+        if let (Some(expected), Some(found)) = (probe.best, best)
+            && expected != found
+        {
+            return Err(Fault::Unexpected { expected, found });
         }
         if took_ms > most_ms {
             return Err(Fault::Slow { took_ms, most_ms });
@@ -135,6 +141,20 @@ impl Keeper {
     /// The version before it, which stays on the device.
     pub fn previous(&self) -> Option<&Kept> {
         self.previous.as_ref()
+    }
+
+    /// Whether a version of this number would be taken.
+    pub fn wants(&self, counter: u64) -> bool {
+        counter > self.highest
+    }
+
+    /// The models are erased. The newest may be taken again where it was the one that served, and none that is older.
+    pub fn forget(&mut self) {
+        if self.current.take().is_some_and(|current| current.counter == self.highest) {
+            self.highest -= 1;
+        }
+        self.previous = None;
+        self.failures.clear();
     }
 
     /// Takes a version that was verified and tested; the one that served is kept.
@@ -198,6 +218,8 @@ const DAY_SECONDS: f64 = 86_400.0;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Array2;
+    use sordino_shared::model::{EmbeddingModel, Hyperparameters};
 
     fn version(counter: u64) -> Kept {
         Kept { counter, sha256: format!("{counter:064x}") }
@@ -257,13 +279,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_erased_may_be_taken_again_and_nothing_older() {
+        let mut keeper = with(&[3, 5]);
+        keeper.forget();
+        assert_eq!((keeper.current(), keeper.previous()), (None, None));
+        assert!(!keeper.wants(4) && keeper.wants(5));
+        assert_eq!(keeper.install(version(5), Ok(())), Ok(()));
+        // A version that was refused is not asked for again by way of erasing.
+        assert!(keeper.install(version(6), Err(Fault::Constant)).is_err());
+        keeper.forget();
+        assert!(!keeper.wants(6) && keeper.wants(7));
+    }
+
+    #[test]
     fn tests_find_what_is_wrong() {
         let good = Model::Popularity(vec![1.0, 5.0, 3.0]);
-        let probes = [Probe { history: vec![], best: 1 }, Probe { history: vec![1], best: 2 }];
+        let probes = [Probe { history: vec![], best: Some(1) }, Probe { history: vec![1], best: Some(2) }];
         assert_eq!(self_test(&good, &probes, 5, || 0), Ok(()));
         let test = |weights: Vec<f32>| self_test(&Model::Popularity(weights), &probes, 5, || 0);
         assert_eq!(test(vec![1.0, f32::NAN, 3.0]), Err(Fault::NotFinite));
-        assert_eq!(test(vec![2.0; 3]), Err(Fault::Constant));
+        let flat = EmbeddingModel::new(Array2::zeros((3, 2)), vec![2.0; 3], Hyperparameters::default());
+        assert_eq!(self_test(&Model::Embedding(flat), &probes, 5, || 0), Err(Fault::Constant));
+        assert_eq!(self_test(&Model::Popularity(vec![2.0; 3]), &[], 5, || 0), Ok(()));
         assert_eq!(test(vec![9.0, 5.0, 3.0]), Err(Fault::Unexpected { expected: 1, found: 0 }));
         let mut time = 0;
         let slow = self_test(&good, &probes, 5, || {

@@ -53,11 +53,12 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
         takes_part: rest.is_zero(),
     };
     let found = check_in(line, &asked).await?;
-    if let Some(version) =
-        found.version().filter(|version| device.model_digest().ok().flatten() != Some(version.digest))
+    if let Some(version) = found.version()
+        && device.wants(version.number)?
     {
-        let bytes = load(device, line, &version).await?;
-        device.set_model(&bytes)?;
+        let bytes = load(device, line, &version.model).await?;
+        // One that does not pass its test is noted and not taken; the visit goes on.
+        device.take_version(version.number, &bytes)?;
     }
     match found {
         Visit::Later(later) => Ok(Visited::Later(pause(&later).max(rest))),

@@ -2,7 +2,7 @@
 
 use super::{Error, Line};
 use crate::part::{Part, Participant, Progress};
-use sordino_shared::control::{Assigned, CheckIn, Download, Reject, RetryAfter};
+use sordino_shared::control::{Assigned, CheckIn, Latest, Reject, RetryAfter};
 use sordino_shared::secagg::Hash;
 use sordino_shared::wire::{self, Kind};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub enum Visit {
 
 impl Visit {
     /// The version to rank with, if there is one.
-    pub fn version(&self) -> Option<Download> {
+    pub fn version(&self) -> Option<Latest> {
         match self {
             Self::Round(assigned) => assigned.version,
             Self::Later(later) => later.version,

@@ -165,11 +165,25 @@ impl Store {
     /// [`enum@Error`].
     pub fn put(&mut self, name: &str, value: &[u8]) -> Result<(), Error> {
         let sealed = self.seal(name.as_bytes(), value)?;
-        self.connection.execute(
-            "INSERT INTO value (name, sealed) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
-            params![name, sealed],
-        )?;
+        self.connection.execute(PUT, params![name, sealed])?;
         Ok(())
+    }
+
+    /// Keeps some values and forgets others, all or none of it.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn change(&mut self, kept: &[(&str, &[u8])], forgotten: &[&str]) -> Result<(), Error> {
+        let sealed = kept.iter().map(|(name, value)| Ok((*name, self.seal(name.as_bytes(), value)?)));
+        let sealed = sealed.collect::<Result<Vec<(&str, Vec<u8>)>, Error>>()?;
+        let transaction = self.connection.transaction()?;
+        for (name, sealed) in sealed {
+            transaction.execute(PUT, params![name, sealed])?;
+        }
+        for name in forgotten {
+            transaction.execute("DELETE FROM value WHERE name = ?1", [name])?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// The value under a name.
@@ -221,6 +235,8 @@ impl Store {
         plain.map(Zeroizing::new).map_err(|_| Error::Sealed)
     }
 }
+
+const PUT: &str = "INSERT INTO value (name, sealed) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sealed = excluded.sealed";
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS event (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT;

@@ -18,7 +18,7 @@ pub use outcome::Outcome;
 
 use crate::store::{Entry, Phase, RoundRow};
 use serde::{Deserialize, Serialize};
-use sordino_shared::control::{Assigned, Download, PlanTerms};
+use sordino_shared::control::{Assigned, Download, Latest, PlanTerms};
 use sordino_shared::plan::RoundPlan;
 use sordino_shared::secagg::coordinator::{
     Abandoned, Advertising, Agreeing, Cohort, Drawing, Sharing, Unmasking, Uploading,
@@ -144,7 +144,7 @@ impl Live {
         broadcast: (&Broadcast, Download),
         operator: &Identity,
         authority: &PublicIdentity,
-        version: Option<Download>,
+        version: Option<Latest>,
         now: i64,
     ) -> Result<Self, Error> {
         let (broadcast, download) = broadcast;

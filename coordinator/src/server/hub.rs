@@ -10,7 +10,8 @@ use super::{Error, now};
 use crate::authority::Authority;
 use crate::config::Config;
 use crate::ledger::PopulationLedgers;
-use sordino_shared::control::{CheckIn, Code, Download, Reject, RetryAfter, from_hexadecimal, hexadecimal};
+use crate::store::VersionRow;
+use sordino_shared::control::{CheckIn, Code, Download, Latest, Reject, RetryAfter, from_hexadecimal, hexadecimal};
 use sordino_shared::secagg::{Hash, Identity};
 use sordino_shared::wire::Kind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +37,7 @@ pub struct Hub {
     tasks: RwLock<BTreeMap<String, Arc<ServedTask>>>,
     revoked: RwLock<BTreeSet<Hash>>,
     eligible: AtomicU64,
-    version: RwLock<Option<Download>>,
+    version: RwLock<Option<Latest>>,
     stopping: AtomicBool,
 }
 
@@ -83,11 +84,7 @@ impl Hub {
         self.eligible.store(self.authority.eligible(now())?, Ordering::Relaxed);
         *self.revoked.write().unwrap_or_else(PoisonError::into_inner) = revoked;
         let versions = self.storage.call(|store| store.versions()).await?;
-        let version = versions.last().and_then(|version| {
-            let digest = from_hexadecimal(&version.digest)?;
-            Some(Download { digest, length: version.length })
-        });
-        *self.version.write().unwrap_or_else(PoisonError::into_inner) = version;
+        self.set_version(&versions);
         Ok(())
     }
 
@@ -104,12 +101,17 @@ impl Hub {
         tasks.entry(name.to_owned()).or_default().clone()
     }
 
-    pub(super) fn version(&self) -> Option<Download> {
+    pub(super) fn version(&self) -> Option<Latest> {
         *self.version.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_version(&self, version: Download) {
-        *self.version.write().unwrap_or_else(PoisonError::into_inner) = Some(version);
+    /// Devices are offered the last of these versions from now on.
+    pub(super) fn set_version(&self, versions: &[VersionRow]) {
+        let latest = versions.last().and_then(|version| {
+            let digest = from_hexadecimal(&version.digest)?;
+            Some(Latest { number: version.number, model: Download { digest, length: version.length } })
+        });
+        *self.version.write().unwrap_or_else(PoisonError::into_inner) = latest;
     }
 
     fn tasks(&self) -> Vec<Arc<ServedTask>> {

@@ -25,6 +25,15 @@ pub struct Download {
     pub length: u64,
 }
 
+/// The version to rank with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Latest {
+    /// Its number, which only grows: a device takes none that is not above all that it has seen.
+    pub number: u64,
+    /// Its model.
+    pub model: Download,
+}
+
 /// A round to take part in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assigned {
@@ -35,14 +44,14 @@ pub struct Assigned {
     /// The signed terms.
     pub offer: Offer,
     /// The version to rank with, if there is one.
-    pub version: Option<Download>,
+    pub version: Option<Latest>,
 }
 
 #[derive(Encode, Decode)]
 struct AssignedHeader {
     plan: PlanTerms,
     broadcast: Download,
-    version: Option<Download>,
+    version: Option<Latest>,
 }
 
 /// Nothing to do now.
@@ -53,7 +62,7 @@ pub struct RetryAfter {
     /// The most.
     pub max_ms: u64,
     /// The version to rank with, if there is one.
-    pub version: Option<Download>,
+    pub version: Option<Latest>,
 }
 
 /// A step whose outcome a device waits for.

@@ -97,6 +97,29 @@ mod tests {
     use crate::plan::{BlockLayout, PlanRequest};
 
     #[test]
+    fn rows_are_held_to_their_own_length_and_short_ones_stay() {
+        let layout = BlockLayout::new("b", 4, 2, 2.0).by_track();
+        assert_eq!(layout.row_clip, 0.5);
+        let plan = RoundPlan::new(PlanRequest { rho: Some(0.1), ..PlanRequest::new(10, vec![layout.clone()]) });
+        let clip = |plan: &RoundPlan, values: Vec<f32>| {
+            let block = Block::Rows { rows: vec![1, 3], values };
+            let clipped = Clipped::new(Statistics { blocks: vec![block] }, plan);
+            (clipped.blocks()[0].values().to_vec(), clipped.shortened()[0])
+        };
+        let plan = plan.expect("a valid plan");
+        let (values, were_long) = clip(&plan, vec![3.0, 4.0, 0.1, 0.2]);
+        assert!((values[0] - 0.3).abs() < 1e-6 && (values[1] - 0.4).abs() < 1e-6 && were_long);
+        assert_eq!(values[2..], [0.1, 0.2]);
+        assert_eq!(clip(&plan, vec![0.3, 0.4, 0.0, 0.5]), (vec![0.3, 0.4, 0.0, 0.5], false));
+        // A device whose code does not hold rows down is held to the block's length alone.
+        let (values, _) = clip(&plan.with_long_rows(), vec![3.0, 4.0, 0.0, 0.0]);
+        assert!((values[1] - 1.6).abs() < 1e-6, "{values:?}");
+        // Rows longer than their block make no plan.
+        let odd = BlockLayout { row_clip: 3.0, ..layout };
+        assert!(RoundPlan::new(PlanRequest { rho: Some(0.1), ..PlanRequest::new(10, vec![odd]) }).is_err());
+    }
+
+    #[test]
     fn values_that_are_not_finite_become_zero_and_are_counted() {
         let layout = BlockLayout::new("b", 6, 1, 1.0);
         let plan =

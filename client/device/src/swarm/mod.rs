@@ -8,7 +8,7 @@ pub use listening::{Listening, ndcg};
 
 use anyhow::Context;
 use sordino_client::quic::{self, Credentials, Line, Visit, Visited, check_in, pause, visit};
-use sordino_shared::control::{CheckIn, Code, Download, Federation, Reject, from_hexadecimal};
+use sordino_shared::control::{CheckIn, Code, Federation, Latest, Reject, from_hexadecimal};
 use sordino_shared::model::Model;
 use sordino_shared::secagg::Hash;
 use std::path::PathBuf;
@@ -140,7 +140,7 @@ pub async fn run(
     endpoint: &quinn::Endpoint,
     federation: &Federation,
     devices: Vec<Light>,
-    seen: &watch::Sender<Option<Download>>,
+    seen: &watch::Sender<Option<Latest>>,
 ) -> anyhow::Result<Arc<Tally>> {
     run_over(devices, seen, &federation.population, |credentials| Line::new(endpoint, federation, Some(credentials)))
         .await
@@ -152,7 +152,7 @@ pub async fn run(
 /// Where a line cannot be had.
 pub async fn run_over(
     devices: Vec<Light>,
-    seen: &watch::Sender<Option<Download>>,
+    seen: &watch::Sender<Option<Latest>>,
     population: &str,
     line: impl Fn(&Credentials) -> Result<Line, quic::Error>,
 ) -> anyhow::Result<Arc<Tally>> {
@@ -178,7 +178,7 @@ async fn turn(
     population: &str,
     device: &mut Light,
     tally: &Tally,
-    seen: &watch::Sender<Option<Download>>,
+    seen: &watch::Sender<Option<Latest>>,
 ) -> Option<Duration> {
     let asked = CheckIn { population: population.to_owned(), client: CLIENT.to_owned(), takes_part: true };
     match check_in(line, &asked).await {
@@ -226,7 +226,7 @@ fn ended(result: Result<Visited, quic::Error>, tally: &Tally) -> Duration {
 /// Loads each new version and says how well it ranks what the listeners held out.
 async fn watch_versions(
     line: Line,
-    mut versions: watch::Receiver<Option<Download>>,
+    mut versions: watch::Receiver<Option<Latest>>,
     listening: Arc<Listening>,
 ) -> anyhow::Result<()> {
     let mut number = 0;
@@ -234,14 +234,14 @@ async fn watch_versions(
         let last = versions.changed().await.is_err();
         let version = *versions.borrow_and_update();
         if let (Some(version), false) = (version, last) {
-            let bytes = line.fetch(&version, MOST_BROADCAST).await?;
+            let bytes = line.fetch(&version.model, MOST_BROADCAST).await?;
             let model = Model::from_bytes(&bytes)?;
             let listening = listening.clone();
             let (kind, quality) =
                 tokio::task::spawn_blocking(move || (model.dimensions(), ndcg(&model, &listening))).await?;
             number += 1;
             let kind = if kind == 0 { "popularity".to_owned() } else { format!("{kind} dimensions") };
-            println!("model {number}: NDCG@10 {quality:.4} ({kind}, {} bytes)", version.length);
+            println!("model {number}: NDCG@10 {quality:.4} ({kind}, {} bytes)", version.model.length);
         }
         if last {
             line.hang_up().await;

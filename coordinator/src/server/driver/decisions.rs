@@ -101,7 +101,7 @@ impl Driver {
             Aggregate { step, devices: opened.devices as u64, sum: opened.sum, deviations: opened.deviations, rho };
         self.task.learn(&aggregate);
         let made = self.version(&aggregate, kind);
-        let (version, model) = match made {
+        let version = match made {
             Ok(made) => made,
             // The training has learnt what is not durable: it is read again from what is.
             Err(error) => return self.reload().and(Err(error)),
@@ -118,7 +118,7 @@ impl Driver {
             }
             Err(error) => return self.reload().and(Err(error.into())),
         }
-        self.hub.set_version(model);
+        self.hub.set_version(&self.hub.storage.wait(|store| store.versions())?);
         if opened.disputes > 0 {
             tracing::warn!(
                 task = self.name,
@@ -152,7 +152,7 @@ impl Driver {
     }
 
     /// The version that the training gives now, its file being durable.
-    pub(super) fn version(&self, aggregate: &Aggregate, kind: &str) -> Result<(VersionRow, Download), Trouble> {
+    pub(super) fn version(&self, aggregate: &Aggregate, kind: &str) -> Result<VersionRow, Trouble> {
         let model = self.task.model();
         let download = self.hub.models.put(model.to_bytes())?;
         let claim = self.task.spent();
@@ -168,7 +168,7 @@ impl Driver {
             "verdict": self.task.verdict(),
         });
         let parent = self.hub.storage.wait(|store| store.versions())?.last().map(|version| version.number);
-        let version = VersionRow {
+        Ok(VersionRow {
             number: 0,
             digest: hexadecimal(&download.digest),
             length: download.length,
@@ -177,8 +177,7 @@ impl Driver {
             parent,
             about: about.to_string(),
             made: now(),
-        };
-        Ok((version, download))
+        })
     }
 
     pub(super) fn step_over(&mut self, round: &Running) {

@@ -132,7 +132,7 @@ impl Driver {
         });
         self.shared.set_running(None);
         self.round = None;
-        if self.hub.version().is_none_or(|version| version.digest != broadcast.digest) {
+        if self.hub.version().is_none_or(|version| version.model.digest != broadcast.digest) {
             self.hub.models.remove(&broadcast.digest);
         }
         self.show(Doing::Running);
