@@ -3,72 +3,22 @@
 //! An invalid plan cannot be built. A device checks nothing twice: what it holds is valid.
 
 mod blocks;
+mod error;
+mod layout;
 mod range;
+#[cfg(test)]
+mod tests;
 
 pub use blocks::Blocks;
+pub use error::Error;
+pub use layout::{BlockLayout, ROW_SHARE, Rotation};
 
 use range::Range;
 pub use range::WRAP_PROBABILITY;
 
-use crate::privacy::accountant::correlated::{self, Strategy};
+use crate::privacy::accountant::correlated::Strategy;
 use crate::privacy::accountant::distributed::{self, Sensitivity};
 use crate::privacy::{Law, Mechanism, Mode, largest_exact_variance};
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-
-/// Whether a block is rotated before it is rounded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rotation {
-    /// Values go as they are; rows of zeros cost nothing until their noise.
-    #[default]
-    None,
-    /// Randomised Hadamard rotation, padded to a power of two: spreads each vector over all values, which saves bits
-    /// where single values can be large.
-    Hadamard,
-}
-
-/// Names one block of the flat vector that a device sends, and how the round's privacy is shared out to it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BlockLayout {
-    /// The block's name, for reports.
-    pub name: &'static str,
-    /// Rows of the block.
-    pub rows: usize,
-    /// Values a row.
-    pub width: usize,
-    /// The L2 norm that one device's block may have.
-    pub clip: f64,
-    /// The L2 norm that one of its rows may have: what one device can say of one track. It bounds nobody's privacy, which `clip` does,
-    /// but what a made-up history can do.
-    pub row_clip: f64,
-    /// The block's share of the round's rho, relative to the other blocks' shares.
-    pub share: f64,
-    /// Whether the block is rotated.
-    pub rotation: Rotation,
-}
-
-impl BlockLayout {
-    /// A block with the whole of its round's share, not rotated, whose rows may be as long as itself; fields are set from there.
-    pub fn new(name: &'static str, rows: usize, width: usize, clip: f64) -> Self {
-        Self { name, rows, width, clip, row_clip: clip, share: 1.0, rotation: Rotation::None }
-    }
-
-    /// The same with each row held to [`ROW_SHARE`] of the clip: for blocks of one row a track.
-    pub fn by_track(self) -> Self {
-        Self { row_clip: ROW_SHARE * self.clip, ..self }
-    }
-
-    /// The number of values.
-    pub fn len(&self) -> usize {
-        self.rows * self.width
-    }
-
-    /// Whether the block has no values.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
 
 /// One block of a valid plan.
 #[derive(Clone, Debug)]
@@ -150,68 +100,6 @@ pub struct RoundPlan {
     blocks: Vec<BlockPlan>,
     bits: u32,
     rho: Option<f64>,
-}
-
-/// Why a plan cannot be built.
-#[derive(Debug, Error, PartialEq)]
-#[non_exhaustive]
-pub enum Error {
-    /// A cohort of none.
-    #[error("a cohort needs at least one device")]
-    EmptyCohort,
-    /// A block without values, or with a clip that bounds nothing.
-    #[error("block '{0}' needs at least one value, a positive finite clip and a positive share")]
-    Block(&'static str),
-    /// The budget is not a positive number.
-    #[error("rho must be positive and finite, not {0}")]
-    Budget(f64),
-    /// A share outside (0, 1], or a noise scale that is not positive.
-    #[error("{name} must be in (0, {most}], not {value}")]
-    Fraction {
-        /// Which parameter.
-        name: &'static str,
-        /// Its upper end.
-        most: f64,
-        /// What was given.
-        value: f64,
-    },
-    /// So few honest devices that none is sure to be there: nobody's noise would count.
-    #[error("an honest share of {fraction} of {cohort} devices is less than one device: nobody's noise would count")]
-    NobodyHonest {
-        /// Devices in one sum.
-        cohort: usize,
-        /// The share.
-        fraction: f64,
-    },
-    /// Correlated noise in a mode that has none, or none where the mode is about it.
-    #[error("mode {} {}", .0.name(), if *.0 == Mode::CentralMf { "needs a strategy" } else { "takes no strategy: that is for central-mf" })]
-    StrategyMode(Mode),
-    /// A strategy that makes no sense.
-    #[error(transparent)]
-    Strategy(#[from] correlated::Error),
-    /// There is so little noise that the grid would be finer than a device's integers.
-    #[error(
-        "block '{0}' has too little noise for whole numbers: lower epsilon or the population, or use no noise at all"
-    )]
-    Grid(&'static str),
-    /// The noise would be wider than the samplers draw.
-    #[error(
-        "block '{block}' needs noise of the law {law}, beyond the samplers: use a smaller epsilon or a coarser grid"
-    )]
-    Noise {
-        /// The block.
-        block: &'static str,
-        /// The law that it needs.
-        law: Law,
-    },
-    /// The sum would not fit the integers used.
-    #[error("the sum of block '{block}' needs {bits} bits, more than {MAX_BITS}: use a smaller cohort")]
-    Range {
-        /// The block that asks for most.
-        block: &'static str,
-        /// Bits that it needs.
-        bits: u32,
-    },
 }
 
 impl RoundPlan {
@@ -361,10 +249,6 @@ impl RoundPlan {
     }
 }
 
-/// How much of a device's vector one track may have. A quarter costs no accuracy on any set at hand, and holds the exposure that
-/// one liar in a hundred can buy for a track to a tenth and less (docs/benchmarks.md, "Devices that lie").
-pub const ROW_SHARE: f64 = 0.25;
-
 fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest, factor: f64) -> BlockPlan {
     let length = match layout.rotation {
         Rotation::None => layout.len(),
@@ -421,95 +305,3 @@ const LEAST_DEVIATION: f64 = 16.0;
 const FINEST_GRID: f64 = (1u64 << 30) as f64;
 /// The widest sums that the accumulators hold with room to spare.
 pub const MAX_BITS: u32 = 62;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::privacy::Samplers;
-    use crate::privacy::accountant::correlated::Strategy;
-    use proptest::prelude::*;
-
-    fn request() -> PlanRequest {
-        PlanRequest {
-            mode: Mode::Secure,
-            mechanism: Mechanism::DiscreteGaussian,
-            rotation_seed: 1,
-            strategy: None,
-            cohort: 1000,
-            honest_fraction: 0.9,
-            rho: Some(0.1),
-            blocks: vec![BlockLayout::new("rows", 100, 8, 1.0)],
-            simulated_noise_scale: 1.0,
-        }
-    }
-
-    #[test]
-    fn the_honest_noise_alone_keeps_the_budget() {
-        let plan = RoundPlan::new(request()).expect("a valid plan");
-        let block = &plan.blocks()[0];
-        let honest_variance = block.local_variance as f64 * 900.0;
-        let rho = block.bound_squared as f64 / (2.0 * honest_variance);
-        assert!(rho <= 0.1 && rho > 0.0995, "{rho}");
-        assert!(block.bound_squared as f64 * block.grid.powi(2) < 1.02);
-    }
-
-    #[test]
-    fn local_plans_carry_the_whole_noise_on_each_device() {
-        let plan = RoundPlan::new(PlanRequest { mode: Mode::Local, ..request() }).expect("a valid plan");
-        let block = &plan.blocks()[0];
-        // Replace-one: twice the bound.
-        let rho = 4.0 * block.bound_squared as f64 / (2.0 * block.local_variance as f64);
-        assert!(rho <= 0.1 && rho > 0.0995, "{rho}");
-    }
-
-    #[test]
-    fn what_cannot_hold_is_refused() {
-        assert_eq!(RoundPlan::new(PlanRequest { cohort: 0, ..request() }).err(), Some(Error::EmptyCohort));
-        assert_eq!(RoundPlan::new(PlanRequest { rho: Some(0.0), ..request() }).err(), Some(Error::Budget(0.0)));
-        assert!(RoundPlan::new(PlanRequest { honest_fraction: 0.0, ..request() }).is_err());
-        let nobody = RoundPlan::new(PlanRequest { cohort: 10, honest_fraction: 0.05, ..request() });
-        assert_eq!(nobody.err(), Some(Error::NobodyHonest { cohort: 10, fraction: 0.05 }));
-        let strategy = Some(Strategy::new(8, 2));
-        assert_eq!(
-            RoundPlan::new(PlanRequest { strategy, ..request() }).err(),
-            Some(Error::StrategyMode(Mode::Secure))
-        );
-        let none = RoundPlan::new(PlanRequest { mode: Mode::CentralMf, ..request() });
-        assert_eq!(none.err(), Some(Error::StrategyMode(Mode::CentralMf)));
-        let mut empty = request();
-        assert_eq!(RoundPlan::new(PlanRequest { rho: Some(1e18), ..request() }).err(), Some(Error::Grid("rows")));
-        empty.blocks[0].clip = f64::NAN;
-        assert_eq!(RoundPlan::new(empty).err(), Some(Error::Block("rows")));
-    }
-
-    proptest! {
-        // Whatever is asked for: a plan that can be built has noise that is wide, honest and enough, and sums that fit.
-        #[test]
-        fn plans_that_can_be_built_hold(
-            cohort in 1usize..20_000,
-            honest_fraction in 1e-4f64..=1.0,
-            log_rho in -12.0f64..4.0,
-            rows in 1usize..5000,
-            log_clip in -6.0f64..6.0,
-            mode in prop_oneof![Just(Mode::Secure), Just(Mode::Local), Just(Mode::Central)],
-            mechanism in prop_oneof![Just(Mechanism::DiscreteGaussian), Just(Mechanism::Skellam)],
-            rotation in prop_oneof![Just(Rotation::None), Just(Rotation::Hadamard)],
-        ) {
-            let block = BlockLayout { rotation, ..BlockLayout::new("b", rows, 1, log_clip.exp()) };
-            let rho = log_rho.exp();
-            let asked = PlanRequest {
-                mode, mechanism, cohort, honest_fraction, rho: Some(rho), blocks: vec![block], ..request()
-            };
-            if let Ok(plan) = RoundPlan::new(asked) {
-                let block = &plan.blocks()[0];
-                prop_assert!(plan.honest() >= 1);
-                prop_assert!(block.local_variance as f64 >= LEAST_DEVIATION.powi(2) * 0.999);
-                prop_assert!(plan.rho_with(plan.honest()) <= rho * (1.0 + 1e-9), "{} {rho}", plan.rho_with(plan.honest()));
-                prop_assert!(plan.rho_with(plan.honest()) >= rho * 0.99);
-                prop_assert!(plan.wrap_probability() <= WRAP_PROBABILITY);
-                prop_assert!(block.length >= rows && plan.bits() <= MAX_BITS);
-                prop_assert!(mode.trusts_coordinator() || Samplers::new(&plan).is_ok());
-            }
-        }
-    }
-}
