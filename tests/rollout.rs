@@ -1,11 +1,11 @@
 //! Promise: gates err no more often than they say, whatever is watched and however often, and a method that forgets the noise of its
 //! sums is found out.
 
-use sordino_simulator::rollout::{Rates, RolloutResults, RolloutSettings, run};
+use sordino_simulator::rollout::{Ends, RolloutResults, RolloutSettings, run};
 
 const RUNS: usize = 1500;
 
-fn rates<'a>(results: &'a RolloutResults, name: &str) -> &'a Rates {
+fn rates<'a>(results: &'a RolloutResults, name: &str) -> &'a Ends {
     results.rates.iter().find(|rates| rates.candidate.name == name).expect("a candidate of this name")
 }
 

@@ -107,12 +107,7 @@ impl<'a> Experiment<'a> {
         if let Some(world) = self.dataset.world() {
             done.insert("truth".to_owned(), self.truth(world)?);
         }
-        let claim = match (rho_spent, self.target) {
-            (Some(rho), Some(target)) => {
-                Some(Claim::new(rho, target.delta(), self.scenario.mode, self.scenario.mechanism))
-            }
-            _ => None,
-        };
+        let claim = self.scenario.claim(self.target, rho_spent);
         let curve = self.curve(&done)?;
         let mut popularity = self.population.popularity();
         let catalogue = match &model {

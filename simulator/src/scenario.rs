@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sordino_client::label::LabelPolicy;
 use sordino_shared::model::Hyperparameters;
 use sordino_shared::plan::Rotation;
-use sordino_shared::privacy::accountant::Target;
 use sordino_shared::privacy::accountant::correlated::Strategy;
+use sordino_shared::privacy::accountant::{Claim, Target};
 use sordino_shared::privacy::{Mechanism, Mode};
 use sordino_shared::workload::GradientSettings;
 use std::path::{Path, PathBuf};
@@ -263,6 +263,12 @@ impl Scenario {
         let delta = self.delta.unwrap_or_else(|| (0.1 / population as f64).min(1e-6));
         let target = self.epsilon.0.map(|epsilon| Target::new(epsilon, delta));
         target.transpose().map_err(|e| Error::input(e.to_string()))
+    }
+
+    /// What may be claimed of rho that a device has spent; `None` without noise.
+    pub fn claim(&self, target: Option<Target>, rho: Option<f64>) -> Option<Claim> {
+        let (target, rho) = target.zip(rho)?;
+        Some(Claim::new(rho, target.delta(), self.mode, self.mechanism))
     }
 
     /// Evaluation settings for a part.

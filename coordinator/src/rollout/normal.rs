@@ -13,12 +13,16 @@ pub(super) fn density(z: f64) -> f64 {
     (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-/// z with P(Z > z) = `tail`, for tails from 1e-300 to 1 - 1e-16, by bisection.
+/// z with P(Z > z) = `tail`, for tails from 1e-300 to 1 - 1e-16.
 pub(super) fn upper_quantile(tail: f64) -> f64 {
-    let (mut low, mut high) = (-9.0, 38.0);
-    for _ in 0..90 {
+    bisect((-9.0, 38.0), |z| upper_tail(z) > tail)
+}
+
+/// Where something stops to be true between two ends, by halving to the last bit that matters.
+pub(super) fn bisect((mut low, mut high): (f64, f64), is_below: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..HALVINGS {
         let middle = 0.5 * (low + high);
-        if upper_tail(middle) > tail {
+        if is_below(middle) {
             low = middle;
         } else {
             high = middle;
@@ -26,6 +30,8 @@ pub(super) fn upper_quantile(tail: f64) -> f64 {
     }
     0.5 * (low + high)
 }
+
+const HALVINGS: usize = 60;
 
 #[cfg(test)]
 mod tests {

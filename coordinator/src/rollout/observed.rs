@@ -69,9 +69,6 @@ impl Guardrail {
     }
 }
 
-/// The squared length of what a device writes at most: 1 + 6 + 2.
-pub const SENSITIVITY_SQUARED: f64 = 9.0;
-
 /// Both arms so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observed {

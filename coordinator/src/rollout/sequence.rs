@@ -6,7 +6,7 @@
 //! mixture). For means of many devices this holds asymptotically (Waudby-Smith et al. 2021): nothing is claimed below about a
 //! thousand devices in an arm.
 
-use super::normal::upper_tail;
+use super::normal::{bisect, upper_tail};
 
 /// How high Z must be at a share of the information, so that the chance to be there at any time is at most `alpha` without harm. It is
 /// lowest where the share is 1.
@@ -21,16 +21,7 @@ pub fn bound(alpha: f64, share: f64) -> f64 {
             + z * z * share / (2.0 * whole)
             + (1.0 - upper_tail(z * (share / whole).sqrt())).ln()
     };
-    let (mut low, mut high) = (0.0, 60.0);
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if log_mixture(middle) < -alpha.ln() {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    0.5 * (low + high)
+    bisect((0.0, 60.0), |z| log_mixture(z) < -alpha.ln())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! `alpha(t) = 2 - 2 Phi(z_(1 - alpha/2) / sqrt t)`, t being the share of the planned information: little early, most at the end.
 //! Bounds follow by numerical integration of the score's density (Armitage, McPherson and Rowe 1969).
 
-use super::normal::{density, upper_quantile, upper_tail};
+use super::normal::{bisect, density, upper_quantile, upper_tail};
 use std::collections::BTreeMap;
 
 /// The error spent by a share of the information, one-sided.
@@ -84,16 +84,7 @@ impl Density {
     // Where the chance to be above after one more step is what there is to spend.
     fn solve(&self, fresh: f64, step: f64) -> f64 {
         let root = step.sqrt();
-        let (mut low, mut high) = (-REACH, REACH);
-        for _ in 0..60 {
-            let middle = 0.5 * (low + high);
-            if self.integrate(|u| upper_tail((middle - u) / root)) > fresh {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        0.5 * (low + high)
+        bisect((-REACH, REACH), |bound| self.integrate(|u| upper_tail((bound - u) / root)) > fresh)
     }
 
     fn integrate(&self, of: impl Fn(f64) -> f64) -> f64 {

@@ -12,5 +12,15 @@ pub struct Habits {
     pub early_skips: Option<f32>,
 }
 
+impl Habits {
+    /// All of them, in the order of their fields.
+    pub fn values(&self) -> [Option<f32>; HABITS] {
+        let [day, three, week] = self.returned;
+        [day, three, week, self.session_tracks, self.early_skips]
+    }
+}
+
+/// How many habits there are.
+pub const HABITS: usize = 5;
 /// Within how many days a return counts.
 pub const RETURN_DAYS: [u32; 3] = [1, 3, 7];

@@ -14,7 +14,7 @@ mod ranking;
 pub use beyond::Exposure;
 pub use bootstrap::{Interval, bootstrap_mean};
 pub use groups::{Groups, thirds};
-pub use habits::{Habits, RETURN_DAYS};
+pub use habits::{HABITS, Habits, RETURN_DAYS};
 pub use kinds::{calibrated, kind_shares, miscalibration, place_weight};
 pub use outcomes::{Reliability, auc, average_accuracy, calibration_error, log_loss, reliability};
 pub use paired::{Paired, holm, paired};

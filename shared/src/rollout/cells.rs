@@ -104,8 +104,8 @@ impl DeviceHalf for Cells {
 /// Values of a cell: the count, six values, two squares.
 pub const VALUES: usize = 9;
 const GROUPS: usize = 2;
-// sqrt(1 + 6 + 2), with room for rounding.
-const CLIP: f64 = 3.001;
+/// The most that a device's vector is long: sqrt(1 + 6 + 2), with room for rounding. What a release costs follows from it.
+pub const CLIP: f64 = 3.001;
 
 #[cfg(test)]
 mod tests {

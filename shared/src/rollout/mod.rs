@@ -5,4 +5,4 @@ mod bucket;
 mod cells;
 
 pub use bucket::{Arm, Bucket, Share};
-pub use cells::{CellSums, Cells, DayReport, VALUES};
+pub use cells::{CLIP, CellSums, Cells, DayReport, VALUES};

@@ -5,14 +5,14 @@
 //! vector is at most `sqrt(9 (1 + 1/4))` long by construction. A group follows from the device's own number of examples by public bounds.
 
 use super::{Block, Device, DeviceHalf, Statistics, Workload};
-use crate::evaluate::{Gain, Habits, Judged};
+use crate::evaluate::{Gain, HABITS, Habits, Judged};
 use crate::ids::TrackId;
 use crate::model::{Example, Model, Solver};
 use crate::plan::BlockLayout;
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
-/// The metrics, in their order.
+/// The metrics in their order, the last [`HABITS`] of them habits.
 pub const METRICS: [&str; 9] = [
     "hr@10",
     "ndcg@10",
@@ -105,9 +105,8 @@ impl Measures {
                 [judged.hit(10), judged.ndcg(Some(10), Gain::Binary), judged.reciprocal_rank(None), judged.recall(20)];
             values.iter_mut().zip(ranked).for_each(|(to, value)| *to = Some(value as f32));
         }
-        values[4..7].copy_from_slice(&habits.returned);
-        values[7] = habits.session_tracks.map(|tracks| (tracks / LONGEST_SESSION).min(1.0));
-        values[8] = habits.early_skips;
+        values[METRICS.len() - HABITS..].copy_from_slice(&habits.values());
+        values[SESSION_TRACKS] = habits.session_tracks.map(|tracks| (tracks / LONGEST_SESSION).min(1.0));
         values
     }
 }
@@ -124,11 +123,6 @@ impl MetricEstimate {
         let of = |group: usize| self.groups[group][metric];
         let all = || (0..self.groups.len()).map(of).reduce(Noisy::and).unwrap_or_default();
         group.map_or_else(all, of).mean().map(|(mean, deviation)| (mean * unit(metric), deviation * unit(metric)))
-    }
-
-    /// How many devices of a group could tell, about.
-    pub fn devices(&self, metric: usize, group: usize) -> f64 {
-        self.groups[group][metric].devices
     }
 }
 

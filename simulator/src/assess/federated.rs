@@ -4,7 +4,6 @@ use super::Assessor;
 use crate::error::{Error, Result};
 use crate::federation::Federation;
 use crate::population::Population;
-use crate::scenario::Scenario;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_shared::model::{Model, Solver};
@@ -44,13 +43,9 @@ impl Assessor<'_> {
             model,
             target.map(|t| t.rho(self.scenario.mechanism)),
         )?;
-        let claim = target.map(|target| claim(target, self.scenario));
+        let claim = self.scenario.claim(target, target.map(|t| t.rho(self.scenario.mechanism)));
         Ok((figures, claim))
     }
-}
-
-fn claim(target: Target, scenario: &Scenario) -> Claim {
-    Claim::new(target.rho(scenario.mechanism), target.delta(), scenario.mode, scenario.mechanism)
 }
 
 // Measures a model on the population's test tracks by one private sum of cost `rho`, beside the exact means.

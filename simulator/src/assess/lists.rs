@@ -8,9 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::retrieval::{Candidate, QueueRules, queue};
-use sordino_shared::evaluate::{
-    Gain, Interval, Judged, bootstrap_mean, calibrated, kind_shares, miscalibration, place_weight,
-};
+use sordino_shared::evaluate::{Interval, bootstrap_mean, calibrated, kind_shares, miscalibration, place_weight};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Content, Solver};
 
@@ -60,9 +58,7 @@ pub(super) struct Lister<'a> {
 
 // One listener's lists.
 struct Row {
-    // Of the whole ranking, ties against us.
-    ndcg: f64,
-    // Of the list as it is laid, and under each rule with the tail's share.
+    // NDCG of the list as it is laid, and under each rule with the tail's share.
     laid: f64,
     ruled: Vec<(f64, f64)>,
     diversity: Option<f64>,
@@ -81,8 +77,8 @@ impl<'a> Lister<'a> {
         Self { population, listeners, artists: artists(&dataset.content, population.tracks), tail, kinds, kind_count }
     }
 
-    /// What a scorer's lists are like, and its NDCG@10 over the catalogue listener by listener.
-    pub(super) fn lists(&self, scorer: &dyn Scorer, rng: &mut ChaCha8Rng) -> (Lists, Vec<f64>) {
+    /// What a scorer's lists are like.
+    pub(super) fn lists(&self, scorer: &dyn Scorer, rng: &mut ChaCha8Rng) -> Lists {
         let rules = self.rules();
         let rows: Vec<Row> = self
             .listeners
@@ -95,7 +91,6 @@ impl<'a> Lister<'a> {
                 },
             )
             .collect();
-        let ndcg: Vec<f64> = rows.iter().map(|row| row.ndcg).collect();
         let mut mean = |values: Vec<f64>| bootstrap_mean(&values, rng);
         let diversity: Vec<f64> = rows.iter().filter_map(|row| row.diversity).collect();
         let divergence: Vec<(f64, f64)> = rows.iter().filter_map(|row| row.divergence).collect();
@@ -109,15 +104,14 @@ impl<'a> Lister<'a> {
                 tail_share: rows.iter().map(|row| row.ruled[place].1).sum::<f64>() / rows.len().max(1) as f64,
             })
             .collect();
-        let lists = Lists {
+        Lists {
             diversity: (!diversity.is_empty()).then(|| mean(diversity)),
             kinds: (!divergence.is_empty()).then(|| KindFit {
                 plain: mean(divergence.iter().map(|pair| pair.0).collect()),
                 calibrated: mean(divergence.iter().map(|pair| pair.1).collect()),
             }),
             constrained,
-        };
-        (lists, ndcg)
+        }
     }
 
     // The rules whose cost is measured; the last is that of kinds, which has no queue.
@@ -140,10 +134,7 @@ impl<'a> Lister<'a> {
 
     fn row(&self, listener: usize, scores: &[f32], rules: &[(String, Option<QueueRules>)]) -> Row {
         let role = roles(self.population, listener, Part::Test);
-        let relevant: Vec<f32> =
-            role.iter().zip(scores).filter(|(r, _)| **r == Role::Sought).map(|(_, s)| *s).collect();
-        let others = role.iter().zip(scores).filter(|(r, _)| **r == Role::Candidate).map(|(_, s)| *s);
-        let ndcg = Judged::from_scores(&relevant, others).ndcg(Some(LENGTH), Gain::Binary);
+        let sought = role.iter().filter(|r| **r == Role::Sought).count();
         let ranked = top(scores, (0..scores.len()).filter(|&t| role[t] != Role::Known), CANDIDATES);
         let history = self.population.train.of(listener);
         let profile = kind_shares(
@@ -169,11 +160,10 @@ impl<'a> Lister<'a> {
             .collect();
         let ruled = |list: &[usize]| {
             let tail = list.iter().filter(|&&t| self.tail[t]).count() as f64 / list.len().max(1) as f64;
-            (list_ndcg(list, &role, relevant.len()), tail)
+            (list_ndcg(list, &role, sought), tail)
         };
         Row {
-            ndcg,
-            laid: list_ndcg(list, &role, relevant.len()),
+            laid: list_ndcg(list, &role, sought),
             ruled: rules
                 .iter()
                 .map(|(_, rule)| match rule {
@@ -263,8 +253,11 @@ mod tests {
         assert!((list_ndcg(&[1, 2, 7], &role, 2) - expected).abs() < 1e-12);
         assert_eq!(list_ndcg(&[1, 2], &role, 2), 0.0);
         // The same as the judge of whole rankings says.
-        let judged = Judged::from_scores(&[0.8], [0.9, 0.7].into_iter());
-        assert!((judged.ndcg(Some(LENGTH), Gain::Binary) - list_ndcg(&[1, 3, 2], &role, 1)).abs() < 1e-12);
+        let judged = sordino_shared::evaluate::Judged::from_scores(&[0.8], [0.9, 0.7].into_iter());
+        assert!(
+            (judged.ndcg(Some(LENGTH), sordino_shared::evaluate::Gain::Binary) - list_ndcg(&[1, 3, 2], &role, 1)).abs()
+                < 1e-12
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use sordino_client::label::LabelPolicy;
-use sordino_shared::evaluate::{Groups, Interval, Paired, bootstrap_mean, holm, paired, thirds};
+use sordino_shared::evaluate::{Groups, HABITS, Interval, Paired, bootstrap_mean, holm, paired, thirds};
 use sordino_shared::model::Model;
 use sordino_shared::privacy::accountant::Claim;
 use sordino_shared::random::mix;
@@ -134,7 +134,9 @@ impl Assessor<'_> {
         let (mut assessed, mut ndcg) = (Vec::new(), Vec::new());
         for method in &methods {
             let measured = evaluation::evaluate(population, method.scorer.as_ref(), &evaluation)?;
-            let (lists, values) = lister.lists(method.scorer.as_ref(), &mut rng);
+            let lists = lister.lists(method.scorer.as_ref(), &mut rng);
+            // The same listeners in the same order.
+            let values = measured.ndcg_full_by_listener.clone();
             let by = |(name, of): &(String, Vec<usize>), rng: &mut ChaCha8Rng| {
                 (name.clone(), Groups::new(&values, of, GROUP_NAMES.len(), rng))
             };
@@ -144,7 +146,8 @@ impl Assessor<'_> {
             ndcg.push(values);
         }
         let main = &methods[0];
-        let claim = self.claim(main.trained.as_ref());
+        let spent = main.trained.as_ref().and_then(|trained| trained.rho_spent);
+        let claim = self.scenario.claim(experiment.target, spent);
         let metrics = main.model.as_ref().map(|model| self.federated(model)).transpose()?;
         let (federated, metrics_claim) = metrics.map_or((None, None), |(figures, claim)| (Some(figures), claim));
         let fallback = main.trained.as_ref().and_then(|trained| trained.fallback.clone());
@@ -210,11 +213,6 @@ impl Assessor<'_> {
         self.settings.models.iter().map(load).collect()
     }
 
-    fn claim(&self, trained: Option<&Trained>) -> Option<Claim> {
-        let (rho, target) = (trained?.rho_spent?, self.experiment.target?);
-        Some(Claim::new(rho, target.delta(), self.scenario.mode, self.scenario.mechanism))
-    }
-
     // Thirds of listeners by what may decide how well they are served.
     fn groups(&self, listeners: &[usize]) -> Vec<(String, Vec<usize>)> {
         let population = &self.experiment.population;
@@ -243,15 +241,8 @@ impl Assessor<'_> {
         (METRICS.len() - HABITS..METRICS.len())
             .filter_map(|metric| {
                 let place = metric - (METRICS.len() - HABITS);
-                let values: Vec<f64> = population
-                    .habits
-                    .iter()
-                    .filter_map(|habits| {
-                        let [a, b, c] = habits.returned;
-                        [a, b, c, habits.session_tracks, habits.early_skips][place]
-                    })
-                    .map(f64::from)
-                    .collect();
+                let values: Vec<f64> =
+                    population.habits.iter().filter_map(|habits| habits.values()[place]).map(f64::from).collect();
                 (!values.is_empty()).then(|| (METRICS[metric].to_owned(), bootstrap_mean(&values, rng)))
             })
             .collect()
@@ -269,14 +260,11 @@ fn compare(assessed: &[Assessed], ndcg: &[Vec<f64>], rng: &mut ChaCha8Rng) -> Ve
         .collect()
 }
 
-/// Reads a model's file.
-pub fn read_model(path: &Path) -> Result<Model> {
+fn read_model(path: &Path) -> Result<Model> {
     let bytes = std::fs::read(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     Model::from_bytes(&bytes).map_err(|e| Error::file(path, format!("is no model of ours: {e}")))
 }
 
 /// The thirds' names, under whatever divides listeners.
 pub const GROUP_NAMES: [&str; 3] = ["least", "middle", "most"];
-// The last of the federated metrics are habits.
-const HABITS: usize = 5;
 const ASSESS_STREAM: u64 = 911;

@@ -172,14 +172,12 @@ impl<'a> Trials<'a> {
                 cases.push(self.told((words, bound, share), &result, &clean));
             }
         }
-        let target = self.experiment.target;
-        let spent = trained.rho_spent.zip(target);
         Ok(PoisonResults {
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),
             devices: (population.devices(), self.experiment.federation.population),
             listeners: clean.measured.ndcg_by_listener.len(),
-            claim: spent.map(|(rho, t)| Claim::new(rho, t.delta(), self.scenario.mode, self.scenario.mechanism)),
+            claim: self.scenario.claim(self.experiment.target, trained.rho_spent),
             pushed: self.pushed_name(),
             cases,
         })

@@ -14,13 +14,12 @@ use rand_core::SeedableRng;
 use rand_distr::{Binomial, Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sordino_coordinator::rollout::observed::SENSITIVITY_SQUARED;
 use sordino_coordinator::rollout::policy::Seen;
 use sordino_coordinator::rollout::sight::Expected;
 use sordino_coordinator::rollout::spending::Known;
 use sordino_coordinator::rollout::{Gate, Guardrail, Observed, Policy, Stage, Verdict};
 use sordino_shared::random::mix;
-use sordino_shared::rollout::{CellSums, Share};
+use sordino_shared::rollout::{CLIP, CellSums, Share};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -88,7 +87,7 @@ pub struct Candidate {
 
 /// How rollouts of one candidate ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rates {
+pub struct Ends {
     /// The candidate.
     pub candidate: Candidate,
     /// The share that was aborted.
@@ -117,7 +116,7 @@ pub struct RolloutResults {
     /// What each stage sees.
     pub sight: Vec<Vec<Seen>>,
     /// Candidates.
-    pub rates: Vec<Rates>,
+    pub rates: Vec<Ends>,
 }
 
 impl RolloutSettings {
@@ -197,11 +196,7 @@ pub fn run(settings: &RolloutSettings) -> Result<RolloutResults> {
     let gates: Vec<Gate> = (0..policy.stages.len()).map(|stage| policy.gate(stage, settings.devices)).collect();
     settings.check(&gates)?;
     Ok(RolloutResults {
-        rho: if settings.noise > 0.0 {
-            SENSITIVITY_SQUARED / (2.0 * settings.noise * settings.noise)
-        } else {
-            f64::INFINITY
-        },
+        rho: if settings.noise > 0.0 { CLIP * CLIP / (2.0 * settings.noise * settings.noise) } else { f64::INFINITY },
         sight: policy.sight(settings.devices),
         rates: candidates().into_iter().enumerate().map(|(number, of)| rates(settings, &gates, of, number)).collect(),
         settings: settings.clone(),
@@ -217,7 +212,7 @@ struct End {
     look: usize,
 }
 
-fn rates(settings: &RolloutSettings, gates: &[Gate], candidate: Candidate, number: usize) -> Rates {
+fn rates(settings: &RolloutSettings, gates: &[Gate], candidate: Candidate, number: usize) -> Ends {
     let all = |forgets_noise: bool| -> Vec<End> {
         (0..settings.runs)
             .into_par_iter()
@@ -231,7 +226,7 @@ fn rates(settings: &RolloutSettings, gates: &[Gate], candidate: Candidate, numbe
     let share =
         |ends: &[End], of: &dyn Fn(&End) -> bool| ends.iter().filter(|end| of(end)).count() as f64 / ends.len() as f64;
     let is = |verdict: Verdict| move |end: &End| end.verdict == verdict;
-    Rates {
+    Ends {
         aborted: share(&knowing, &is(Verdict::Breach)),
         promoted: share(&knowing, &is(Verdict::Pass)),
         held: share(&knowing, &is(Verdict::Inconclusive)),

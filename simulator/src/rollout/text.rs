@@ -67,7 +67,7 @@ fn share(share: f64, runs: usize) -> String {
 
 /// The page.
 pub fn page(results: &RolloutResults) -> String {
-    let of = |value: fn(&super::Rates) -> f64| -> Vec<(String, f64)> {
+    let of = |value: fn(&super::Ends) -> f64| -> Vec<(String, f64)> {
         results.rates.iter().map(|rates| (rates.candidate.name.clone(), value(rates))).collect()
     };
     let aborted = bars(("candidate", "share aborted"), &of(|rates| rates.aborted));

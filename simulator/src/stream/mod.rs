@@ -213,8 +213,7 @@ impl<'a> Stream<'a> {
             (once, anew, on) = (Some(whole), Some(again), Some(going));
         }
         let most = [&once, &anew, &on].into_iter().flatten().map(|kept| kept.spent).fold(0.0, f64::max);
-        let (mode, mechanism) = (self.scenario.mode, self.scenario.mechanism);
-        let claim = self.target.map(|target| Claim::new(most, target.delta(), mode, mechanism));
+        let claim = self.scenario.claim(self.target, Some(most));
         self.dataset.span = None;
         let results = StreamResults {
             scenario: self.scenario.clone(),
