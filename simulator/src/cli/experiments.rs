@@ -128,7 +128,7 @@ pub(super) struct PoisonArgs {
 
 pub(super) fn rank(args: &RankArgs) -> Result<()> {
     let scenario = prepare(&args.run, "rank", "splits by days")?;
-    let mut settings = args.ranker.as_deref().map_or_else(|| Ok(RankSettings::default()), RankSettings::read)?;
+    let mut settings = settings(args.ranker.as_deref(), RankSettings::read)?;
     settings.test_days = args.test_days.unwrap_or(settings.test_days);
     settings.left_out_days = args.left_out_days.unwrap_or(settings.left_out_days);
     settings.rounds = args.ranker_rounds.unwrap_or(settings.rounds);
@@ -152,13 +152,9 @@ pub(super) fn rank(args: &RankArgs) -> Result<()> {
 pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
     if !args.models.is_empty() {
         let flags = [("--method", args.run.method.is_some()), ("--baselines", args.run.baselines.is_some())];
-        if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
-            return Err(Error::input(format!("{flag} is for methods that are trained: leave it out beside --models")));
-        }
+        refuse(&flags, "`evaluate --models`, whose models are trained already")?;
     }
-    if args.run.curve.is_some() {
-        return Err(Error::input("--curve means nothing to `evaluate`: leave it out, or use `run`"));
-    }
+    refuse(&[("--curve", args.run.curve.is_some())], "`evaluate`")?;
     let scenario = args.run.scenario()?;
     output::check_folder(&args.run.out)?;
     let settings = AssessSettings { models: args.models.clone(), metrics_epsilon: args.metrics_epsilon.0 };
@@ -183,11 +179,7 @@ pub(super) fn large(args: &LargeArgs) -> Result<()> {
         ("--curve", args.run.curve.is_some()),
         ("--rounds", args.run.rounds.is_some()),
     ];
-    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
-        return Err(Error::input(format!(
-            "{flag} means nothing to `large`, which learns by tower and blocks: leave it out"
-        )));
-    }
+    refuse(&flags, "`large`, which learns by tower and blocks")?;
     let mut scenario = args.run.scenario()?;
     if let Some(tracks) = args.tracks {
         if scenario.data != "synthetic" {
@@ -199,7 +191,7 @@ pub(super) fn large(args: &LargeArgs) -> Result<()> {
         scenario.check()?;
     }
     output::check_folder(&args.run.out)?;
-    let mut settings = args.settings.as_deref().map_or_else(|| Ok(LargeSettings::default()), LargeSettings::read)?;
+    let mut settings = settings(args.settings.as_deref(), LargeSettings::read)?;
     settings.rows = args.rows.unwrap_or(settings.rows);
     settings.dimensions = scenario.dim.given().unwrap_or(settings.dimensions);
     let (results, model) = large::run(&scenario, &settings)?;
@@ -216,30 +208,24 @@ pub(super) fn large(args: &LargeArgs) -> Result<()> {
 
 pub(super) fn rollout(args: &RolloutArgs) -> Result<()> {
     output::check_folder(&args.out)?;
-    let mut settings =
-        args.settings.as_deref().map_or_else(|| Ok(RolloutSettings::default()), RolloutSettings::read)?;
+    let mut settings = settings(args.settings.as_deref(), RolloutSettings::read)?;
     settings.devices = args.devices.unwrap_or(settings.devices);
     settings.runs = args.runs.unwrap_or(settings.runs);
     settings.seed = args.seed.unwrap_or(settings.seed);
     let results = rollout::run(&settings)?;
-    let json = serde_json::to_vec_pretty(&results).expect("results have a form in JSON");
-    if let Some(path) = &args.json {
-        output::write_whole(path, &json)?;
-    }
     let files = [
         ("rollout.toml", settings.to_toml().into_bytes()),
         ("rollout.txt", rollout::text(&results).into_bytes()),
         ("report.html", rollout::page(&results).into_bytes()),
-        (output::ROLLOUT, json),
     ];
-    output::write_folder(&args.out, &files)?;
+    write(&args.out, args.json.as_deref(), (output::ROLLOUT, &results), files.into())?;
     output::say(&rollout::text(&results));
     Ok(())
 }
 
 pub(super) fn stream(run: &RunArgs, settings: Option<&Path>) -> Result<()> {
     let scenario = prepare(run, "run --stream", "trains by Sordino's own method and tests on what comes next")?;
-    let settings = settings.map_or_else(|| Ok(StreamSettings::default()), StreamSettings::read)?;
+    let settings = self::settings(settings, StreamSettings::read)?;
     let (results, model) = stream::run(&scenario, &settings)?;
     let files = [
         ("stream.toml", settings.to_toml().into_bytes()),
@@ -255,12 +241,10 @@ pub(super) fn stream(run: &RunArgs, settings: Option<&Path>) -> Result<()> {
 
 pub(super) fn poison(args: &PoisonArgs) -> Result<()> {
     let flags = [("--baselines", args.run.baselines.is_some()), ("--curve", args.run.curve.is_some())];
-    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
-        return Err(Error::input(format!("{flag} means nothing to `poison`: leave it out")));
-    }
+    refuse(&flags, "`poison`")?;
     let scenario = args.run.scenario()?;
     output::check_folder(&args.run.out)?;
-    let mut settings = args.settings.as_deref().map_or_else(|| Ok(PoisonSettings::default()), PoisonSettings::read)?;
+    let mut settings = settings(args.settings.as_deref(), PoisonSettings::read)?;
     if let Some(shares) = &args.shares {
         settings.shares.clone_from(shares);
     }
@@ -283,7 +267,7 @@ pub(super) fn card_files(card: &ModelCard) -> [(&'static str, Vec<u8>); 2] {
 
 pub(super) fn labels(args: &LabelArgs) -> Result<()> {
     let scenario = prepare(&args.run, "labels", "deals devices into parts")?;
-    let settings = args.settings.as_deref().map_or_else(|| Ok(LabelSettings::default()), LabelSettings::read)?;
+    let settings = settings(args.settings.as_deref(), LabelSettings::read)?;
     let results = labels::run(&scenario, &settings)?;
     let files = [
         ("labels.toml", settings.to_toml().into_bytes()),
@@ -298,7 +282,7 @@ pub(super) fn labels(args: &LabelArgs) -> Result<()> {
 
 pub(super) fn cold_start(args: &ColdArgs) -> Result<()> {
     let scenario = prepare(&args.run, "cold-start", "holds tracks out whole")?;
-    let mut settings = args.settings.as_deref().map_or_else(|| Ok(ColdSettings::default()), ColdSettings::read)?;
+    let mut settings = settings(args.settings.as_deref(), ColdSettings::read)?;
     settings.held_out = args.held_out.unwrap_or(settings.held_out);
     settings.buckets = args.buckets.unwrap_or(settings.buckets);
     settings.rounds = args.tower_rounds.unwrap_or(settings.rounds);
@@ -315,6 +299,19 @@ pub(super) fn cold_start(args: &ColdArgs) -> Result<()> {
     Ok(())
 }
 
+// Flags of `run` that another command has no use for.
+fn refuse(flags: &[(&str, bool)], command: &str) -> Result<()> {
+    match flags.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(Error::input(format!("{flag} means nothing to {command}: leave it out"))),
+        None => Ok(()),
+    }
+}
+
+// A file of settings, or the built-in ones without it.
+fn settings<T: Default>(path: Option<&Path>, read: fn(&Path) -> Result<T>) -> Result<T> {
+    path.map_or_else(|| Ok(T::default()), read)
+}
+
 // The scenario, once its flags make sense for a command that splits the data in its own way and has a folder to write to.
 fn prepare(run: &RunArgs, command: &str, does: &str) -> Result<Scenario> {
     let flags = [
@@ -323,9 +320,7 @@ fn prepare(run: &RunArgs, command: &str, does: &str) -> Result<Scenario> {
         ("--baselines", run.baselines.is_some()),
         ("--curve", run.curve.is_some()),
     ];
-    if let Some((flag, _)) = flags.iter().find(|(_, given)| *given) {
-        return Err(Error::input(format!("{flag} means nothing to `{command}`, which {does}: leave it out")));
-    }
+    refuse(&flags, &format!("`{command}`, which {does}"))?;
     let scenario = run.scenario()?;
     output::check_folder(&run.out)?;
     Ok(scenario)
@@ -335,14 +330,23 @@ fn prepare(run: &RunArgs, command: &str, does: &str) -> Result<Scenario> {
 fn leave(
     run: &RunArgs,
     scenario: &Scenario,
+    results: (&'static str, &impl Serialize),
+    mut files: Vec<(&str, Vec<u8>)>,
+) -> Result<()> {
+    files.push(("config.toml", scenario.to_toml().into_bytes()));
+    write(&run.out, run.json.as_deref(), results, files)
+}
+
+fn write(
+    out: &Path,
+    json: Option<&Path>,
     (name, results): (&'static str, &impl Serialize),
     mut files: Vec<(&str, Vec<u8>)>,
 ) -> Result<()> {
-    let json = serde_json::to_vec_pretty(results).expect("results have a form in JSON");
-    if let Some(path) = &run.json {
-        output::write_whole(path, &json)?;
+    let bytes = serde_json::to_vec_pretty(results).expect("results have a form in JSON");
+    if let Some(path) = json {
+        output::write_whole(path, &bytes)?;
     }
-    files.push(("config.toml", scenario.to_toml().into_bytes()));
-    files.push((name, json));
-    output::write_folder(&run.out, &files)
+    files.push((name, bytes));
+    output::write_folder(out, &files)
 }

@@ -1,7 +1,7 @@
 //! The results as a table for the terminal.
 
 use super::ColdResults;
-use crate::report::{bars, experiment_page};
+use crate::report::{bars, claim_line, experiment_page};
 use std::fmt::Write;
 
 /// The table.
@@ -14,14 +14,11 @@ pub fn text(results: &ColdResults) -> String {
          nothing is public",
         results.bare
     );
-    let _ = match &results.claim {
-        Some(claim) => writeln!(
-            out,
-            "Sordino: epsilon {:.3} at delta {:.1e} for one device over all rounds; everything else below is without noise",
-            claim.epsilon, claim.delta
-        ),
-        None => writeln!(out, "without noise: this run promises no privacy"),
-    };
+    let _ = writeln!(
+        out,
+        "{}",
+        claim_line(results.claim.as_ref(), "Sordino: ", " over all rounds; everything else below is without noise")
+    );
     let _ = writeln!(out, "\n{:42} {:>26}", "held-out tracks ranked by", format!("recall@{}", results.settings.cut));
     for (name, recall) in &results.recall {
         let value = format!("{:.4} [{:.4}, {:.4}]", recall.mean, recall.low, recall.high);

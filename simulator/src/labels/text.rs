@@ -1,7 +1,7 @@
 //! The results as tables for the terminal.
 
 use super::LabelResults;
-use crate::report::{bars, experiment_page, reliability};
+use crate::report::{bars, claim_line, experiment_page, reliability};
 use std::fmt::Write;
 
 /// The tables.
@@ -12,14 +12,11 @@ pub fn text(results: &LabelResults) -> String {
         out,
         "{simulated} devices, standing for {population}; {plays} plays of known length, a yes after {yes}, a no after {no}"
     );
-    let _ = match &results.claim {
-        Some(claim) => writeln!(
-            out,
-            "Sordino: epsilon {:.3} at delta {:.1e} for one device and one counting; everything else below is without noise",
-            claim.epsilon, claim.delta
-        ),
-        None => writeln!(out, "without noise: this run promises no privacy"),
-    };
+    let _ = writeln!(
+        out,
+        "{}",
+        claim_line(results.claim.as_ref(), "Sordino: ", " and one counting; everything else below is without noise")
+    );
     let _ = writeln!(out, "\n{:24} {:>22} {:>16}", "AUC of", "like against dislike", "yes against all");
     for (name, m) in &results.scorers {
         let explicit = format!("{:.4} +-{:.4}", m.like_dislike, m.like_dislike_error);

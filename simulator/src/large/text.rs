@@ -1,7 +1,7 @@
 //! The results as a table for the terminal.
 
 use super::LargeResults;
-use crate::report::{bars, experiment_page};
+use crate::report::{bars, claim_line, experiment_page};
 use std::fmt::Write;
 
 /// The table.
@@ -14,12 +14,7 @@ pub fn text(results: &LargeResults) -> String {
          most {} tracks",
         results.blocks, results.settings.rows
     );
-    let _ = match &results.claim {
-        Some(claim) => {
-            writeln!(out, "epsilon {:.3} at delta {:.1e} for one device over all of it", claim.epsilon, claim.delta)
-        }
-        None => writeln!(out, "without noise: this run promises no privacy"),
-    };
+    let _ = writeln!(out, "{}", claim_line(results.claim.as_ref(), "", " over all of it"));
     let mb = |bytes: usize| bytes as f64 / 1e6;
     let (values, bytes) = results.vector;
     let _ = writeln!(

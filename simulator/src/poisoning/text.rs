@@ -1,7 +1,7 @@
 //! The results as a table for the terminal.
 
 use super::{Case, PoisonResults};
-use crate::report::{Series, experiment_page, lines};
+use crate::report::{Series, claim_line, experiment_page, lines};
 use std::fmt::Write;
 
 /// The table.
@@ -14,10 +14,7 @@ pub fn text(results: &PoisonResults) -> String {
          listeners who never lie",
         results.listeners
     );
-    let _ = match &results.claim {
-        Some(claim) => writeln!(out, "each training spends epsilon {:.3} at delta {:.1e}", claim.epsilon, claim.delta),
-        None => writeln!(out, "without noise: this run promises no privacy"),
-    };
+    let _ = writeln!(out, "{}", claim_line(results.claim.as_ref(), "each training: ", ""));
     let _ = writeln!(
         out,
         "\n{:22} {:36} {:>7} {:>8} {:>26} {:>9} {:>9}",

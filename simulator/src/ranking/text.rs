@@ -1,7 +1,7 @@
 //! The results as a table for the terminal.
 
 use super::RankResults;
-use crate::report::{bars, experiment_page, reliability};
+use crate::report::{bars, claim_line, experiment_page, reliability};
 use std::fmt::Write;
 
 /// The tables.
@@ -16,13 +16,8 @@ pub fn text(results: &RankResults) -> String {
         "{simulated} devices, standing for {population}; {} outcomes to learn from, {} on the last {} days to test with",
         results.outcomes.0, results.outcomes.1, results.test_days
     ));
-    line(match &results.claim {
-        Some(claim) => format!(
-            "Sordino: epsilon {:.3} at delta {:.1e} for one device over all of it; everything else below is without noise",
-            claim.epsilon, claim.delta
-        ),
-        None => "without noise: this run promises no privacy".to_owned(),
-    });
+    let over = " over all of it; everything else below is without noise";
+    line(claim_line(results.claim.as_ref(), "Sordino: ", over));
     line(String::new());
     line(format!(
         "{:24} {:>6} {:>26} {:>7} {:>9} {:>6}",

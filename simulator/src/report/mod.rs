@@ -11,6 +11,7 @@ pub use page::{comparison_page, page};
 pub use text::{comparison_text, text};
 
 use crate::output::{MethodResult, Results};
+use sordino_shared::privacy::accountant::Claim;
 
 /// Columns of the tables: title, figure.
 const COLUMNS: [(&str, &str); 6] = [
@@ -28,6 +29,14 @@ fn ordered(results: &Results) -> Vec<(&str, &MethodResult)> {
     let mut methods: Vec<(&str, &MethodResult)> = results.methods.iter().map(|(n, m)| (n.as_str(), m)).collect();
     methods.sort_by(|a, b| ndcg(b.1).total_cmp(&ndcg(a.1)));
     methods
+}
+
+/// What a device spends, said before any figure of an experiment.
+pub(crate) fn claim_line(claim: Option<&Claim>, before: &str, over: &str) -> String {
+    match claim {
+        Some(c) => format!("{before}epsilon {:.3} at delta {:.1e} for one device{over}", c.epsilon, c.delta),
+        None => "without noise: this run promises no privacy".to_owned(),
+    }
 }
 
 fn protocol_words(results: &Results) -> &'static str {

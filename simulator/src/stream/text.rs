@@ -1,7 +1,7 @@
 //! The stream as a table for the terminal and as a page with a picture.
 
 use super::StreamResults;
-use crate::report::{Series, experiment_page, lines};
+use crate::report::{Series, claim_line, experiment_page, lines};
 use std::fmt::Write;
 
 /// The table.
@@ -14,14 +14,11 @@ pub fn text(results: &StreamResults) -> String {
         results.steps.len(),
         results.population
     );
-    let _ = match &results.claim {
-        Some(claim) => writeln!(
-            out,
-            "over the whole stream a device spends epsilon {:.3} at delta {:.1e}, by each way of keeping up",
-            claim.epsilon, claim.delta
-        ),
-        None => writeln!(out, "without noise: this run promises no privacy"),
-    };
+    let _ = writeln!(
+        out,
+        "{}",
+        claim_line(results.claim.as_ref(), "", " over the whole stream, by each way of keeping up")
+    );
     let _ = write!(out, "\n{:>5} {:>8} {:>7} {:>8} {:>10}", "day", "devices", "joined", "tested", "new tracks");
     results.ways.iter().for_each(|way| {
         let _ = write!(out, " {way:>10}");
