@@ -9,7 +9,7 @@ use crate::random::mix;
 
 /// How a catalogue is dealt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Blocks {
+pub struct CatalogueBlocks {
     tracks: u64,
     rows: u64,
     key: u64,
@@ -17,7 +17,7 @@ pub struct Blocks {
     half: u32,
 }
 
-impl Blocks {
+impl CatalogueBlocks {
     /// Deals so many tracks into blocks of at most `rows`. `key` is public.
     ///
     /// # Panics
@@ -109,7 +109,7 @@ mod tests {
         // Every track has a place of its own, and the place has the track.
         #[test]
         fn dealing_is_one_to_one(tracks in 1usize..3000, rows in 1usize..500, key in any::<u64>()) {
-            let blocks = Blocks::new(tracks, rows, key);
+            let blocks = CatalogueBlocks::new(tracks, rows, key);
             let mut seen = BTreeSet::new();
             for track in (0..tracks as u32).map(TrackId) {
                 let (block, row) = blocks.place(track);
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_dealt_apart_and_devices_evenly() {
-        let blocks = Blocks::new(1_000_000, 16_384, 7);
+        let blocks = CatalogueBlocks::new(1_000_000, 16_384, 7);
         assert_eq!(blocks.count(), 62);
         // The first thousand tracks, which might be the best known: about 16 to a block.
         let mut of = vec![0u32; blocks.count()];

@@ -9,7 +9,7 @@ mod range;
 #[cfg(test)]
 mod tests;
 
-pub use blocks::Blocks;
+pub use blocks::CatalogueBlocks;
 pub use error::Error;
 pub use layout::{BlockLayout, ROW_SHARE, Rotation};
 

@@ -1,4 +1,4 @@
-//! Track embeddings of a catalogue that is larger than a vector, block by block ([`Blocks`]).
+//! Track embeddings of a catalogue that is larger than a vector, block by block ([`CatalogueBlocks`]).
 //!
 //! A device solves for its listener from what is public of its own tracks alone, by a content tower's places, so that it needs no
 //! table: then one step of factors gives every track of the block its row, and tracks that too few have heard keep the place that
@@ -10,7 +10,7 @@ use super::{Block, Device, DeviceHalf, Factors, Statistics};
 use crate::ids::TrackId;
 use crate::linalg::dot_f32;
 use crate::model::{EmbeddingModel, Example, Features, Hyperparameters};
-use crate::plan::{BlockLayout, Blocks};
+use crate::plan::{BlockLayout, CatalogueBlocks};
 use ndarray::Array2;
 use rand_core::Rng;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use std::sync::Arc;
 /// The popularity of one block's tracks.
 #[derive(Clone, Debug)]
 pub struct BlockPlays {
-    blocks: Blocks,
+    blocks: CatalogueBlocks,
     block: usize,
     hyperparameters: Hyperparameters,
 }
 
 impl BlockPlays {
     /// Of one of the blocks.
-    pub fn new(blocks: Blocks, block: usize, hyperparameters: Hyperparameters) -> Self {
+    pub fn new(blocks: CatalogueBlocks, block: usize, hyperparameters: Hyperparameters) -> Self {
         Self { blocks, block, hyperparameters }
     }
 }
@@ -54,7 +54,7 @@ impl DeviceHalf for BlockPlays {
 /// One step of factors for one block's tracks.
 #[derive(Clone, Debug)]
 pub struct BlockFactors {
-    blocks: Blocks,
+    blocks: CatalogueBlocks,
     block: usize,
     // Of a catalogue without tracks: what listeners solve with.
     shared: Arc<EmbeddingModel>,
@@ -71,7 +71,7 @@ impl BlockFactors {
         factors: &Factors,
         places: Arc<Array2<f32>>,
         features: Arc<Features>,
-        blocks: Blocks,
+        blocks: CatalogueBlocks,
         block: usize,
     ) -> Self {
         let regression = factors.device();
@@ -133,7 +133,7 @@ impl DeviceHalf for BlockFactors {
 }
 
 // Rows of the block that a device's examples have, ascending, with the examples' places.
-fn in_block(blocks: &Blocks, block: usize, examples: &[Example]) -> Vec<(u32, usize)> {
+fn in_block(blocks: &CatalogueBlocks, block: usize, examples: &[Example]) -> Vec<(u32, usize)> {
     let place = |(at, example): (usize, &Example)| {
         let (of, row) = blocks.place(example.track);
         (of == block).then_some((row as u32, at))
@@ -179,7 +179,7 @@ mod tests {
             [2, 11, 40, 41, 77].map(|t| Example { track: TrackId(t), confidence: 1.0 + (t % 3) as f32 }).to_vec();
         let (mut rng, mut workspace) = (ChaCha8Rng::seed_from_u64(1), Workspace::default());
         let whole = factors.contribute(Device { examples: &examples, ..workspace.device() }, &mut rng);
-        let blocks = Blocks::new(TRACKS, 20, 3);
+        let blocks = CatalogueBlocks::new(TRACKS, 20, 3);
         let mut seen = 0;
         for block in 0..blocks.count() {
             let part = BlockFactors::new(&factors, Arc::clone(&places), Arc::clone(&features), blocks, block);
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn plays_go_to_the_rows_of_the_block() {
-        let blocks = Blocks::new(TRACKS, 20, 3);
+        let blocks = CatalogueBlocks::new(TRACKS, 20, 3);
         let examples =
             [Example { track: TrackId(5), confidence: 1.0 }, Example { track: TrackId(60), confidence: 2.0 }];
         let mut rng = ChaCha8Rng::seed_from_u64(1);

@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use sordino_shared::model::{Example, Features, Model, Prior, Solver, Tower};
-use sordino_shared::plan::Blocks;
+use sordino_shared::plan::CatalogueBlocks;
 use sordino_shared::privacy::accountant::Claim;
 use sordino_shared::random::mix;
 use sordino_shared::workload::{
@@ -160,7 +160,7 @@ impl<'a> Experiment<'a> {
     fn run(&self) -> Result<(LargeResults, Model)> {
         let tracks = self.population.tracks;
         let tower = self.tower()?;
-        let blocks = Blocks::new(tracks, self.settings.rows, mix(self.scenario.seed, KEY_STREAM, 0));
+        let blocks = CatalogueBlocks::new(tracks, self.settings.rows, mix(self.scenario.seed, KEY_STREAM, 0));
         let learnt = self.learn(&tower, &blocks, &self.budget)?;
         let table = Model::Embedding(learnt.factors.model().clone());
         let popularity = Model::Popularity(learnt.factors.model().popularity().to_vec());
@@ -173,7 +173,7 @@ impl<'a> Experiment<'a> {
         let mut comparison = Comparison::new(table, popularity);
         let share = self.budget.share(self.settings.shares[3]);
         self.budget.train(&mut comparison, &self.population, 1, share, (COMPARISON_STREAM, 0))?;
-        let whole = Blocks::new(tracks, tracks, 0);
+        let whole = CatalogueBlocks::new(tracks, tracks, 0);
         if tracks <= self.settings.whole_up_to && blocks.count() > 1 {
             let other = self.learn(&by_tower.tower, &whole, &self.budget.again())?;
             let model = Model::Embedding(other.factors.model().clone());
@@ -213,7 +213,7 @@ impl<'a> Experiment<'a> {
     }
 
     // Two releases: popularity, then rows. In each a device sends the one block that public chance draws for it.
-    fn learn(&self, tower: &Tower, blocks: &Blocks, budget: &Budget) -> Result<Learnt> {
+    fn learn(&self, tower: &Tower, blocks: &CatalogueBlocks, budget: &Budget) -> Result<Learnt> {
         let (h, tracks, d) = (self.scenario.model, self.population.tracks, self.settings.dimensions);
         let plays = |block| BlockPlays::new(*blocks, block, h);
         let gathered = self.gather(blocks, 1, budget, budget.share(self.settings.shares[1]), 0, plays)?;
@@ -249,7 +249,7 @@ impl<'a> Experiment<'a> {
     // The sums of all blocks, put back in the order of tracks and scaled to all devices.
     fn gather<W: DeviceHalf>(
         &self,
-        blocks: &Blocks,
+        blocks: &CatalogueBlocks,
         width: usize,
         budget: &Budget,
         rho: Option<f64>,
