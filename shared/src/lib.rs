@@ -25,6 +25,7 @@ pub mod model;
 pub mod plan;
 pub mod privacy;
 pub mod random;
+pub mod registry;
 pub mod rollout;
 pub mod secagg;
 pub mod wire;

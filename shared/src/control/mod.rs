@@ -24,7 +24,7 @@ pub use federation::{Federation, PublicKey, from_hexadecimal, hexadecimal};
 pub use model::{Chunk, Fetch, MOST_CHUNK};
 pub use plan::PlanTerms;
 pub use reject::{Code, Reject};
-pub use visit::{Ask, Assigned, CheckIn, Done, Download, Latest, Receipt, RetryAfter, Step, Wait};
+pub use visit::{Announced, Ask, Assigned, CheckIn, Done, Download, Receipt, RetryAfter, Step, Wait};
 
 use crate::secagg::Hash;
 use crate::wire::{Kind, Preamble};

@@ -12,8 +12,10 @@ pub struct CheckIn {
     pub population: String,
     /// The program's version, as its maker counts.
     pub client: String,
-    /// Whether it would take part in a round now; else it asks for the version alone.
+    /// Whether it would take part in a round now; else it asks for news alone.
     pub takes_part: bool,
+    /// Tasks that it takes no part in now, because it has done so already.
+    pub declines: Vec<String>,
 }
 
 /// What is to be loaded, by its hash.
@@ -25,13 +27,13 @@ pub struct Download {
     pub length: u64,
 }
 
-/// The version to rank with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Latest {
-    /// Its number, which only grows: a device takes none that is not above all that it has seen.
-    pub number: u64,
-    /// Its model.
-    pub model: Download,
+/// The registry as it stands. Nothing in it is believed but what is signed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Announced {
+    /// Its newest timestamp.
+    pub timestamp: Download,
+    /// Its roots, from the first on.
+    pub roots: Vec<Download>,
 }
 
 /// A round to take part in.
@@ -43,26 +45,26 @@ pub struct Assigned {
     pub broadcast: Download,
     /// The signed terms.
     pub offer: Offer,
-    /// The version to rank with, if there is one.
-    pub version: Option<Latest>,
+    /// The registry, if there is one.
+    pub registry: Option<Announced>,
 }
 
 #[derive(Encode, Decode)]
 struct AssignedHeader {
     plan: PlanTerms,
     broadcast: Download,
-    version: Option<Latest>,
+    registry: Option<Announced>,
 }
 
 /// Nothing to do now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct RetryAfter {
     /// The least time to wait, in milliseconds. The device draws evenly between both.
     pub min_ms: u64,
     /// The most.
     pub max_ms: u64,
-    /// The version to rank with, if there is one.
-    pub version: Option<Latest>,
+    /// The registry, if there is one.
+    pub registry: Option<Announced>,
 }
 
 /// A step whose outcome a device waits for.
@@ -137,7 +139,8 @@ header_only!(CheckIn, RetryAfter, Ask, Wait, Receipt, Done);
 impl Assigned {
     /// To a frame; the offer is a frame within it.
     pub fn to_frame(&self) -> Vec<u8> {
-        let header = AssignedHeader { plan: self.plan.clone(), broadcast: self.broadcast, version: self.version };
+        let header =
+            AssignedHeader { plan: self.plan.clone(), broadcast: self.broadcast, registry: self.registry.clone() };
         wire::encode(Kind::Assigned, &header, &[&self.offer.to_frame()])
     }
 
@@ -147,8 +150,8 @@ impl Assigned {
     /// As of [`wire::Error`].
     pub fn from_frame(frame: &[u8]) -> Result<Self, wire::Error> {
         let (header, offer): (AssignedHeader, _) = wire::decode(frame, Kind::Assigned, MOST_OFFER)?;
-        let AssignedHeader { plan, broadcast, version } = header;
-        Ok(Self { plan, broadcast, version, offer: Offer::from_frame(offer)? })
+        let AssignedHeader { plan, broadcast, registry } = header;
+        Ok(Self { plan, broadcast, registry, offer: Offer::from_frame(offer)? })
     }
 }
 

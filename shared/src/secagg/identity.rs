@@ -70,7 +70,11 @@ impl PublicIdentity {
     }
 
     pub(crate) fn signed(&self, statement: &Transcript, signature: &SignatureBytes) -> bool {
-        self.0.verify_strict(statement.bytes(), &Signature::from_bytes(signature)).is_ok()
+        self.signed_bytes(statement.bytes(), signature)
+    }
+
+    pub(crate) fn signed_bytes(&self, bytes: &[u8], signature: &SignatureBytes) -> bool {
+        self.0.verify_strict(bytes, &Signature::from_bytes(signature)).is_ok()
     }
 }
 
@@ -109,7 +113,11 @@ impl Identity {
     }
 
     pub(crate) fn sign(&self, statement: &Transcript) -> SignatureBytes {
-        self.0.sign(statement.bytes()).to_bytes()
+        self.sign_bytes(statement.bytes())
+    }
+
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> SignatureBytes {
+        self.0.sign(bytes).to_bytes()
     }
 }
 
