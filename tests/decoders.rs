@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 use sordino_shared::control::{
-    Ask, Assigned, CheckIn, Chunk, Code, Done, Download, Enrol, Enrolled, Fetch, Latest, PlanTerms, Receipt, Reject,
+    Announced, Ask, Assigned, CheckIn, Chunk, Code, Done, Download, Enrol, Enrolled, Fetch, PlanTerms, Receipt, Reject,
     Renew, RetryAfter, Step, Wait,
 };
 use sordino_shared::model::{Hyperparameters, Model, Ranker, Tower};
@@ -53,9 +53,15 @@ fn around() -> Vec<Vec<u8>> {
     };
     let certificate = Certificate { key: [1; 32], not_after: 5, signature: [2; 64] };
     vec![
-        CheckIn { population: "phones".into(), client: "1.0".into(), takes_part: true }.to_frame(),
-        Assigned { plan, broadcast: download, version: Some(Latest { number: 7, model: download }), offer }.to_frame(),
-        RetryAfter { min_ms: 3, max_ms: 70_000, version: None }.to_frame(),
+        CheckIn { declines: vec!["rollout-spring".into()], ..CheckIn::new("phones", "1.0") }.to_frame(),
+        Assigned {
+            plan,
+            broadcast: download,
+            registry: Some(Announced { timestamp: download, roots: vec![download; 3] }),
+            offer,
+        }
+        .to_frame(),
+        RetryAfter { min_ms: 3, max_ms: 70_000, registry: None }.to_frame(),
         Fetch { digest: [4; 32], offset: 300 }.to_frame(),
         Chunk { digest: [4; 32], offset: 2, total: 5, bytes: b"abc" }.to_frame(),
         Receipt { context: [6; 32], digest: [7; 32] }.to_frame(),

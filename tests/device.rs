@@ -9,6 +9,7 @@ use sordino_device::swarm::{CLIENT, run};
 use sordino_shared::control::{Federation, Step};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Model;
+use sordino_shared::registry::{Choice, Probe, VersionInfo};
 use sordino_tests::trial::{self, ONE_ROUND_NAME, Oracle, Trial, join, one_round};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -192,27 +193,46 @@ fn a_device_keeps_two_versions_and_falls_back_by_itself() {
         let weights = (0..30).map(|track| if track == best { 9.0 } else { track as f32 / 30.0 }).collect();
         Model::Popularity(weights).to_bytes()
     };
-    let first = |device: &Device<Phone>| device.recommend(1).expect("a model")[0].0;
+    let info = |counter: u64| VersionInfo { release_counter: counter, ..VersionInfo::default() };
+    let serve = |device: &mut Device<Phone>, counter: u64, before: Option<u64>| {
+        let keep = vec![counter];
+        device.settle(&Choice { serve: Some(counter), good: Some(counter), keep, spare: before, place: None })
+    };
+    let first = |device: &mut Device<Phone>| device.recommend(1).expect("a model")[0].0;
     let mut device = open(folder.path(), &federation, &phone);
-    assert!(device.take_version(4, &version(10)).expect("a store"));
-    assert!(device.take_version(7, &version(20)).expect("a store"));
-    assert_eq!(first(&device), TrackId(20));
-    assert!(!device.wants(7).expect("a store") && !device.take_version(5, &version(5)).expect("a store"));
-    // Bytes that are no model are noted and not tried again; what serves goes on.
-    assert!(!device.take_version(8, b"SORDINO2 and no more").expect("a store"));
-    assert!(!device.wants(8).expect("a store") && device.wants(9).expect("a store"));
-    assert_eq!(first(&device), TrackId(20));
+    assert!(device.keep_version(&info(4), &version(10)).expect("a store"));
+    serve(&mut device, 4, None).expect("it is here");
+    assert!(device.keep_version(&info(7), &version(20)).expect("a store"));
+    assert_eq!(first(&mut device), TrackId(10), "what is kept does not serve yet");
+    serve(&mut device, 7, Some(4)).expect("it is here");
+    assert_eq!(first(&mut device), TrackId(20));
+    assert!(!device.keep_version(&info(5), &version(5)).expect("a store"), "older than what was good");
+    assert!(serve(&mut device, 4, None).is_err(), "what is good does not go back");
+    // Bytes that are no model are noted and not tried again; so is a version that needs a newer program, and one that answers a known
+    // question otherwise.
+    assert!(!device.keep_version(&info(8), b"SORDINO2 and no more").expect("a store"));
+    assert!(!device.keep_version(&VersionInfo { min_runtime: 99, ..info(9) }, &version(3)).expect("a store"));
+    let probes = vec![Probe { history: vec![1], best: Some(4) }];
+    assert!(!device.keep_version(&VersionInfo { probes, ..info(10) }, &version(3)).expect("a store"));
+    let versions = device.versions().expect("a store");
+    assert!([8, 9, 10].iter().all(|counter| versions.has_refused(*counter)));
+    serve(&mut device, 7, Some(4)).expect("it is here");
+    assert_eq!(first(&mut device), TrackId(20));
     assert!(!device.model_failed().expect("a store") && !device.model_failed().expect("a store"));
     drop(device);
     // A restart forgets nothing of it.
     let mut device = open(folder.path(), &federation, &phone);
     assert!(device.model_failed().expect("a store"), "the third within a day");
-    assert_eq!(first(&device), TrackId(10));
+    assert_eq!(first(&mut device), TrackId(10));
     assert!(device.versions().expect("a store").take_fallback());
     assert!((0..9).all(|_| !device.model_failed().expect("a store")), "there is nothing before it any more");
     device.erase().expect("erased");
     assert!(device.model().expect("a store").is_none());
-    assert!(!device.wants(8).expect("a store"), "what was seen stays seen");
-    assert!(device.take_version(9, &version(3)).expect("a store"));
-    assert_eq!(first(&device), TrackId(3));
+    assert!(!device.versions().expect("a store").wants(8), "what was refused stays so");
+    assert!(device.keep_version(&info(11), &version(3)).expect("a store"));
+    serve(&mut device, 11, None).expect("it is here");
+    assert_eq!(first(&mut device), TrackId(3));
+    // The switch for emergencies: the application ranks by itself.
+    device.settle(&Choice { serve: None, good: Some(11), keep: vec![11], spare: None, place: None }).expect("allowed");
+    assert!(matches!(device.recommend(1), Err(sordino_client::device::Error::SwitchedOff)));
 }

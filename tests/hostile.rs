@@ -35,7 +35,7 @@ async fn refusal(connection: &Connection, bytes: &[u8]) -> Option<Code> {
 }
 
 fn check_in_frame() -> Vec<u8> {
-    CheckIn { population: "default".into(), client: CLIENT.into(), takes_part: true }.to_frame()
+    CheckIn::new("default", CLIENT).to_frame()
 }
 
 async fn stranger(trial: &Trial, federation: &Federation) -> (quinn::Endpoint, Light) {
@@ -72,7 +72,7 @@ fn each_fault_gets_its_refusal() {
         assert_eq!(refusal(&known, &unknown).await, Some(Code::UnknownModel));
         let elsewhere = Ask { context: [9; 32], step: Step::Roster }.to_frame();
         assert_eq!(refusal(&known, &elsewhere).await, Some(Code::UnknownRound));
-        let other = CheckIn { population: "others".into(), client: CLIENT.into(), takes_part: true }.to_frame();
+        let other = CheckIn::new("others", CLIENT).to_frame();
         assert_eq!(refusal(&known, &other).await, Some(Code::Invalid));
         // Another device's keys, sent in one's own name, are not taken; nor is one's own message in another round.
         let (_, mut victim) = stranger(&trial, &federation).await;
@@ -161,7 +161,7 @@ fn a_device_says_what_it_does_not_understand() {
             let federation = trial.federation(server.local_addr().expect("a port"));
             let endpoint = quic::endpoint().expect("a port");
             let line = Line::new(&endpoint, &federation, None).expect("a line");
-            let asked = CheckIn { population: "default".into(), client: CLIENT.into(), takes_part: true };
+            let asked = CheckIn::new("default", CLIENT);
             match check_in(&line, &asked).await.expect_err("no answer that it knows") {
                 Error::Frame(error) => assert_eq!(error, expected),
                 other => panic!("{other}"),

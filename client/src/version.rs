@@ -1,12 +1,12 @@
-//! Versions of the model on a device: two are kept, one serves. A new one serves once it has passed the self-test; one that fails three
-//! times within a day gives way to the one before, asking nobody; and none that is older than the newest ever seen is taken.
+//! Versions of the model on a device: some are kept, one serves. A new one serves once it has passed the self-test; one that fails three
+//! times within a day gives way to the one before, asking nobody; and none is brought in that is older than what was good for all.
 //!
-//! A machine without I/O: the host verifies signatures and bytes, keeps the files, and stores [`Keeper::to_bytes`].
+//! A machine without I/O: the device verifies signatures and bytes, keeps the files, and stores [`Keeper::to_bytes`].
 
 use crate::event::Timestamp;
 use serde::{Deserialize, Serialize};
-use sordino_shared::ids::TrackId;
-use sordino_shared::model::{Example, Model, Solver};
+use sordino_shared::model::{Model, Solver};
+use sordino_shared::registry::Probe;
 use thiserror::Error;
 
 /// A version that is on the device.
@@ -21,12 +21,15 @@ pub struct Kept {
 /// What a device knows of its versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keeper {
-    current: Option<Kept>,
-    previous: Option<Kept>,
-    // The highest counter ever seen, installed or not.
-    highest: u64,
+    // Ascending by counter; all have passed their tests.
+    kept: Vec<Kept>,
+    serving: Option<u64>,
+    // The highest counter that was ever good for all: none below it is brought in again.
+    floor: u64,
+    // Versions that did not pass, or failed too often: they never serve here.
+    refused: Vec<u64>,
     failures: Vec<Timestamp>,
-    // Whether the listener's device has fallen back, or refused a version, since that was last told.
+    // Whether the device has fallen back, or refused a version, since that was last told.
     has_fallen_back: bool,
 }
 
@@ -34,15 +37,13 @@ pub struct Keeper {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is older than what was seen already, or the same.
-    #[error(
-        "version {offered} is not newer than version {highest}, which this device has seen: older ones are not taken"
-    )]
+    /// It is older than what was good for all once.
+    #[error("version {offered} is older than version {floor}, which was good for all: this device does not go back")]
     Older {
         /// Its counter.
         offered: u64,
-        /// The highest seen.
-        highest: u64,
+        /// The highest that was good for all.
+        floor: u64,
     },
     /// The self-test found something.
     #[error("the model does not pass its self-test: {0}")]
@@ -59,6 +60,14 @@ pub enum Fault {
     /// Bytes that are no model.
     #[error("its bytes are no model: {0}")]
     Unreadable(String),
+    /// It needs a newer program.
+    #[error("it needs runtime {wanted}, and this program has {runtime}: update the application")]
+    Newer {
+        /// By what is signed.
+        wanted: u32,
+        /// This program's.
+        runtime: u32,
+    },
     /// Scores that are no finite numbers.
     #[error("a score is no finite number")]
     NotFinite,
@@ -83,15 +92,6 @@ pub enum Fault {
     },
 }
 
-/// A question whose answer is known: it comes with the version, signed as the version is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Probe {
-    /// A listener's tracks; none for a stranger.
-    pub history: Vec<u32>,
-    /// The track that scores highest for it, among those outside the history; `None` where nobody knows beforehand.
-    pub best: Option<u32>,
-}
-
 /// Tries a model on known listeners. `clock_ms` is the host's monotonic clock.
 ///
 /// # Errors
@@ -104,12 +104,8 @@ pub fn self_test(
 ) -> Result<(), Fault> {
     let (mut solver, mut scores) = (Solver::default(), Vec::new());
     for probe in probes {
-        let mut history: Vec<Example> =
-            probe.history.iter().map(|&track| Example { track: TrackId(track), confidence: 1.0 }).collect();
-        history.retain(|example| example.track.row() < model.tracks());
-        history.sort_by_key(|example| example.track);
         let start = clock_ms();
-        model.score(&history, &mut solver, &mut scores);
+        let best = probe.ask(model, &mut solver, &mut scores);
         let took_ms = clock_ms().saturating_sub(start);
         if scores.iter().any(|score| !score.is_finite()) {
             return Err(Fault::NotFinite);
@@ -118,8 +114,6 @@ pub fn self_test(
         if model.dimensions() > 0 && scores.windows(2).all(|pair| pair[0] == pair[1]) {
             return Err(Fault::Constant);
         }
-        let candidates = (0..scores.len() as u32).filter(|track| !probe.history.contains(track));
-        let best = candidates.max_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize]).then(b.cmp(&a)));
         if let (Some(expected), Some(found)) = (probe.best, best)
             && expected != found
         {
@@ -133,63 +127,108 @@ pub fn self_test(
 }
 
 impl Keeper {
-    /// The version that serves.
+    /// The version that serves; `None` where none does.
     pub fn current(&self) -> Option<&Kept> {
-        self.current.as_ref()
+        self.kept.iter().find(|kept| Some(kept.counter) == self.serving)
     }
 
-    /// The version before it, which stays on the device.
-    pub fn previous(&self) -> Option<&Kept> {
-        self.previous.as_ref()
+    /// The versions on the device, ascending.
+    pub fn kept(&self) -> &[Kept] {
+        &self.kept
     }
 
-    /// Whether a version of this number would be taken.
+    /// Whether a version is on the device.
+    pub fn has(&self, counter: u64) -> bool {
+        self.kept.iter().any(|kept| kept.counter == counter)
+    }
+
+    /// Whether a version did not pass its test here, or failed too often.
+    pub fn has_refused(&self, counter: u64) -> bool {
+        self.refused.contains(&counter)
+    }
+
+    /// Whether a version is to be loaded.
     pub fn wants(&self, counter: u64) -> bool {
-        counter > self.highest
+        !self.has(counter) && !self.has_refused(counter) && counter >= self.floor
     }
 
-    /// The models are erased. The newest may be taken again where it was the one that served, and none that is older.
+    /// The models are erased. What was good for all stays known, and so does what was refused.
     pub fn forget(&mut self) {
-        if self.current.take().is_some_and(|current| current.counter == self.highest) {
-            self.highest -= 1;
-        }
-        self.previous = None;
+        (self.kept, self.serving) = (Vec::new(), None);
         self.failures.clear();
     }
 
-    /// Takes a version that was verified and tested; the one that served is kept.
+    /// Keeps a version that was verified and tested; it does not serve yet.
     ///
     /// # Errors
-    /// [`Error::Older`] for a counter that is not above all that were seen, [`Error::SelfTest`] where the test found something: then
-    /// what serves goes on, and the counter is seen all the same, so that the version is not tried again.
-    pub fn install(&mut self, version: Kept, test: Result<(), Fault>) -> Result<(), Error> {
-        if version.counter <= self.highest {
-            return Err(Error::Older { offered: version.counter, highest: self.highest });
+    /// [`Error::Older`] for one below what was good for all, [`Error::SelfTest`] where the test found something: it is not tried again.
+    pub fn keep(&mut self, version: Kept, test: Result<(), Fault>) -> Result<(), Error> {
+        if version.counter < self.floor {
+            return Err(Error::Older { offered: version.counter, floor: self.floor });
         }
-        self.highest = version.counter;
         if let Err(fault) = test {
-            self.has_fallen_back = true;
+            self.refuse(version.counter);
             return Err(Error::SelfTest(fault));
         }
-        self.previous = self.current.replace(version);
-        self.failures.clear();
+        self.kept.retain(|kept| kept.counter != version.counter);
+        self.kept.push(version);
+        self.kept.sort_by_key(|kept| kept.counter);
         Ok(())
     }
 
-    /// Notes that the version that serves did not load, or took the application down. With the third within 24 hours the version before it
-    /// serves, if there is one: returns whether that has just happened.
+    /// Lets the version serve that the registry names for this device, where `good` is the one for all; `None` lets none serve. What is not
+    /// here, or was refused, gives way to the good one, and that to the newest before it.
+    ///
+    /// # Errors
+    /// [`Error::Older`] where what is good for all has gone back: then all stays as it is.
+    pub fn serve(&mut self, wanted: Option<u64>, good: Option<u64>) -> Result<(), Error> {
+        if let Some(good) = good {
+            if good < self.floor {
+                return Err(Error::Older { offered: good, floor: self.floor });
+            }
+            self.floor = good;
+        }
+        let served = wanted.and_then(|wanted| {
+            let usable = |counter: &u64| self.has(*counter) && !self.has_refused(*counter);
+            let older = || self.kept.iter().rev().map(|kept| kept.counter).find(|of| *of < wanted && usable(of));
+            Some(wanted).filter(usable).or_else(|| good.filter(usable)).or_else(older)
+        });
+        if served != self.serving {
+            self.serving = served;
+            self.failures.clear();
+        }
+        Ok(())
+    }
+
+    /// Lets go of what is neither among these nor serves; gives what was let go.
+    pub fn retain(&mut self, counters: &[u64]) -> Vec<u64> {
+        let serving = self.serving;
+        let stays = |kept: &Kept| counters.contains(&kept.counter) || Some(kept.counter) == serving;
+        let gone = self.kept.iter().filter(|kept| !stays(kept)).map(|kept| kept.counter).collect();
+        self.kept.retain(stays);
+        gone
+    }
+
+    /// Notes that the version that serves did not load, or took the application down. With the third within 24 hours the newest of the
+    /// others serves that is older, if there is one: returns whether that has just happened.
     pub fn failed(&mut self, now: Timestamp) -> bool {
         // A clock that was put back makes no failure older than it is.
         self.failures.retain(|&at| now.seconds_since(at).abs() < DAY_SECONDS);
         self.failures.push(now);
-        if self.failures.len() < MOST_FAILURES || self.previous.is_none() {
-            return false;
-        }
-        // What failed is not kept: a second fall would have nowhere to go but back to it.
-        self.current = self.previous.take();
+        let Some(serving) = self.serving.filter(|_| self.failures.len() >= MOST_FAILURES) else { return false };
+        let others = self.kept.iter().rev().map(|kept| kept.counter);
+        let Some(other) = others.into_iter().find(|of| *of < serving && !self.has_refused(*of)) else { return false };
+        self.refuse(serving);
+        self.serving = Some(other);
         self.failures.clear();
-        self.has_fallen_back = true;
         true
+    }
+
+    fn refuse(&mut self, counter: u64) {
+        self.has_fallen_back = true;
+        self.refused.push(counter);
+        let old = self.refused.len().saturating_sub(MOST_REFUSED);
+        self.refused.drain(..old);
     }
 
     /// Whether the device has fallen back or refused a version since this was last asked: for its private report.
@@ -213,6 +252,7 @@ impl Keeper {
 }
 
 const MOST_FAILURES: usize = 3;
+const MOST_REFUSED: usize = 64;
 const DAY_SECONDS: f64 = 86_400.0;
 
 #[cfg(test)]
@@ -229,26 +269,43 @@ mod tests {
         Timestamp::from_seconds(1_700_000_000 + hours * 3600)
     }
 
+    // All of these are on the device, and the last serves all.
     fn with(counters: &[u64]) -> Keeper {
         let mut keeper = Keeper::default();
-        counters.iter().for_each(|&counter| keeper.install(version(counter), Ok(())).expect("newer"));
+        for &counter in counters {
+            keeper.keep(version(counter), Ok(())).expect("newer");
+            keeper.serve(Some(counter), Some(counter)).expect("newer");
+        }
         keeper
     }
 
+    fn serves(keeper: &Keeper) -> Option<u64> {
+        keeper.current().map(|kept| kept.counter)
+    }
+
     #[test]
-    fn nothing_older_is_ever_taken() {
+    fn what_was_good_for_all_is_the_floor() {
         let mut keeper = with(&[3, 5]);
-        for counter in [0, 3, 4, 5] {
-            assert_eq!(keeper.install(version(counter), Ok(())), Err(Error::Older { offered: counter, highest: 5 }));
-        }
-        // After a fall the older one serves, and still nothing older is taken.
-        for hour in 0..3 {
-            keeper.failed(hours(hour));
-        }
-        assert_eq!(keeper.current(), Some(&version(3)));
-        assert!(keeper.install(version(5), Ok(())).is_err() && keeper.install(version(4), Ok(())).is_err());
-        assert_eq!(keeper.install(version(6), Ok(())), Ok(()));
-        assert_eq!((keeper.current(), keeper.previous()), (Some(&version(6)), Some(&version(3))));
+        assert_eq!(keeper.keep(version(4), Ok(())), Err(Error::Older { offered: 4, floor: 5 }));
+        assert_eq!(keeper.serve(Some(3), Some(3)), Err(Error::Older { offered: 3, floor: 5 }));
+        assert_eq!(serves(&keeper), Some(5));
+        // A candidate above it may come and go.
+        keeper.keep(version(7), Ok(())).expect("newer");
+        keeper.serve(Some(7), Some(5)).expect("allowed");
+        assert_eq!(serves(&keeper), Some(7));
+        keeper.serve(Some(5), Some(5)).expect("allowed");
+        assert_eq!(serves(&keeper), Some(5));
+        // The one before is on the device still, and may serve where the operator is in a hurry; so may none.
+        keeper.serve(Some(3), Some(5)).expect("it is here");
+        assert_eq!(serves(&keeper), Some(3));
+        keeper.serve(None, Some(5)).expect("allowed");
+        assert_eq!(serves(&keeper), None);
+        keeper.serve(Some(9), Some(5)).expect("allowed");
+        assert_eq!(serves(&keeper), Some(5), "one that is not here gives way to the good one");
+        assert_eq!(keeper.retain(&[5, 7]), [3]);
+        keeper.serve(Some(3), Some(5)).expect("allowed");
+        assert_eq!(serves(&keeper), Some(5), "what is gone from the device does not come back");
+        assert!(!keeper.wants(3) && !keeper.wants(7) && keeper.wants(8));
     }
 
     #[test]
@@ -258,19 +315,23 @@ mod tests {
         assert!(!keeper.failed(hours(25)), "the first is more than a day ago");
         assert!(!keeper.take_fallback());
         assert!(keeper.failed(hours(30)));
-        assert_eq!((keeper.current(), keeper.previous()), (Some(&version(1)), None));
+        assert_eq!(serves(&keeper), Some(1));
         assert!(keeper.take_fallback() && !keeper.take_fallback(), "told once");
+        // Whatever the registry says, it does not serve here again.
+        keeper.serve(Some(2), Some(2)).expect("allowed");
+        assert_eq!(serves(&keeper), Some(1));
         // With nothing before it a version goes on, however often it fails.
         assert!((0..9).all(|at| !keeper.failed(hours(31 + at))));
-        assert_eq!(keeper.current(), Some(&version(1)));
+        assert_eq!(serves(&keeper), Some(1));
     }
 
     #[test]
     fn what_does_not_pass_its_test_does_not_serve_and_is_not_tried_again() {
         let mut keeper = with(&[1]);
-        assert_eq!(keeper.install(version(2), Err(Fault::Constant)), Err(Error::SelfTest(Fault::Constant)));
-        assert_eq!(keeper.current(), Some(&version(1)));
-        assert!(keeper.install(version(2), Ok(())).is_err());
+        assert_eq!(keeper.keep(version(2), Err(Fault::Constant)), Err(Error::SelfTest(Fault::Constant)));
+        keeper.serve(Some(2), Some(1)).expect("allowed");
+        assert_eq!(serves(&keeper), Some(1));
+        assert!(!keeper.wants(2) && keeper.has_refused(2));
         assert!(keeper.take_fallback());
         let stored = keeper.to_bytes();
         assert_eq!(Keeper::from_bytes(&stored).expect("its own bytes"), keeper);
@@ -282,11 +343,10 @@ mod tests {
     fn what_was_erased_may_be_taken_again_and_nothing_older() {
         let mut keeper = with(&[3, 5]);
         keeper.forget();
-        assert_eq!((keeper.current(), keeper.previous()), (None, None));
+        assert_eq!((keeper.current(), keeper.kept()), (None, [].as_slice()));
         assert!(!keeper.wants(4) && keeper.wants(5));
-        assert_eq!(keeper.install(version(5), Ok(())), Ok(()));
         // A version that was refused is not asked for again by way of erasing.
-        assert!(keeper.install(version(6), Err(Fault::Constant)).is_err());
+        assert!(keeper.keep(version(6), Err(Fault::Constant)).is_err());
         keeper.forget();
         assert!(!keeper.wants(6) && keeper.wants(7));
     }

@@ -44,6 +44,17 @@ pub struct Config {
     pub flush: Flush,
     /// What a peer may take.
     pub limits: Limits,
+    /// Which versions serve.
+    pub registry: Registry,
+}
+
+/// Which versions serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registry {
+    /// Whether every version serves all devices as soon as it is made, signed by the people's keys in the folder: for trials, since whoever
+    /// has this machine can then make every device run anything.
+    pub automatic: bool,
 }
 
 /// Where the coordinator listens.

@@ -15,8 +15,12 @@ pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
 pub mod correlated;
+#[cfg(feature = "server")]
+mod files;
 pub mod ledger;
 pub mod planner;
+#[cfg(feature = "server")]
+pub mod registry;
 pub mod rollout;
 pub mod round;
 #[cfg(feature = "server")]

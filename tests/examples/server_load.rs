@@ -193,7 +193,7 @@ async fn hold(connections: usize) {
         let line = line.clone();
         asking.spawn(async move {
             let start = Instant::now();
-            let asked = CheckIn { population: "default".into(), client: CLIENT.into(), takes_part: true };
+            let asked = CheckIn::new("default", CLIENT);
             check_in(&line, &asked).await.expect("an answer");
             start.elapsed()
         });

@@ -7,17 +7,18 @@ use sordino_client::quic::{Line, Visit, check_in};
 use sordino_coordinator::authority::{Attestation, Authority, Pair, ed25519_pkcs8};
 use sordino_coordinator::config::Config;
 use sordino_coordinator::ledger::PopulationLedgers;
-use sordino_coordinator::server::{Folder, Server, Setup, now};
-use sordino_coordinator::store::{Phase, SqliteStore, Store, TaskRow, TaskState};
+use sordino_coordinator::registry::{Keys, Office};
+use sordino_coordinator::server::{Folder, Models, Server, Setup, now};
+use sordino_coordinator::store::{Phase, SqliteStore, Store, TaskRow, TaskState, VersionRow};
 use sordino_coordinator::task::TaskFile;
 use sordino_coordinator::training::step_seed;
 use sordino_device::swarm::{CLIENT, Light, Vectors, enrol};
-use sordino_shared::control::{ALPN, CheckIn, Federation};
+use sordino_shared::control::{ALPN, CheckIn, Federation, hexadecimal};
 use sordino_shared::ids::TrackId;
-use sordino_shared::model::{Example, Solver};
+use sordino_shared::model::{Example, Model, Solver};
 use sordino_shared::privacy::ledger::{Balance, Policy};
 use sordino_shared::privacy::{Noised, Samplers, Sum, decode};
-use sordino_shared::secagg::Hash;
+use sordino_shared::secagg::{Hash, Identity};
 use sordino_shared::wire::Kind;
 use sordino_shared::workload::{Device, Workspace};
 use sordino_simulator::federation::seeded;
@@ -50,6 +51,7 @@ impl Trial {
         config.enrolment.least_age_hours = 0;
         config.enrolment.refresh_seconds = 1;
         config.privacy.epsilon = 30.0;
+        config.registry.automatic = true;
         change(&mut config);
         let setup = Setup { config: config.clone(), public: "127.0.0.1:1".into(), name: "sordino".into() };
         Folder(folder.path().to_owned()).init(&setup).expect("a folder of its own");
@@ -72,6 +74,35 @@ impl Trial {
         let seed = file.training.seed.expect("a test's task has a seed");
         let row = TaskRow { name: file.name, text: text.to_owned(), seed, state: TaskState::Running };
         self.store().add_task(&row, now()).expect("a new task");
+    }
+
+    /// Signs a model as the next version, by the people's keys; gives its release counter.
+    pub fn sign(&self, model: &Model) -> u64 {
+        let folder = Folder(self.path().to_owned());
+        let bytes = model.to_bytes();
+        let kept = Models::open(&folder.models()).expect("a folder").put(bytes.clone()).expect("kept");
+        let mut version = VersionRow {
+            number: 0,
+            digest: hexadecimal(&kept.digest),
+            length: kept.length,
+            task: "test".into(),
+            round: None,
+            parent: None,
+            about: "{}".into(),
+            made: now(),
+        };
+        version.number = self.store().import(&version, now()).expect("a version");
+        self.office().sign_version(&version, &bytes, &self.people(), now()).expect("signed")
+    }
+
+    /// Where people sign.
+    pub fn office(&self) -> Office {
+        Office::new(&Folder(self.path().to_owned()).registry())
+    }
+
+    /// Their keys.
+    pub fn people(&self) -> Vec<Identity> {
+        Keys::load_all(&Folder(self.path().to_owned()).people()).expect("keys")
     }
 
     /// Tokens for so many devices.
@@ -119,7 +150,7 @@ impl Trial {
 
 /// A device checks in, loads what a round needs and joins it.
 pub async fn join(line: &Line, device: &mut Light) -> Part {
-    let asked = CheckIn { population: "default".into(), client: CLIENT.into(), takes_part: true };
+    let asked = CheckIn::new("default", CLIENT);
     let assigned = loop {
         match check_in(line, &asked).await.expect("an answer") {
             Visit::Round(assigned) => break assigned,
@@ -176,8 +207,13 @@ pub fn bare_server(trial: &Trial, answer: impl Fn(&[u8]) -> Vec<u8> + Send + Syn
 
 /// Runs a test's future, and fails it where it does not end: a federation that waits for nobody waits for good.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
+    run_within(LONGEST_TEST, test)
+}
+
+/// The same for a test that may take longer than others.
+pub fn run_within<T>(longest: Duration, test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let result = runtime.block_on(async { tokio::time::timeout(LONGEST_TEST, test).await });
+    let result = runtime.block_on(async { tokio::time::timeout(longest, test).await });
     runtime.shutdown_timeout(Duration::from_secs(1));
     result.expect("the test ends in time")
 }

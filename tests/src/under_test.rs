@@ -6,7 +6,8 @@
 use sordino_coordinator::config::Config;
 use sordino_coordinator::server::{Folder, Server};
 use sordino_coordinator::store::{
-    Aggregate, AuditRow, Entry, Error, Phase, RoundRow, SqliteStore, Store, TaskRow, TaskState, Verdict, VersionRow,
+    Aggregate, AuditRow, Change, Entry, Error, Finished, Phase, RoundRow, SqliteStore, Store, TaskRow, TaskState,
+    Verdict, VersionRow,
 };
 use sordino_shared::secagg::Hash;
 use std::path::{Path, PathBuf};
@@ -186,11 +187,23 @@ impl Store for Watched {
         &mut self,
         context: &Hash,
         aggregate: &Aggregate,
-        version: Option<&VersionRow>,
+        outcome: Finished<'_>,
         note: &str,
         at: i64,
     ) -> Result<bool, Error> {
-        self.write("finish", |store| store.finish(context, aggregate, version, note, at))
+        self.write("finish", |store| store.finish(context, aggregate, outcome, note, at))
+    }
+
+    fn change(&mut self, change: &Change, at: i64) -> Result<(), Error> {
+        self.write("change", |store| store.change(change, at))
+    }
+
+    fn events(&self, rollout: &str) -> Result<Vec<String>, Error> {
+        self.inner.events(rollout)
+    }
+
+    fn serving(&self) -> Result<(u64, Option<String>), Error> {
+        self.inner.serving()
     }
 
     fn abandon(&mut self, context: &Hash, note: &str, at: i64) -> Result<bool, Error> {

@@ -1,10 +1,11 @@
 //! A device's visits: whatever was interrupted, then its certificate, then work, then the latest model.
 
-use super::{Credentials, Error, Line, Visit, Visited, check_in, drive, enrol, pause, renew, visit};
+use super::{Credentials, Error, Line, Visit, Visited, check_in, drive, enrol, pause, refresh, renew, visit};
 use crate::device::{Device, Host};
 use crate::part::{self, Part, Participant};
 use quinn::Endpoint;
-use sordino_shared::control::{CheckIn, Code, Download, Reject};
+use sordino_shared::control::{Announced, CheckIn, Code, Download, Reject};
+use sordino_shared::registry::Freshness;
 use sordino_shared::secagg::{Hash, Identity};
 use std::time::Duration;
 
@@ -45,20 +46,24 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
     if device.may_take_part().is_err() {
         return Ok(Visited::Later(BUSY));
     }
-    // A device that has trained lately comes for the version alone.
+    // A device that has trained lately trains no more, but has its say of a rollout; one that is kept from the news does neither.
     let rest = Duration::from_millis(device.rest()?.max(0) as u64);
     let asked = CheckIn {
         population: device.federation().population.clone(),
         client: client.to_owned(),
-        takes_part: rest.is_zero(),
+        trains: rest.is_zero() && device.freshness()? != Freshness::Frozen,
+        measures: device.freshness()? != Freshness::Frozen,
+        declines: device.declines()?,
     };
     let found = check_in(line, &asked).await?;
-    if let Some(version) = found.version()
-        && device.wants(version.number)?
+    if let Some(announced) = found.registry()
+        && let Err(error) = take_news(device, line, announced).await
     {
-        let bytes = load(device, line, &version.model).await?;
-        // One that does not pass its test is noted and not taken; the visit goes on.
-        device.take_version(version.number, &bytes)?;
+        // What serves goes on, whatever the news.
+        match error {
+            Error::Unreachable(_) => return Err(error),
+            error => tracing::warn!(%error, "the registry's news is not believed"),
+        }
     }
     match found {
         Visit::Later(later) => Ok(Visited::Later(pause(&later).max(rest))),
@@ -74,6 +79,31 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
             }
         }
     }
+}
+
+/// Looks at the registry, loads what every device is to have, and does what it says.
+async fn take_news<H: Host>(device: &mut Device<H>, line: &Line, announced: &Announced) -> Result<(), Error> {
+    let registry = refresh(line, device.registry()?, announced, device.now()).await?;
+    let before = device.registry()?;
+    device.set_registry(&registry)?;
+    let choice = match device.choice() {
+        Ok(choice) => choice,
+        Err(error) => {
+            // Nothing of it is done, also not later.
+            device.set_registry(&before)?;
+            return Err(error.into());
+        }
+    };
+    for counter in &choice.keep {
+        if device.versions()?.wants(*counter)
+            && let Some((download, info)) = registry.version(*counter)
+        {
+            let bytes = load(device, line, &download).await?;
+            // One that does not pass its test is noted and not taken; the visit goes on.
+            device.keep_version(&info, &bytes)?;
+        }
+    }
+    Ok(device.settle(&choice)?)
 }
 
 /// Takes up rounds that a restart interrupted. One that is over, or cannot be read, is let go.

@@ -11,7 +11,7 @@ mod visit;
 #[cfg(feature = "store")]
 pub use device::{enrol_device, visit_once};
 pub use enrol::{Credentials, enrol, renew};
-pub use visit::{Visit, Visited, check_in, drive, pause, visit};
+pub use visit::{Visit, Visited, check_in, drive, pause, refresh, visit};
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, Endpoint, IdleTimeout, RecvStream, TransportConfig, VarInt};
@@ -46,6 +46,9 @@ pub enum Error {
     /// What was loaded is not what was asked for.
     #[error("what was loaded does not have the hash that was asked for")]
     Hash,
+    /// The registry is not believed.
+    #[error(transparent)]
+    Registry(#[from] sordino_shared::registry::Error),
     /// The device itself.
     #[cfg(feature = "store")]
     #[error(transparent)]

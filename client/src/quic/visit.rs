@@ -2,7 +2,8 @@
 
 use super::{Error, Line};
 use crate::part::{Part, Participant, Progress};
-use sordino_shared::control::{Assigned, CheckIn, Latest, Reject, RetryAfter};
+use sordino_shared::control::{Announced, Assigned, CheckIn, Reject, RetryAfter};
+use sordino_shared::registry::{Refresh, Trusted};
 use sordino_shared::secagg::Hash;
 use sordino_shared::wire::{self, Kind};
 use std::time::Duration;
@@ -18,11 +19,11 @@ pub enum Visit {
 }
 
 impl Visit {
-    /// The version to rank with, if there is one.
-    pub fn version(&self) -> Option<Latest> {
+    /// The registry as it stands, if there is one.
+    pub fn registry(&self) -> Option<&Announced> {
         match self {
-            Self::Round(assigned) => assigned.version,
-            Self::Later(later) => later.version,
+            Self::Round(assigned) => assigned.registry.as_ref(),
+            Self::Later(later) => later.registry.as_ref(),
         }
     }
 }
@@ -59,6 +60,19 @@ pub async fn check_in(line: &Line, check_in: &CheckIn) -> Result<Visit, Error> {
         Kind::RetryAfter => Ok(Visit::Later(RetryAfter::from_frame(&frame)?)),
         _ => Err(Error::Rejected(Reject::from_frame(&frame)?)),
     }
+}
+
+/// Looks at the registry: loads what is new and checks all of it.
+///
+/// # Errors
+/// [`enum@Error`]; then what was believed before stays so.
+pub async fn refresh(line: &Line, trusted: Trusted, announced: &Announced, now: i64) -> Result<Trusted, Error> {
+    let mut refresh = Refresh::new(trusted, announced);
+    while let Some(wanted) = refresh.wanted() {
+        let bytes = line.fetch(&wanted, MOST_METADATA).await?;
+        refresh.take(&bytes, now)?;
+    }
+    Ok(refresh.done().expect("nothing more is wanted"))
 }
 
 /// Takes part in a round to its end; `load` gives what the assignment says is to be loaded.
@@ -100,6 +114,7 @@ pub fn pause(later: &RetryAfter) -> Duration {
 }
 
 const MOST_OFFER: usize = 8192;
+const MOST_METADATA: u64 = 1 << 22;
 const LONGEST_WAIT_MS: u64 = 60_000;
 // Nobody can send a device away for more than two days.
 const LONGEST_PAUSE_MS: u64 = 2 * 24 * 3600 * 1000;

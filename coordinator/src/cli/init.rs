@@ -35,7 +35,8 @@ pub(super) struct Init {
     /// Its delta.
     #[arg(long)]
     delta: Option<f64>,
-    /// Settings for a trial on one machine: devices may contribute at once, and all of them from one address.
+    /// Settings for a trial on one machine: devices may contribute at once, all of them from one address, and every version serves
+    /// as soon as it is made.
     #[arg(long)]
     trial: bool,
     /// A trial with the example task and tokens for its devices in `tokens.txt`.
@@ -61,6 +62,7 @@ impl Init {
             // Everybody is behind one address, and nobody waits a day.
             config.limits.connections_per_address = config.limits.connections;
             config.enrolment.least_age_hours = 0;
+            config.registry.automatic = true;
         }
         Config::parse(&toml::to_string(&config)?, Path::new(FILE))?;
         folder.init(&Setup { config: config.clone(), public: self.public.clone(), name: self.name.clone() })?;
@@ -74,6 +76,12 @@ impl Init {
             write(&path.join("tokens.txt"), &lines)?;
             told +=
                 &format!("task '{}' for {} devices, {count} tokens in tokens.txt\n", task.name, task.cohort.devices);
+        }
+        if !config.registry.automatic {
+            told += &format!(
+                "keys of those who sign versions: {}; take them to other machines, one a person\n",
+                folder.people().display()
+            );
         }
         told += &format!(
             "next: sordino-coordinator serve {}\ndevices need: {}\n",

@@ -1,7 +1,10 @@
 //! `status`: what the store says, whether a server runs or not.
 
 use super::{At, print, time};
+use crate::rollout::book::Course;
+use crate::server::RolloutView;
 use crate::store::{SqliteStore, Store};
+use crate::task::Kind;
 use serde::Serialize;
 use sordino_shared::privacy::Mode;
 use sordino_shared::privacy::accountant::Claim;
@@ -65,10 +68,18 @@ impl Status {
 fn see(store: &SqliteStore) -> anyhow::Result<Seen> {
     let mut tasks = Vec::new();
     for row in store.tasks()? {
-        let file = crate::task::TaskFile::parse(&row.text)?;
         let aggregates = store.aggregates(&row.name)?;
-        let rho: f64 = aggregates.iter().map(|aggregate| aggregate.rho).sum();
-        let claim = (rho > 0.0).then(|| Claim::new(rho, file.privacy.delta, Mode::Secure, file.privacy.mechanism));
+        let (spent, limit) = match Kind::parse(&row.text)? {
+            Kind::Training(file) => {
+                let rho: f64 = aggregates.iter().map(|aggregate| aggregate.rho).sum();
+                let claim = |rho| Claim::new(rho, file.privacy.delta, Mode::Secure, file.privacy.mechanism).epsilon;
+                (if rho > 0.0 { claim(rho) } else { 0.0 }, file.privacy.epsilon)
+            }
+            Kind::Rollout(order) => {
+                let view = RolloutView::of(&Course::load(store, &order.name)?);
+                (view.epsilon, view.epsilon_limit)
+            }
+        };
         let mut rounds = Vec::new();
         for round in store.rounds(&row.name, MOST_ROUNDS)? {
             rounds.push(RoundSeen {
@@ -85,8 +96,8 @@ fn see(store: &SqliteStore) -> anyhow::Result<Seen> {
             name: row.name,
             state: row.state.name(),
             steps: aggregates.len(),
-            epsilon: claim.map_or(0.0, |claim| claim.epsilon),
-            epsilon_limit: file.privacy.epsilon,
+            epsilon: spent,
+            epsilon_limit: limit,
             rounds,
         });
     }

@@ -5,7 +5,10 @@
 //! is no verdict ([`gate`]). What a stage cannot see is said beforehand ([`sight`], [`policy`]). The course
 //! of a rollout is a state machine ([`controller`]), whose every verdict can be made again from what is stored.
 
+#[cfg(feature = "server")]
+pub mod book;
 pub mod controller;
+pub mod explain;
 pub mod gate;
 mod normal;
 pub mod observed;

@@ -3,8 +3,11 @@
 use super::gate::Gate;
 use super::observed::Guardrail;
 use super::sight::{Expected, smallest};
+use crate::round::{Timing, Trust};
 use serde::{Deserialize, Serialize};
-use sordino_shared::rollout::Share;
+use sordino_shared::privacy::accountant::Claim;
+use sordino_shared::privacy::{Mechanism, Mode};
+use sordino_shared::rollout::{CLIP, Share};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -36,6 +39,45 @@ pub struct Policy {
     /// Chance, over all stages, guardrails and looks, to abort one that does no harm.
     #[serde(default = "default_error")]
     pub abort_error: f64,
+    /// The fewest devices of an arm that anything is claimed of, and of a round whose sum is opened. The error rates hold from about
+    /// 1,000 on.
+    #[serde(default = "default_least")]
+    pub least_devices: f64,
+    /// Hours that a device's report covers; so long it must have been in its stage.
+    #[serde(default = "default_report")]
+    pub report_hours: u32,
+    /// A listener who skipped a larger share of tracks in the four weeks before, in percent, counts among those who are served worst. Take
+    /// what makes that a tenth of the fleet.
+    #[serde(default = "default_worst")]
+    pub worst_percent: u32,
+    /// Delta of what devices spend.
+    #[serde(default = "default_delta")]
+    pub delta: f64,
+    /// Devices that are kept back once all others have the candidate.
+    #[serde(default)]
+    pub holdback: Holdback,
+    /// What is assumed of the devices of a round.
+    #[serde(default)]
+    pub cohort: Trust,
+    /// When rounds of metrics happen, and how long their steps may take.
+    #[serde(default)]
+    pub schedule: Timing,
+}
+
+/// Devices that are kept back: the only control once all others have the candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Holdback {
+    /// Their share, in parts of a million; 0 for none.
+    pub share: Share,
+    /// For how long.
+    pub days: u32,
+}
+
+impl Default for Holdback {
+    fn default() -> Self {
+        Self { share: Share::parts_per_million(50_000).expect("at most a half"), days: 90 }
+    }
 }
 
 /// One stage.
@@ -53,6 +95,9 @@ pub struct Stage {
     /// Whether somebody has to say yes before the next.
     #[serde(default)]
     pub manual: bool,
+    /// Whether it serves nobody: devices of one arm try the candidate on what their listeners play, those of the other what they have.
+    #[serde(default)]
+    pub shadow: bool,
 }
 
 /// What a stage sees of one guardrail.
@@ -73,7 +118,10 @@ pub struct Seen {
 #[non_exhaustive]
 pub enum Error {
     /// No stages, or not in order.
-    #[error("stages must be there and grow, and each needs at least one look: no device ever leaves a candidate's arm")]
+    #[error(
+        "stages must be there and grow, only the first may be a shadow, and each needs at least one look: no device ever leaves a \
+         candidate's arm"
+    )]
     Stages,
     /// A number out of its range.
     #[error(
@@ -120,6 +168,13 @@ impl Policy {
             noise: default_noise(),
             promote_error: default_error(),
             abort_error: default_error(),
+            least_devices: default_least(),
+            report_hours: default_report(),
+            worst_percent: default_worst(),
+            delta: default_delta(),
+            holdback: Holdback::default(),
+            cohort: Trust::default(),
+            schedule: Timing::default(),
         }
     }
 
@@ -128,9 +183,13 @@ impl Policy {
     /// # Errors
     /// [`enum@Error`], the first that is found.
     pub fn check(&self) -> Result<(), Error> {
-        let grows = self.stages.windows(2).all(|pair| pair[0].share < pair[1].share);
-        if self.stages.is_empty()
+        let serving: Vec<&Stage> = self.stages.iter().skip_while(|stage| stage.shadow).collect();
+        let grows = serving.windows(2).all(|pair| pair[0].share < pair[1].share);
+        let shadows = self.stages.len() - serving.len();
+        if serving.is_empty()
             || !grows
+            || shadows > 1
+            || serving.iter().any(|stage| stage.shadow)
             || self.stages.iter().any(|stage| stage.looks == 0 || u32::from(stage.share) == 0)
         {
             return Err(Error::Stages);
@@ -141,6 +200,11 @@ impl Policy {
             ("noise", self.noise >= 0.0 && self.noise.is_finite()),
             ("promote_error", error(self.promote_error)),
             ("abort_error", error(self.abort_error)),
+            ("least_devices", self.least_devices >= 1.0 && self.least_devices.is_finite()),
+            ("worst_percent", self.worst_percent <= 100),
+            ("delta", self.delta > 0.0 && self.delta <= 1e-3),
+            ("report_hours", self.report_hours <= MOST_REPORT_HOURS),
+            ("holdback.days", self.holdback.days <= MOST_HOLDBACK_DAYS),
             ("margins", self.margins.values().all(|margin| *margin >= 0.0 && margin.is_finite())),
         ];
         ranges.iter().find(|(_, fits)| !fits).map_or(Ok(()), |(name, _)| Err(Error::Range(name)))
@@ -185,12 +249,13 @@ impl Policy {
     /// The gate of a stage. What an early stage cannot see is no condition to go on to a larger one: there it only aborts. In the last
     /// stage all decide, seen or not, but those that are watched.
     pub fn gate(&self, stage: usize, devices: usize) -> Gate {
-        let Stage { share, looks, .. } = self.stages[stage];
+        let Stage { share, looks, shadow, .. } = self.stages[stage];
         let gate = Gate {
             looks,
             planned_devices: devices as f64 * f64::from(u32::from(share)) / 1e6 * self.contributing,
             promote_error: self.promote_error,
             abort_error: self.abort_error / self.stages.len() as f64,
+            least_devices: self.least_devices,
             margins: Vec::new(),
             ..Gate::default()
         };
@@ -198,10 +263,28 @@ impl Policy {
         let margins = Guardrail::ALL.map(|guardrail| {
             let margin = self.margin(guardrail);
             let seen = smallest(&gate, guardrail, Expected::of(guardrail), self.noise, SURE);
-            let decides = seen <= margin || is_last && !self.watched.contains(&guardrail);
+            // What nobody is served nobody skips.
+            let told = !shadow || matches!(guardrail, Guardrail::Ndcg | Guardrail::Slow | Guardrail::LoadFailure);
+            let decides = told && (seen <= margin || is_last && !self.watched.contains(&guardrail));
             (guardrail, decides.then_some(margin))
         });
         Gate { margins: margins.to_vec(), ..gate }
+    }
+
+    /// Devices of one round of metrics of a stage: all devices are asked, in whatever arm or none, so that taking part tells nothing.
+    pub fn cohort_devices(&self, stage: usize, devices: usize) -> u32 {
+        let all = devices as f64 * self.contributing / self.stages[stage].looks as f64;
+        all.round().clamp(1.0, f64::from(u32::MAX)) as u32
+    }
+
+    /// rho that one contribution costs a device; infinite without noise.
+    pub fn rho(&self) -> f64 {
+        if self.noise > 0.0 { CLIP * CLIP / (2.0 * self.noise * self.noise) } else { f64::INFINITY }
+    }
+
+    /// What a device spends on a whole rollout, one contribution a stage.
+    pub fn claim(&self) -> Claim {
+        Claim::new(self.rho() * self.stages.len() as f64, self.delta, Mode::Secure, Mechanism::default())
     }
 
     fn margin(&self, guardrail: Guardrail) -> f64 {
@@ -210,11 +293,11 @@ impl Policy {
 }
 
 fn default_stages() -> Vec<Stage> {
-    [(10_000, 24, false), (50_000, 48, false), (250_000, 48, true)]
+    [(10_000, 24, false, true), (10_000, 24, false, false), (50_000, 48, false, false), (250_000, 48, true, false)]
         .into_iter()
-        .filter_map(|(parts, dwell_hours, manual)| {
+        .filter_map(|(parts, dwell_hours, manual, shadow)| {
             let share = Share::parts_per_million(parts)?;
-            Some(Stage { share, looks: default_looks(), dwell_hours, manual })
+            Some(Stage { share, looks: default_looks(), dwell_hours, manual, shadow })
         })
         .collect()
 }
@@ -235,6 +318,23 @@ fn default_error() -> f64 {
     0.05
 }
 
+fn default_least() -> f64 {
+    1000.0
+}
+
+fn default_report() -> u32 {
+    24
+}
+
+// Of a skip rate of mean .35 and deviation .25 a tenth is above this.
+fn default_worst() -> u32 {
+    70
+}
+
+fn default_delta() -> f64 {
+    1e-6
+}
+
 fn default_looks() -> usize {
     5
 }
@@ -247,6 +347,8 @@ fn default_dwell() -> u32 {
 // held for want of sight.
 const SURE: f64 = 0.95;
 const OFTEN: f64 = 0.8;
+const MOST_REPORT_HOURS: u32 = 24 * 7;
+const MOST_HOLDBACK_DAYS: u32 = 366;
 
 #[cfg(test)]
 mod tests {
@@ -256,11 +358,11 @@ mod tests {
     fn fleets_are_planned_or_refused() {
         let policy = Policy::named("spring");
         let seen = policy.plan(1_000_000).expect("a fleet that can be judged");
-        assert_eq!(seen.len(), 3);
+        assert_eq!(seen.len(), 4);
         let decides = |stage: usize| seen[stage].iter().filter(|s| s.decides).count();
-        assert!(decides(0) == 0 && decides(2) == 5, "{} {}", decides(0), decides(2));
+        assert!(decides(0) == 0 && decides(1) == 0 && decides(3) == 5, "{} {}", decides(1), decides(3));
         assert!(matches!(policy.plan(100_000), Err(Error::TooFew { .. })));
-        let alone = Policy { stages: policy.stages[2..].to_vec(), ..policy.clone() };
+        let alone = Policy { stages: policy.stages[3..].to_vec(), ..policy.clone() };
         let Err(blind) = alone.plan(66_700) else { panic!("noise hides more than the margins") };
         assert!(blind.to_string().contains("cannot see that"), "{blind}");
         let widened = Policy { margins: Guardrail::ALL.map(|guardrail| (guardrail, 0.2)).into(), ..alone };
@@ -273,6 +375,11 @@ mod tests {
         let mut shrinking = policy.clone();
         shrinking.stages.reverse();
         assert_eq!(shrinking.check(), Err(Error::Stages));
+        let mut two = policy.clone();
+        two.stages[1].shadow = true;
+        assert_eq!(two.check(), Err(Error::Stages));
+        let only = Policy { stages: policy.stages[..1].to_vec(), ..policy.clone() };
+        assert_eq!(only.check(), Err(Error::Stages), "a shadow alone serves nobody");
         assert_eq!(Policy { noise: f64::NAN, ..policy.clone() }.check(), Err(Error::Range("noise")));
         assert_eq!(Policy { abort_error: 0.0, ..policy.clone() }.check(), Err(Error::Range("abort_error")));
         let margins = [(Guardrail::Ndcg, -1.0)].into();

@@ -11,14 +11,16 @@ mod decide;
 mod outcome;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 pub use check::Heard;
 pub use decide::{Decision, Next, Opening};
 pub use outcome::Outcome;
+pub use timing::{Timing, Trust};
 
 use crate::store::{Entry, Phase, RoundRow};
 use serde::{Deserialize, Serialize};
-use sordino_shared::control::{Assigned, Download, Latest, PlanTerms};
+use sordino_shared::control::{Assigned, Download, PlanTerms};
 use sordino_shared::plan::RoundPlan;
 use sordino_shared::secagg::coordinator::{
     Abandoned, Advertising, Agreeing, Cohort, Drawing, Sharing, Unmasking, Uploading,
@@ -144,14 +146,13 @@ impl Live {
         broadcast: (&Broadcast, Download),
         operator: &Identity,
         authority: &PublicIdentity,
-        version: Option<Latest>,
         now: i64,
     ) -> Result<Self, Error> {
         let (broadcast, download) = broadcast;
         let plan = setting.plan.plan(broadcast)?;
         let terms = Terms::new(&setting.task, setting.number, &plan, download.digest, setting.assumptions)?;
         let offer: Offer = terms.offer(operator);
-        let assigned = Assigned { plan: setting.plan.clone(), broadcast: download, offer, version };
+        let assigned = Assigned { plan: setting.plan.clone(), broadcast: download, offer, registry: None };
         let state = State::Advertising(Advertising::new(&terms, authority));
         Ok(Self { setting, terms, plan, assigned, state, entered: now, counted: 0 })
     }
@@ -212,7 +213,7 @@ impl Live {
         &self.terms
     }
 
-    /// What a device that is taken on is told.
+    /// What a device that is taken on is told, beside how the registry stands.
     pub fn assigned(&self) -> &Assigned {
         &self.assigned
     }

@@ -70,7 +70,7 @@ impl World {
         let bytes = self.broadcast.to_bytes();
         let download = Download { digest: digest(&bytes), length: bytes.len() as u64 };
         let authority = self.authority.public();
-        Live::open(setting, (&self.broadcast, download), &self.operator, &authority, None, now).expect("a round")
+        Live::open(setting, (&self.broadcast, download), &self.operator, &authority, now).expect("a round")
     }
 
     fn key(&self, device: usize) -> Hash {

@@ -10,15 +10,28 @@ use super::{Error, now};
 use crate::authority::Authority;
 use crate::config::Config;
 use crate::ledger::PopulationLedgers;
+use crate::registry::{Keys, Office, Published};
+use crate::rollout::book;
 use crate::store::VersionRow;
-use sordino_shared::control::{CheckIn, Code, Download, Latest, Reject, RetryAfter, from_hexadecimal, hexadecimal};
+use sordino_shared::control::{CheckIn, Code, Reject, RetryAfter, from_hexadecimal, hexadecimal};
 use sordino_shared::secagg::{Hash, Identity};
 use sordino_shared::wire::Kind;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+
+/// What a server is made of, beside its settings and its store.
+pub(super) struct Parts {
+    pub(super) authority: Authority,
+    pub(super) operator: Identity,
+    pub(super) ledgers: PopulationLedgers,
+    pub(super) models: Models,
+    pub(super) published: Published,
+    pub(super) people: PathBuf,
+}
 
 /// What the whole server shares.
 pub struct Hub {
@@ -37,19 +50,15 @@ pub struct Hub {
     tasks: RwLock<BTreeMap<String, Arc<ServedTask>>>,
     revoked: RwLock<BTreeSet<Hash>>,
     eligible: AtomicU64,
-    version: RwLock<Option<Latest>>,
+    pub(super) published: Published,
+    // Where the people's keys are, for trials.
+    people: PathBuf,
     stopping: AtomicBool,
 }
 
 impl Hub {
-    pub(super) fn new(
-        config: Config,
-        storage: Storage,
-        authority: Authority,
-        operator: Identity,
-        ledgers: PopulationLedgers,
-        models: Models,
-    ) -> Self {
+    pub(super) fn new(config: Config, storage: Storage, parts: Parts) -> Self {
+        let Parts { authority, operator, ledgers, models, published, people } = parts;
         let room = Arc::new(Semaphore::new(config.flush.pending_mb as usize * 1024));
         Self {
             config,
@@ -64,7 +73,8 @@ impl Hub {
             tasks: RwLock::default(),
             revoked: RwLock::default(),
             eligible: AtomicU64::new(0),
-            version: RwLock::default(),
+            published,
+            people,
             stopping: AtomicBool::new(false),
         }
     }
@@ -83,9 +93,29 @@ impl Hub {
         let revoked = self.authority.revoked()?;
         self.eligible.store(self.authority.eligible(now())?, Ordering::Relaxed);
         *self.revoked.write().unwrap_or_else(PoisonError::into_inner) = revoked;
-        let versions = self.storage.call(|store| store.versions()).await?;
-        self.set_version(&versions);
-        Ok(())
+        let serving = self.storage.call(|store| book::serving(store)).await?.1;
+        Ok(self.published.publish(&self.models, &serving, now())?)
+    }
+
+    /// Signs what serves, from a thread that may block.
+    pub(super) fn publish(&self) -> Result<(), Error> {
+        let serving = self.storage.wait(|store| book::serving(store))?.1;
+        Ok(self.published.publish(&self.models, &serving, now())?)
+    }
+
+    /// In trials a version serves as soon as it is made.
+    pub(super) fn release(&self, version: &VersionRow) -> Result<(), Error> {
+        if !self.config.registry.automatic {
+            return Ok(());
+        }
+        let unknown = || crate::registry::Error::Unfit("the version's file is gone".into());
+        let bytes =
+            from_hexadecimal(&version.digest).and_then(|digest| self.models.get(&digest)).ok_or_else(unknown)?;
+        let keys = Keys::load_all(&self.people)?;
+        let counter = Office::new(self.published.folder()).sign_version(version, &bytes, &keys, now())?;
+        let words = format!("version {} serves all as number {counter}, as `registry.automatic` says", version.number);
+        self.storage.wait(move |store| book::serve_all(store, counter, &words, now()))?;
+        self.publish()
     }
 
     /// A refusal for a device that was revoked.
@@ -99,19 +129,6 @@ impl Hub {
     pub(super) fn task(&self, name: &str) -> Arc<ServedTask> {
         let mut tasks = self.tasks.write().unwrap_or_else(PoisonError::into_inner);
         tasks.entry(name.to_owned()).or_default().clone()
-    }
-
-    pub(super) fn version(&self) -> Option<Latest> {
-        *self.version.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Devices are offered the last of these versions from now on.
-    pub(super) fn set_version(&self, versions: &[VersionRow]) {
-        let latest = versions.last().and_then(|version| {
-            let digest = from_hexadecimal(&version.digest)?;
-            Some(Latest { number: version.number, model: Download { digest, length: version.length } })
-        });
-        *self.version.write().unwrap_or_else(PoisonError::into_inner) = latest;
     }
 
     fn tasks(&self) -> Vec<Arc<ServedTask>> {
@@ -130,7 +147,7 @@ impl Hub {
         }
         self.metrics.client(&check_in.client);
         let later = |mut later: RetryAfter| {
-            later.version = self.version();
+            later.registry = self.published.announced();
             Ok(later.to_frame())
         };
         let enrolled = self.authority.enrolled_at(device).map_err(|error| busy(&error))?;
@@ -140,12 +157,16 @@ impl Hub {
         let least = i64::from(self.config.enrolment.least_age_hours) * 3_600_000;
         if age < least {
             let wait = (least - age) as u64;
-            return later(RetryAfter { min_ms: wait, max_ms: wait + wait / 10, version: None });
+            return later(RetryAfter { min_ms: wait, max_ms: wait + wait / 10, registry: None });
         }
         let tasks: Vec<_> = self.tasks().into_iter().filter(|task| !task.over.load(Ordering::Relaxed)).collect();
-        for round in tasks.iter().filter_map(|task| task.running()).filter(|_| check_in.takes_part) {
+        let wanted = |round: &Arc<Running>| {
+            let would = if round.measures { check_in.measures } else { check_in.trains };
+            would && !check_in.declines.contains(&round.task)
+        };
+        for round in tasks.iter().filter_map(|task| task.running()).filter(wanted) {
             if round.takes_on(device) {
-                return Ok(round.assigned.clone());
+                return Ok(round.assigned(self.published.announced()));
             }
         }
         let eligible = self.eligible.load(Ordering::Relaxed);
@@ -204,6 +225,8 @@ impl Hub {
             epsilon_limit: self.config.privacy.epsilon,
             delta: self.config.privacy.delta,
             tasks: self.tasks().iter().map(|task| task.view()).collect(),
+            rollouts: self.tasks().iter().filter_map(|task| task.rollout()).collect(),
+            serving: self.published.serving(),
             ..View::default()
         };
         self.metrics.fill(&mut view);

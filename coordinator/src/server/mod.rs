@@ -11,7 +11,7 @@
 //! | the one thread that writes | `storage.rs` |
 //! | when devices come back | `pace.rs` |
 //! | what is loaded, by its hash | `models.rs` |
-//! | what the operator sees | `view.rs`, `metrics.rs` |
+//! | what the operator sees | `view.rs`, `rollout_view.rs`, `metrics.rs` |
 
 mod driver;
 mod flush;
@@ -21,6 +21,7 @@ pub mod metrics;
 mod models;
 mod pace;
 mod request;
+mod rollout_view;
 mod served;
 mod steps;
 mod storage;
@@ -28,12 +29,14 @@ mod view;
 
 pub use hub::Hub;
 pub use models::Models;
+pub use rollout_view::{LookView, RolloutView, StageView};
 pub use storage::Storage;
 pub use view::{RoundView, TaskView, View};
 
 use crate::authority::{self, Attestation, Authority, KeyFile, Pair};
 use crate::config::Config;
 use crate::ledger::PopulationLedgers;
+use crate::registry::{Keys, Office, Published};
 use crate::store::Store;
 use sordino_shared::control::{Federation, PublicKey};
 use sordino_shared::privacy::ledger::Policy;
@@ -75,6 +78,12 @@ pub enum Error {
     /// The population's ledger.
     #[error(transparent)]
     Ledger(#[from] sordino_shared::privacy::ledger::Error),
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] crate::registry::Error),
+    /// What serves.
+    #[error(transparent)]
+    Serving(#[from] crate::rollout::book::Error),
     /// A task.
     #[error("task '{name}': {reason}")]
     Task {
@@ -125,6 +134,21 @@ impl Folder {
         KeyFile::new(&self.0, "tls.key")
     }
 
+    /// The key that says what serves.
+    pub fn online(&self) -> KeyFile {
+        KeyFile::new(&self.0, "online.key")
+    }
+
+    /// The registry.
+    pub fn registry(&self) -> PathBuf {
+        self.0.join("registry")
+    }
+
+    /// Keys of the people who sign versions, until they are taken elsewhere.
+    pub fn people(&self) -> PathBuf {
+        self.0.join("people")
+    }
+
     /// Reads what is handed out to devices.
     ///
     /// # Errors
@@ -168,6 +192,11 @@ impl Folder {
         let authority = Authority::init(&self.authority())?;
         let operator = self.operator().create()?.public();
         self.tls().create()?;
+        let online = self.online().create()?.public();
+        let people = Keys::create(&self.people(), PEOPLE)?;
+        let office = Office::new(&self.registry());
+        office.init(&people, SIGNERS, &online, now())?;
+        let root = office.read()?.map(|signed| signed.roots[0].clone()).unwrap_or_default();
         let ca = Pair::authority(&self.ca().create()?, listen::CA_NAME)?;
         let federation = Federation {
             server: setup.public.clone(),
@@ -176,6 +205,7 @@ impl Folder {
             authority: PublicKey(authority),
             operator: PublicKey(operator),
             ca: ca.pem(),
+            root: String::from_utf8(root).expect("JSON is text"),
         };
         let text = toml::to_string(&federation).expect("plain words and keys");
         std::fs::write(self.federation(), text).map_err(file(self.federation()))?;
@@ -212,7 +242,9 @@ impl Server {
         let ledgers = open_ledger(&folder, &config)?;
         let models = Models::open(&folder.models())?;
         let endpoint = listen::endpoint(&folder, &config, &federation, &authority)?;
-        let hub = Arc::new(Hub::new(config.clone(), Storage::start(store), authority, operator, ledgers, models));
+        let published = Published::new(&folder.registry(), folder.online().load()?);
+        let parts = hub::Parts { authority, operator, ledgers, models, published, people: folder.people() };
+        let hub = Arc::new(Hub::new(config.clone(), Storage::start(store), parts));
         hub.refresh().await?;
         driver::start(&hub).await?;
         let admin = crate::admin::serve(&hub, config.listen.admin)
@@ -261,6 +293,10 @@ fn open_ledger(folder: &Folder, config: &Config) -> Result<PopulationLedgers, Er
         result => Ok(result.map(|()| ledgers)?),
     }
 }
+
+// Any two of three people sign.
+const PEOPLE: usize = 3;
+const SIGNERS: usize = 2;
 
 /// The time, in milliseconds since 1970.
 pub fn now() -> i64 {

@@ -1,11 +1,10 @@
 //! Models and what devices load for rounds: files named by their hash, and the latest in memory.
 
 use super::Error;
+use crate::files::write_whole;
 use sordino_shared::control::{Download, hexadecimal};
 use sordino_shared::secagg::{Hash, digest};
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -33,7 +32,7 @@ impl Models {
         let download = Download { digest: digest(&bytes), length: bytes.len() as u64 };
         let path = self.path(&download.digest);
         if !path.exists() {
-            self.write(&path, &bytes).map_err(|fault| Error::File { path, fault })?;
+            write_whole(&path, &bytes).map_err(|fault| Error::File { path, fault })?;
         }
         self.remember(download.digest, Arc::new(bytes));
         Ok(download)
@@ -59,16 +58,6 @@ impl Models {
         self.latest().retain(|(known, _)| known != hash);
         // It costs a file's space, no more, if it stays.
         let _ = std::fs::remove_file(self.path(hash));
-    }
-
-    /// Written whole under another name first, so that a crash leaves nothing half.
-    fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        let draft = path.with_extension("part");
-        let mut file = File::create(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)?;
-        File::open(&self.folder)?.sync_all()
     }
 
     fn path(&self, hash: &Hash) -> PathBuf {

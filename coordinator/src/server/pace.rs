@@ -29,12 +29,12 @@ impl Pace {
             let length = self.eligible as f64 * window as f64 / (1.3 * self.wanted as f64);
             ((0.5 * length) as u64, (1.5 * length) as u64)
         };
-        RetryAfter { min_ms, max_ms: max_ms.max(min_ms), version: None }
+        RetryAfter { min_ms, max_ms: max_ms.max(min_ms), registry: None }
     }
 }
 
 /// Where there is no task: the order of hours, spread out.
-pub(super) const NOTHING: RetryAfter = RetryAfter { min_ms: 2 * HOUR_MS, max_ms: 6 * HOUR_MS, version: None };
+pub(super) const NOTHING: RetryAfter = RetryAfter { min_ms: 2 * HOUR_MS, max_ms: 6 * HOUR_MS, registry: None };
 
 const HOUR_MS: u64 = 3_600_000;
 const SMALL: u64 = 10;

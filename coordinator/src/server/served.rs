@@ -5,10 +5,11 @@ use super::flush::{Pending, flush};
 use super::hub::Hub;
 use super::now;
 use super::pace::Pace;
+use super::rollout_view::RolloutView;
 use super::view::TaskView;
 use crate::round::{Live, Outcome};
 use crate::store::{Phase, Verdict};
-use sordino_shared::control::{Code, Receipt, Reject, Step};
+use sordino_shared::control::{Announced, Assigned, Code, Receipt, Reject, Step};
 use sordino_shared::secagg::coordinator::Checked;
 use sordino_shared::secagg::{Hash, Shape};
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ pub(super) struct ServedTask {
     pub(super) pause_ms: AtomicU64,
     pub(super) wanted: AtomicU64,
     pub(super) view: RwLock<TaskView>,
+    rollout: RwLock<Option<RolloutView>>,
     pub(super) over: AtomicBool,
 }
 
@@ -33,7 +35,10 @@ pub(super) struct Running {
     pub(super) context: Hash,
     pub(super) shape: Shape,
     pub(super) live: RwLock<Live>,
-    pub(super) assigned: Vec<u8>,
+    pub(super) task: String,
+    // Whether it is a rollout's.
+    pub(super) measures: bool,
+    assigned: Assigned,
     most_offered: u32,
     // To whom; a device that asks again takes no second place.
     offered: Mutex<BTreeSet<Hash>>,
@@ -49,6 +54,14 @@ impl ServedTask {
 
     pub(super) fn set_running(&self, round: Option<Arc<Running>>) {
         *self.round.write().unwrap_or_else(PoisonError::into_inner) = round;
+    }
+
+    pub(super) fn set_rollout(&self, view: RolloutView) {
+        *self.rollout.write().unwrap_or_else(PoisonError::into_inner) = Some(view);
+    }
+
+    pub(super) fn rollout(&self) -> Option<RolloutView> {
+        self.rollout.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn change_view(&self, change: impl FnOnce(&mut TaskView)) {
@@ -78,12 +91,20 @@ impl ServedTask {
 
 impl Running {
     /// Puts a round under way.
-    pub(super) fn start(hub: &Arc<Hub>, live: Live, nudge: Nudge, runtime: &tokio::runtime::Handle) -> Arc<Self> {
+    pub(super) fn start(
+        hub: &Arc<Hub>,
+        live: Live,
+        measures: bool,
+        nudge: Nudge,
+        runtime: &tokio::runtime::Handle,
+    ) -> Arc<Self> {
         let (uploads, pending) = mpsc::channel(MOST_PENDING);
         let round = Arc::new(Self {
             context: live.context(),
             shape: live.terms().shape(),
-            assigned: live.assigned().to_frame(),
+            task: live.setting().task.clone(),
+            measures,
+            assigned: live.assigned().clone(),
             most_offered: live.setting().offered,
             offered: Mutex::default(),
             changed: watch::Sender::new(0),
@@ -113,6 +134,11 @@ impl Running {
             self.live_mut().count(more);
             self.nudge.now();
         }
+    }
+
+    /// What a device that is taken on is told, with the registry as it stands.
+    pub(super) fn assigned(&self, registry: Option<Announced>) -> Vec<u8> {
+        Assigned { registry, ..self.assigned.clone() }.to_frame()
     }
 
     /// Whether the round is offered to this device.

@@ -1,6 +1,8 @@
 //! What the operator sees: counts of the whole, never of a device.
 
+use super::rollout_view::RolloutView;
 use serde::Serialize;
+use sordino_shared::registry::Serving;
 use std::collections::BTreeMap;
 
 /// What the operator sees of a task.
@@ -76,4 +78,8 @@ pub struct View {
     pub delta: f64,
     /// Tasks.
     pub tasks: Vec<TaskView>,
+    /// Rollouts, those that this process has seen under way.
+    pub rollouts: Vec<RolloutView>,
+    /// What serves.
+    pub serving: Option<Serving>,
 }

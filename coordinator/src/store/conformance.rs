@@ -3,7 +3,10 @@
 //! The oracle is one-hot: device i's vector is 1 in cell i and 0 elsewhere, so that at the end each cell of the sum says how
 //! often its device was counted.
 
-use super::{Aggregate, Entry, Phase, RoundRow, Store, TaskRow, TaskState, Verdict, VersionRow, verify};
+use super::{
+    Aggregate, Change, Entry, Error, Finished, NewEvents, Phase, RoundRow, Store, TaskRow, TaskState, Verdict,
+    VersionRow, verify,
+};
 use sordino_shared::secagg::{Hash, MaskedSum, Shape, digest};
 
 /// Runs the whole suite: `open` gives the store of a name, the same store again for the same name.
@@ -17,6 +20,7 @@ pub fn conformance<S: Store>(mut open: impl FnMut(&str) -> S) {
     rounds_end_once(&mut open("ends"));
     versions(&mut open("versions"));
     phases_are_compared(&mut open("phases"));
+    changes_are_whole_or_nothing(&mut open("changes"));
 }
 
 /// Cells of the one-hot vectors.
@@ -127,11 +131,11 @@ fn rounds_end_once(store: &mut impl Store) {
         deviations: vec![0.25, 3.0],
         rho: 0.1,
     };
-    assert!(!store.finish(&context, &aggregate, None, "too early", 30).expect("no fault"));
+    assert!(!store.finish(&context, &aggregate, Finished::Nothing, "too early", 30).expect("no fault"));
     assert!(store.freeze(&context, 30).expect("no fault"));
     assert!(store.advance(&context, Phase::Frozen, Phase::Unmasking, b"shares", 31).expect("no fault"));
-    assert!(store.finish(&context, &aggregate, Some(&version()), "well", 32).expect("no fault"));
-    assert!(!store.finish(&context, &aggregate, None, "again", 33).expect("no fault"));
+    assert!(store.finish(&context, &aggregate, Finished::Version(&version()), "well", 32).expect("no fault"));
+    assert!(!store.finish(&context, &aggregate, Finished::Nothing, "again", 33).expect("no fault"));
     assert!(!store.abandon(&context, "after all", 34).expect("no fault"), "what is done is done");
     assert_eq!(store.aggregates("task").expect("no fault"), [aggregate]);
     let round = store.round(&context).expect("no fault").expect("it is there");
@@ -171,6 +175,52 @@ fn phases_are_compared(store: &mut impl Store) {
     assert!(store.open_round(&again).is_err(), "a number is given once");
     assert!(store.open_round(&RoundRow { number: 77, ..round }).is_err(), "and so is a context");
     assert!(store.round(&[8; 32]).expect("no fault").is_none());
+}
+
+fn changes_are_whole_or_nothing(store: &mut impl Store) {
+    let task = TaskRow { name: "spring".into(), text: "x".into(), seed: 0, state: TaskState::Running };
+    let events = |after, events: &[&str]| {
+        let events = events.iter().map(|event| (*event).to_owned()).collect();
+        Some(NewEvents { rollout: "spring".into(), after, events })
+    };
+    let start = Change {
+        task: Some(task.clone()),
+        events: events(0, &["started"]),
+        serving: Some((0, "one".into())),
+        words: vec!["spring: started".into()],
+        ..Change::default()
+    };
+    store.change(&start, 1).expect("no fault");
+    assert_eq!(store.serving().expect("no fault"), (1, Some("one".into())));
+    let before = (store.tasks().expect("no fault"), store.audit().expect("no fault").len());
+    // Upon what is not there any more: neither half is done.
+    let late = |change: &Change, store: &mut dyn Store| matches!(store.change(change, 2), Err(Error::Overtaken));
+    let words = vec!["never".to_owned()];
+    let serving = Some((1, "two".to_owned()));
+    let none = Change { events: events(0, &["again"]), serving, words, ..Change::default() };
+    assert!(late(&none, store));
+    assert!(late(&Change { events: events(1, &["next"]), serving: Some((0, "two".into())), ..none.clone() }, store));
+    assert!(matches!(store.change(&start, 2), Err(Error::Exists(_))), "a task begins once");
+    assert_eq!(store.events("spring").expect("no fault"), ["started"]);
+    assert_eq!((store.tasks().expect("no fault"), store.audit().expect("no fault").len()), before);
+    // A look ends its round, or leaves it as it was.
+    let context = collecting(store, 1);
+    assert!(store.freeze(&context, 3).expect("no fault"));
+    assert!(store.advance(&context, Phase::Frozen, Phase::Unmasking, b"", 4).expect("no fault"));
+    let aggregate = Aggregate { step: 0, devices: 1, sum: vec![vec![1.0]], deviations: vec![0.5], rho: 0.1 };
+    let finish = |store: &mut dyn Store, change: &Change| {
+        store.finish(&context, &aggregate, Finished::Look(change), "a look", 5)
+    };
+    assert!(matches!(finish(store, &none), Err(Error::Overtaken)));
+    assert_eq!(store.round(&context).expect("no fault").map(|round| round.phase), Some(Phase::Unmasking));
+    assert!(store.aggregates("task").expect("no fault").is_empty());
+    let state = Some(("spring".to_owned(), TaskState::Finished));
+    let look = Change { events: events(1, &["looked", "ended"]), serving: None, state, ..none };
+    assert!(finish(store, &look).expect("no fault"));
+    assert_eq!(store.events("spring").expect("no fault"), ["started", "looked", "ended"]);
+    assert_eq!(store.aggregates("task").expect("no fault").len(), 1);
+    assert_eq!(store.tasks().expect("no fault"), [TaskRow { state: TaskState::Finished, ..task }]);
+    verify(&store.audit().expect("no fault")).expect("an unbroken chain");
 }
 
 fn version() -> VersionRow {

@@ -1,7 +1,9 @@
 //! A store that forgets with its process: the reference that the others are held against, and for simulations.
 
 use super::audit::AuditRow;
-use super::{Aggregate, Entry, Error, Phase, RoundRow, Store, TaskRow, TaskState, Verdict, VersionRow};
+use super::{
+    Aggregate, Change, Entry, Error, Finished, Phase, RoundRow, Store, TaskRow, TaskState, Verdict, VersionRow,
+};
 use sordino_shared::secagg::Hash;
 use std::collections::BTreeMap;
 
@@ -14,6 +16,8 @@ pub struct MemoryStore {
     partials: BTreeMap<Hash, Vec<Vec<u8>>>,
     aggregates: Vec<(String, Aggregate)>,
     versions: Vec<VersionRow>,
+    events: BTreeMap<String, Vec<String>>,
+    serving: (u64, Option<String>),
     audit: Vec<AuditRow>,
 }
 
@@ -21,6 +25,23 @@ impl MemoryStore {
     fn note(&mut self, at: i64, what: &str) {
         let before = self.audit.last().map(|row| (row.number, row.hash));
         self.audit.push(AuditRow::after(before.as_ref(), at, what));
+    }
+
+    // What a change was made upon, before anything of it is done.
+    fn check(&self, change: &Change) -> Result<(), Error> {
+        let fits = |seen: u64, there: u64| if seen == there { Ok(()) } else { Err(Error::Overtaken) };
+        if let Some(new) = &change.events {
+            fits(new.after, self.events.get(&new.rollout).map_or(0, Vec::len) as u64)?;
+        }
+        if let Some((seen, _)) = &change.serving {
+            fits(*seen, self.serving.0)?;
+        }
+        match &change.task {
+            Some(task) if self.tasks.iter().any(|known| known.name == task.name) => {
+                Err(Error::Exists(format!("a task '{}'", task.name)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn round_in(&mut self, context: &Hash, phase: impl FnOnce(Phase) -> bool) -> Option<&mut RoundRow> {
@@ -122,22 +143,57 @@ impl Store for MemoryStore {
         &mut self,
         context: &Hash,
         aggregate: &Aggregate,
-        version: Option<&VersionRow>,
+        outcome: Finished<'_>,
         note: &str,
         at: i64,
     ) -> Result<bool, Error> {
+        if self.round_in(context, |phase| phase == Phase::Unmasking).is_none() {
+            return Ok(false);
+        }
+        if let Finished::Look(change) = outcome {
+            self.check(change)?;
+        }
         let Some(round) = self.round_in(context, |phase| phase == Phase::Unmasking) else { return Ok(false) };
         (round.phase, round.changed, round.note) = (Phase::Done, at, note.to_owned());
         round.state.clear();
         let (task, what) = (round.task.clone(), super::words::moved(&round.task, round.number, Phase::Done, note));
         self.partials.remove(context);
         self.aggregates.push((task, aggregate.clone()));
-        if let Some(version) = version {
+        if let Finished::Version(version) = outcome {
             let number = self.versions.len() as u64 + 1;
             self.versions.push(VersionRow { number, ..version.clone() });
         }
         self.note(at, &what);
+        if let Finished::Look(change) = outcome {
+            self.change(change, at)?;
+        }
         Ok(true)
+    }
+
+    fn change(&mut self, change: &Change, at: i64) -> Result<(), Error> {
+        self.check(change)?;
+        if let Some(task) = &change.task {
+            self.add_task(task, at)?;
+        }
+        if let Some(new) = &change.events {
+            self.events.entry(new.rollout.clone()).or_default().extend(new.events.iter().cloned());
+        }
+        if let Some((seen, document)) = &change.serving {
+            self.serving = (seen + 1, Some(document.clone()));
+        }
+        if let Some((task, state)) = &change.state {
+            self.set_task(task, *state, at)?;
+        }
+        change.words.iter().for_each(|words| self.note(at, words));
+        Ok(())
+    }
+
+    fn events(&self, rollout: &str) -> Result<Vec<String>, Error> {
+        Ok(self.events.get(rollout).cloned().unwrap_or_default())
+    }
+
+    fn serving(&self) -> Result<(u64, Option<String>), Error> {
+        Ok(self.serving.clone())
     }
 
     fn abandon(&mut self, context: &Hash, note: &str, at: i64) -> Result<bool, Error> {

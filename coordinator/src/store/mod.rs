@@ -9,6 +9,7 @@
 //! survivors are the receipts that it returns, after any crash the same.
 
 mod audit;
+mod change;
 #[cfg(any(test, feature = "server"))]
 pub mod conformance;
 mod memory;
@@ -17,6 +18,7 @@ mod sqlite;
 mod words;
 
 pub use audit::{AuditRow, BrokenChain, verify};
+pub use change::{Change, NewEvents};
 pub use memory::MemoryStore;
 #[cfg(feature = "server")]
 pub use sqlite::SqliteStore;
@@ -41,6 +43,9 @@ pub enum Error {
     /// There is nothing of this name.
     #[error("there is no {0}")]
     Missing(String),
+    /// What a change was made upon has changed since.
+    #[error("somebody else was faster: look again, and decide again")]
+    Overtaken,
 }
 
 /// What a task is doing.
@@ -223,6 +228,17 @@ pub struct VersionRow {
     pub made: i64,
 }
 
+/// What came of a round that ended well.
+#[derive(Clone, Copy, Debug)]
+pub enum Finished<'a> {
+    /// A version of a model.
+    Version(&'a VersionRow),
+    /// A look at a rollout.
+    Look(&'a Change),
+    /// Nothing.
+    Nothing,
+}
+
 /// The store of one coordinator, or of several.
 pub trait Store: Send {
     /// Adds a task.
@@ -297,19 +313,37 @@ pub trait Store: Send {
     /// [`Error::Failed`].
     fn partials(&self, context: &Hash) -> Result<Vec<Vec<u8>>, Error>;
 
-    /// Ends a round well, from phase [`Phase::Unmasking`]: the aggregate, the version and the end are one transaction, and
+    /// Ends a round well, from phase [`Phase::Unmasking`]: the aggregate, what came of it and the end are one transaction, and
     /// states and partial sums are gone with it. `false`, and nothing changes, if it is in another phase.
     ///
     /// # Errors
-    /// [`Error::Failed`].
+    /// [`Error::Overtaken`], [`Error::Failed`]; nothing has changed.
     fn finish(
         &mut self,
         context: &Hash,
         aggregate: &Aggregate,
-        version: Option<&VersionRow>,
+        outcome: Finished<'_>,
         note: &str,
         at: i64,
     ) -> Result<bool, Error>;
+
+    /// Makes a change of a rollout, or of what serves: all of it with its rows of the audit log, or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Overtaken`], [`Error::Exists`], [`Error::Failed`]; nothing has changed.
+    fn change(&mut self, change: &Change, at: i64) -> Result<(), Error>;
+
+    /// The events of a rollout, the oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    fn events(&self, rollout: &str) -> Result<Vec<String>, Error>;
+
+    /// What serves, and how often that was changed; 0 and nothing before the first time.
+    ///
+    /// # Errors
+    /// [`Error::Failed`].
+    fn serving(&self) -> Result<(u64, Option<String>), Error>;
 
     /// Gives a round up, from any phase that is no end: partial sums go unread. `false` if it is over.
     ///

@@ -3,7 +3,9 @@
 //! `synchronous = FULL` on purpose: with `NORMAL` a power cut may take the last commits away, and with them a freeze.
 
 use super::audit::AuditRow;
-use super::{Aggregate, Entry, Error, Phase, RoundRow, Store, TaskRow, TaskState, Verdict, VersionRow};
+use super::{
+    Aggregate, Change, Entry, Error, Finished, Phase, RoundRow, Store, TaskRow, TaskState, Verdict, VersionRow,
+};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use sordino_shared::secagg::Hash;
 use std::path::Path;
@@ -27,8 +29,9 @@ impl SqliteStore {
         connection.pragma_update(None, "foreign_keys", "ON")?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match version {
-            0 => connection.execute_batch(SCHEMA)?,
-            1 => {}
+            0 => connection.execute_batch(&[SCHEMA, ROLLOUTS].concat())?,
+            1 => connection.execute_batch(ROLLOUTS)?,
+            2 => {}
             newer => return Err(Error::Damaged(format!("its version {newer} is newer than this program: update it"))),
         }
         Ok(Self { connection })
@@ -45,20 +48,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn add_task(&mut self, task: &TaskRow, at: i64) -> Result<(), Error> {
-        self.write(|transaction| {
-            let known = transaction
-                .query_row("SELECT 1 FROM task WHERE name = ?1", [&task.name], |_| Ok(()))
-                .optional()?
-                .is_some();
-            if known {
-                return Err(Error::Exists(format!("a task '{}'", task.name)));
-            }
-            transaction.execute(
-                "INSERT INTO task (name, text, seed, state) VALUES (?1, ?2, ?3, ?4)",
-                params![task.name, task.text, task.seed as i64, task.state.name()],
-            )?;
-            note(transaction, at, &super::words::added(task))
-        })
+        self.write(|transaction| insert_task(transaction, task, at))
     }
 
     fn tasks(&self) -> Result<Vec<TaskRow>, Error> {
@@ -75,17 +65,7 @@ impl Store for SqliteStore {
     }
 
     fn set_task(&mut self, name: &str, state: TaskState, at: i64) -> Result<(), Error> {
-        self.write(|transaction| {
-            let changed = transaction.execute(
-                "UPDATE task SET state = ?2 WHERE name = ?1 AND state NOT IN ('cancelled', 'finished', ?2)",
-                params![name, state.name()],
-            )?;
-            if changed == 1 {
-                return note(transaction, at, &super::words::set(name, state));
-            }
-            let known = transaction.query_row("SELECT 1 FROM task WHERE name = ?1", [name], |_| Ok(())).optional()?;
-            known.ok_or_else(|| Error::Missing(format!("task '{name}'")))
-        })
+        self.write(|transaction| set_state(transaction, name, state, at))
     }
 
     fn open_round(&mut self, round: &RoundRow) -> Result<(), Error> {
@@ -215,7 +195,7 @@ impl Store for SqliteStore {
         &mut self,
         context: &Hash,
         aggregate: &Aggregate,
-        version: Option<&VersionRow>,
+        outcome: Finished<'_>,
         text: &str,
         at: i64,
     ) -> Result<bool, Error> {
@@ -234,12 +214,35 @@ impl Store for SqliteStore {
                     aggregate.rho
                 ],
             )?;
-            if let Some(version) = version {
+            if let Finished::Version(version) = outcome {
                 insert_version(transaction, version)?;
             }
             note(transaction, at, &super::words::moved(&task, number, Phase::Done, text))?;
+            if let Finished::Look(change) = outcome {
+                make(transaction, change, at)?;
+            }
             Ok(true)
         })
+    }
+
+    fn change(&mut self, change: &Change, at: i64) -> Result<(), Error> {
+        self.write(|transaction| make(transaction, change, at))
+    }
+
+    fn events(&self, rollout: &str) -> Result<Vec<String>, Error> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT event FROM event WHERE rollout = ?1 ORDER BY number")?;
+        let rows = statement.query_map([rollout], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn serving(&self) -> Result<(u64, Option<String>), Error> {
+        let row = self
+            .connection
+            .prepare_cached("SELECT changes, document FROM serving")?
+            .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(row.map_or((0, None), |(changes, document)| (changes as u64, Some(document))))
     }
 
     fn abandon(&mut self, context: &Hash, text: &str, at: i64) -> Result<bool, Error> {
@@ -330,6 +333,57 @@ impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         Self::Failed(error.to_string())
     }
+}
+
+fn insert_task(transaction: &Transaction<'_>, task: &TaskRow, at: i64) -> Result<(), Error> {
+    let known = transaction.query_row("SELECT 1 FROM task WHERE name = ?1", [&task.name], |_| Ok(())).optional()?;
+    if known.is_some() {
+        return Err(Error::Exists(format!("a task '{}'", task.name)));
+    }
+    transaction.execute(
+        "INSERT INTO task (name, text, seed, state) VALUES (?1, ?2, ?3, ?4)",
+        params![task.name, task.text, task.seed as i64, task.state.name()],
+    )?;
+    note(transaction, at, &super::words::added(task))
+}
+
+fn set_state(transaction: &Transaction<'_>, name: &str, state: TaskState, at: i64) -> Result<(), Error> {
+    let changed = transaction.execute(
+        "UPDATE task SET state = ?2 WHERE name = ?1 AND state NOT IN ('cancelled', 'finished', ?2)",
+        params![name, state.name()],
+    )?;
+    if changed == 1 {
+        return note(transaction, at, &super::words::set(name, state));
+    }
+    let known = transaction.query_row("SELECT 1 FROM task WHERE name = ?1", [name], |_| Ok(())).optional()?;
+    known.ok_or_else(|| Error::Missing(format!("task '{name}'")))
+}
+
+/// A change, within a transaction that an error ends.
+fn make(transaction: &Transaction<'_>, change: &Change, at: i64) -> Result<(), Error> {
+    let fits = |seen: u64, there: i64| if seen as i64 == there { Ok(()) } else { Err(Error::Overtaken) };
+    if let Some(task) = &change.task {
+        insert_task(transaction, task, at)?;
+    }
+    if let Some(new) = &change.events {
+        let count = "SELECT count(*) FROM event WHERE rollout = ?1";
+        fits(new.after, transaction.query_row(count, [&new.rollout], |row| row.get(0))?)?;
+        for (number, event) in (new.after as i64..).zip(&new.events) {
+            let insert = "INSERT INTO event (rollout, number, event) VALUES (?1, ?2, ?3)";
+            transaction.execute(insert, params![new.rollout, number, event])?;
+        }
+    }
+    if let Some((seen, document)) = &change.serving {
+        let changes = transaction.query_row("SELECT coalesce(max(changes), 0) FROM serving", [], |row| row.get(0))?;
+        fits(*seen, changes)?;
+        transaction.execute("DELETE FROM serving", [])?;
+        transaction
+            .execute("INSERT INTO serving (changes, document) VALUES (?1, ?2)", params![changes + 1, document])?;
+    }
+    if let Some((task, state)) = &change.state {
+        set_state(transaction, task, *state, at)?;
+    }
+    change.words.iter().try_for_each(|words| note(transaction, at, words))
 }
 
 /// Appends to the audit log, within the transaction of what it tells.
@@ -453,5 +507,11 @@ CREATE TABLE version (number INTEGER PRIMARY KEY, digest TEXT NOT NULL, length I
                       round INTEGER, parent INTEGER, about TEXT NOT NULL, made INTEGER NOT NULL) STRICT;
 CREATE TABLE audit (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, what TEXT NOT NULL, hash BLOB NOT NULL) STRICT;
 PRAGMA user_version = 1;
+COMMIT;";
+const ROLLOUTS: &str = "
+BEGIN;
+CREATE TABLE event (rollout TEXT NOT NULL, number INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (rollout, number)) STRICT;
+CREATE TABLE serving (changes INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
+PRAGMA user_version = 2;
 COMMIT;";
 const BUSY: Duration = Duration::from_secs(10);

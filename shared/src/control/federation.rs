@@ -19,6 +19,8 @@ pub struct Federation {
     pub operator: PublicKey,
     /// The certificate (X.509, PEM) that the coordinator's own is signed by. Nobody else's is accepted.
     pub ca: String,
+    /// The registry's first root (JSON): whose signatures make a version serve.
+    pub root: String,
 }
 
 /// A public key in hexadecimal; only one that can be a key is read.

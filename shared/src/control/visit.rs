@@ -12,10 +12,20 @@ pub struct CheckIn {
     pub population: String,
     /// The program's version, as its maker counts.
     pub client: String,
-    /// Whether it would take part in a round now; else it asks for news alone.
-    pub takes_part: bool,
+    /// Whether it would take part in a training's round now.
+    pub trains: bool,
+    /// Whether it would take part in a round of a rollout's metrics now.
+    pub measures: bool,
     /// Tasks that it takes no part in now, because it has done so already.
     pub declines: Vec<String>,
+}
+
+impl CheckIn {
+    /// Of a device that would take part in whatever there is.
+    pub fn new(population: &str, client: &str) -> Self {
+        let (population, client) = (population.to_owned(), client.to_owned());
+        Self { population, client, trains: true, measures: true, declines: Vec::new() }
+    }
 }
 
 /// What is to be loaded, by its hash.

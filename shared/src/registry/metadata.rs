@@ -137,7 +137,7 @@ impl Key {
         hexadecimal(&digest(&canonical(&value).expect("no numbers")))
     }
 
-    fn public(&self) -> Option<PublicIdentity> {
+    pub(super) fn public(&self) -> Option<PublicIdentity> {
         let is_known = self.keytype == "ed25519" && self.scheme == "ed25519";
         from_hexadecimal(&self.keyval.public).filter(|_| is_known).and_then(|bytes| PublicIdentity::new(&bytes))
     }

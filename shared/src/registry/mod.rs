@@ -32,5 +32,5 @@ pub use metadata::{Key, Root, Targets, time_of, time_text};
 pub use refresh::Refresh;
 pub use serving::{Candidate, Choice, Holdback, Mode, Pin, Place, Serving};
 pub use sign::{OnlineFiles, key_id, sign_online, sign_root, sign_targets};
-pub use trusted::{Freshness, Trusted};
+pub use trusted::{Freshness, Trusted, read_offline};
 pub use version::{Probe, RUNTIME, RolloutTerms, StageTerms, VersionInfo};

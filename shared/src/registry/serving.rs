@@ -5,6 +5,7 @@
 
 use super::error::Error;
 use super::trusted::Trusted;
+use super::version::RolloutTerms;
 use crate::rollout::{Arm, Bucket, Share};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -90,6 +91,10 @@ pub struct Place {
     pub candidate: u64,
     /// Whether the stage serves nobody.
     pub is_shadow: bool,
+    /// Hours that a report covers.
+    pub report_hours: u32,
+    /// From which share of skips on, in percent, a listener counts among those who are served worst.
+    pub worst_percent: u32,
     /// The device's arm; `None` where it is in neither.
     pub arm: Option<Arm>,
 }
@@ -103,6 +108,8 @@ pub struct Choice {
     pub good: Option<u64>,
     /// Versions to have on the device, the same for every device: what one loads tells nobody its arm.
     pub keep: Vec<u64>,
+    /// The version that was good before, which stays where it is.
+    pub spare: Option<u64>,
     /// Its place in the rollout, if there is one.
     pub place: Option<Place>,
 }
@@ -147,7 +154,7 @@ impl Choice {
         keep.dedup();
         match keep.iter().chain(&serve).find(|&&counter| trusted.version(counter).is_none()) {
             Some(counter) => Err(Error::Unsigned(format!("version {counter}"))),
-            None => Ok(Self { serve, good: serving.good, keep, place }),
+            None => Ok(Self { serve, good: serving.good, keep, spare: serving.before, place }),
         }
     }
 }
@@ -164,7 +171,9 @@ fn place(trusted: &Trusted, candidate: &Candidate, secret: &[u8; 32]) -> Result<
     // Whom a shadow stage asks says nothing of who gets the candidate later.
     let name = if of.shadow { format!("{rollout} shadow") } else { rollout.clone() };
     let arm = Bucket::new(secret, &name, &salt).arm(of.share);
-    Ok(Place { rollout: rollout.clone(), stage: *stage, candidate: *counter, is_shadow: of.shadow, arm })
+    let (rollout, stage, candidate) = (rollout.clone(), *stage, *counter);
+    let RolloutTerms { report_hours, worst_percent, .. } = terms;
+    Ok(Place { rollout, stage, candidate, is_shadow: of.shadow, report_hours, worst_percent, arm })
 }
 
 impl Holdback {

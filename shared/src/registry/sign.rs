@@ -50,9 +50,14 @@ impl Root {
         keys.iter().find(known).map_or(Ok(()), |key| Err(Error::ForeignKey(key_id(&key.public()), role)))
     }
 
-    /// The server's key.
+    /// What the server's key is called.
     pub fn online(&self) -> Option<String> {
         self.roles.get(Role::Timestamp.name())?.keyids.first().cloned()
+    }
+
+    /// The server's key.
+    pub fn online_key(&self) -> Option<PublicIdentity> {
+        self.keys.get(&self.online()?)?.public()
     }
 }
 
@@ -102,12 +107,6 @@ impl Targets {
         Self { version: self.version + 1, targets: self.targets.clone(), ..Self::empty(online, expires) }
     }
 
-    /// The highest release counter in it; 0 where there is none.
-    pub fn last_counter(&self) -> u64 {
-        let counters = self.targets.keys().filter_map(|path| path.strip_prefix("models/")?.parse().ok());
-        counters.max().unwrap_or(0)
-    }
-
     /// Adds a version.
     pub fn add_version(&mut self, model: &Download, info: &VersionInfo) {
         let custom = serde_json::to_value(info).expect("words and whole numbers");
@@ -118,11 +117,6 @@ impl Targets {
     pub fn add_rollout(&mut self, name: &str, policy: &Download, terms: &RolloutTerms) {
         let custom = serde_json::to_value(terms).expect("words and whole numbers");
         self.add(rollout_path(name), policy, custom);
-    }
-
-    /// Whether there is a rollout of this name.
-    pub fn has_rollout(&self, name: &str) -> bool {
-        self.targets.contains_key(&rollout_path(name))
     }
 
     fn add(&mut self, path: String, file: &Download, custom: Value) {

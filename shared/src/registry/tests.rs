@@ -51,7 +51,7 @@ impl Office {
         self.targets.add_rollout(
             name,
             &download(b"policy"),
-            &RolloutTerms { candidate, salt: "07".repeat(16), stages },
+            &RolloutTerms { candidate, salt: "07".repeat(16), stages, report_hours: 24, worst_percent: 70 },
         );
     }
 
@@ -119,6 +119,9 @@ fn what_is_signed_is_believed_and_comes_back_from_the_store() {
     let (file, info) = trusted.version(5).expect("signed");
     assert_eq!((file, info.release_counter), (download(&5u64.to_le_bytes()), 5));
     assert_eq!((trusted.version(4), trusted.serving().good), (None, Some(3)));
+    let targets = sign_targets(&office.targets, &office.root, &[&key(1), &key(2)]).expect("their keys");
+    let (root, targets) = read_offline(&office.roots, &targets).expect("all is signed");
+    assert_eq!((root, targets.rollouts()), (office.root.clone(), vec!["spring".to_owned()]));
     assert_eq!(Trusted::from_bytes(&trusted.to_bytes()).expect("its own bytes"), trusted);
     // With nothing new only the timestamp is loaded.
     let mut again = Refresh::new(trusted.clone(), &announced);

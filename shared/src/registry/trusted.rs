@@ -72,37 +72,17 @@ impl Trusted {
 
     /// A version that was signed, with where it is loaded from.
     pub fn version(&self, counter: u64) -> Option<(Download, VersionInfo)> {
-        let target = self.targets.as_ref()?.targets.get(&model_path(counter))?;
-        let info: VersionInfo = serde_json::from_value(target.custom.clone()?).ok()?;
-        (info.release_counter == counter).then_some((target.download()?, info))
+        self.targets.as_ref()?.version_of(counter)
     }
 
     /// The counters of all versions that were signed, ascending.
     pub fn versions(&self) -> Vec<u64> {
-        let paths = self.targets.iter().flat_map(|targets| targets.targets.keys());
-        let mut counters: Vec<u64> = paths.filter_map(|path| path.strip_prefix("models/")?.parse().ok()).collect();
-        counters.sort_unstable();
-        counters
+        self.targets.as_ref().map(Targets::versions).unwrap_or_default()
     }
 
     /// What was signed of a rollout.
     pub fn rollout_terms(&self, name: &str) -> Option<RolloutTerms> {
-        serde_json::from_value(self.rollout_target(name)?.custom.clone()?).ok()
-    }
-
-    /// Where a rollout's signed policy is loaded from.
-    pub fn rollout_policy(&self, name: &str) -> Option<Download> {
-        self.rollout_target(name)?.download()
-    }
-
-    /// The names of all rollouts that were signed.
-    pub fn rollouts(&self) -> Vec<String> {
-        let paths = self.targets.iter().flat_map(|targets| targets.targets.keys());
-        paths.filter_map(|path| Some(path.strip_prefix("rollouts/")?.to_owned())).collect()
-    }
-
-    fn rollout_target(&self, name: &str) -> Option<&Target> {
-        self.targets.as_ref()?.targets.get(&rollout_path(name))
+        Some(self.targets.as_ref()?.rollout(name)?.1)
     }
 
     /// Whether what is known is in date.
@@ -235,6 +215,47 @@ impl Trusted {
     pub(super) fn in_snapshot(&self, role: Role) -> Result<&FileMeta, Error> {
         listed(self.snapshot.as_ref().expect("after its snapshot"), role)
     }
+}
+
+impl Targets {
+    /// A version that was signed, with where it is loaded from.
+    pub fn version_of(&self, counter: u64) -> Option<(Download, VersionInfo)> {
+        let target = self.targets.get(&model_path(counter))?;
+        let info: VersionInfo = serde_json::from_value(target.custom.clone()?).ok()?;
+        (info.release_counter == counter).then_some((target.download()?, info))
+    }
+
+    /// The counters of all versions that were signed, ascending.
+    pub fn versions(&self) -> Vec<u64> {
+        let paths = self.targets.keys();
+        let mut counters: Vec<u64> = paths.filter_map(|path| path.strip_prefix("models/")?.parse().ok()).collect();
+        counters.sort_unstable();
+        counters
+    }
+
+    /// What was signed of a rollout, with where its policy is loaded from.
+    pub fn rollout(&self, name: &str) -> Option<(Download, RolloutTerms)> {
+        let target = self.targets.get(&rollout_path(name))?;
+        Some((target.download()?, serde_json::from_value(target.custom.clone()?).ok()?))
+    }
+
+    /// The names of all rollouts that were signed.
+    pub fn rollouts(&self) -> Vec<String> {
+        self.targets.keys().filter_map(|path| Some(path.strip_prefix("rollouts/")?.to_owned())).collect()
+    }
+}
+
+/// What people have signed elsewhere, as the server reads it: all roots from the first on, and the targets.
+///
+/// # Errors
+/// [`enum@Error`]; what is out of date is believed, and devices are who refuse it.
+pub fn read_offline(roots: &[Vec<u8>], targets: &[u8]) -> Result<(Root, Targets), Error> {
+    let (first, later) = roots.split_first().ok_or_else(|| Error::Format("there is no root".into()))?;
+    let mut trusted = Trusted::new(first)?;
+    later.iter().try_for_each(|root| trusted.take_root(root))?;
+    let (of, keys) = trusted.root.keys_of(Role::Targets)?;
+    let targets = read(targets, Role::Targets, &of, keys)?;
+    Ok((trusted.root, targets))
 }
 
 impl Target {

@@ -1,5 +1,7 @@
 //! What is signed of a version and of a rollout, off the server.
 
+use crate::ids::TrackId;
+use crate::model::{Example, Model, Solver};
 use crate::rollout::Share;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +60,10 @@ pub struct RolloutTerms {
     pub salt: String,
     /// Its stages, in order.
     pub stages: Vec<StageTerms>,
+    /// Hours that a device's report covers; so long it must have been in the stage.
+    pub report_hours: u32,
+    /// A listener who skipped a larger share of tracks in the four weeks before, in percent, counts among those who are served worst.
+    pub worst_percent: u32,
 }
 
 /// A stage as devices need it.
@@ -67,6 +73,19 @@ pub struct StageTerms {
     pub share: Share,
     /// Whether it serves nobody: the devices try the candidate on what their listeners play.
     pub shadow: bool,
+}
+
+impl Probe {
+    /// Asks a model: fills `scores`, one a track, and gives the track that scores highest outside the history. Of several that are alike the first.
+    pub fn ask(&self, model: &Model, solver: &mut Solver, scores: &mut Vec<f32>) -> Option<u32> {
+        let mut history: Vec<Example> =
+            self.history.iter().map(|&track| Example { track: TrackId(track), confidence: 1.0 }).collect();
+        history.retain(|example| example.track.row() < model.tracks());
+        history.sort_by_key(|example| example.track);
+        model.score(&history, solver, scores);
+        let candidates = (0..scores.len() as u32).filter(|track| !self.history.contains(track));
+        candidates.max_by(|&a, &b| scores[a as usize].total_cmp(&scores[b as usize]).then(b.cmp(&a)))
+    }
 }
 
 impl RolloutTerms {

@@ -8,6 +8,7 @@ use crate::plan::BlockLayout;
 use crate::workload::{Block, Device, DeviceHalf, Statistics};
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One day of one device, each value in [0, 1].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -26,10 +27,19 @@ pub struct DayReport {
     pub not_loaded: f32,
 }
 
-/// The device's half of a rollout's round of metrics.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What a device writes into a rollout's sum. It prints nothing: which cell it is tells the device's arm.
+#[derive(Clone, Copy, Default, PartialEq)]
 pub struct Cells {
     cell: Option<(usize, DayReport)>,
+}
+
+/// A round of a rollout's metrics: what every device loads for it. In itself it says nothing of the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsRound {
+    /// The rollout.
+    pub rollout: String,
+    /// The stage, from 0.
+    pub stage: usize,
 }
 
 /// Sums over the devices of one cell, noise and all.
@@ -79,14 +89,8 @@ impl Cells {
         };
         std::array::from_fn(|arm| std::array::from_fn(|group| cell(arm * GROUPS + group)))
     }
-}
 
-impl DeviceHalf for Cells {
-    fn layout(&self) -> Vec<BlockLayout> {
-        vec![BlockLayout::new("rollout", 2 * GROUPS, VALUES, CLIP)]
-    }
-
-    fn contribute(&self, _device: Device<'_>, _rng: &mut impl Rng) -> Statistics {
+    fn statistics(&self) -> Statistics {
         let Some((cell, report)) = self.cell else {
             return Statistics { blocks: vec![Block::Rows { rows: Vec::new(), values: Vec::new() }] };
         };
@@ -98,6 +102,22 @@ impl DeviceHalf for Cells {
         values.extend(kept);
         values.extend(kept[..2].iter().map(|value| value * value));
         Statistics { blocks: vec![Block::Rows { rows: vec![cell as u32], values }] }
+    }
+}
+
+impl DeviceHalf for MetricsRound {
+    fn layout(&self) -> Vec<BlockLayout> {
+        vec![BlockLayout::new("rollout", 2 * GROUPS, VALUES, CLIP)]
+    }
+
+    fn contribute(&self, device: Device<'_>, _rng: &mut impl Rng) -> Statistics {
+        device.rollout.statistics()
+    }
+}
+
+impl fmt::Debug for Cells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cells(..)")
     }
 }
 
@@ -116,7 +136,9 @@ mod tests {
 
     fn sent(cells: Cells) -> Vec<f32> {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let statistics = cells.contribute(Workspace::default().device(), &mut rng);
+        let round = MetricsRound { rollout: "spring".into(), stage: 0 };
+        let mut workspace = Workspace::default();
+        let statistics = round.contribute(Device { rollout: cells, ..workspace.device() }, &mut rng);
         let mut dense = vec![0.0; 4 * VALUES];
         statistics.blocks[0].copy_to(VALUES, &mut dense);
         dense

@@ -5,4 +5,9 @@ mod bucket;
 mod cells;
 
 pub use bucket::{Arm, Bucket, Share};
-pub use cells::{CLIP, CellSums, Cells, DayReport, VALUES};
+pub use cells::{CLIP, CellSums, Cells, DayReport, MetricsRound, VALUES};
+
+/// The task that measures a rollout.
+pub fn task_of(rollout: &str) -> String {
+    format!("rollout-{rollout}")
+}

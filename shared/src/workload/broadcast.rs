@@ -8,6 +8,7 @@ use super::{Device, DeviceHalf, Statistics};
 use crate::bytes::{self, Reader, put_f32s, put_f64s};
 use crate::model::{Hyperparameters, Model};
 use crate::plan::BlockLayout;
+use crate::rollout::MetricsRound;
 use ndarray::Array2;
 use rand_core::Rng;
 
@@ -22,16 +23,19 @@ pub enum Broadcast {
     Factors(Regression),
     /// Of [`super::Comparison`].
     Comparison(Advantage),
+    /// Of a rollout.
+    Rollout(MetricsRound),
 }
 
 impl Broadcast {
-    /// The number of tracks.
+    /// The number of tracks; 0 where it is about none.
     pub fn tracks(&self) -> usize {
         match self {
             Self::Popularity(half) => half.tracks,
             Self::Subspace(half) => half.damping.len(),
             Self::Factors(half) => half.model.tracks(),
             Self::Comparison(half) => half.model.tracks(),
+            Self::Rollout(_) => 0,
         }
     }
 
@@ -63,6 +67,12 @@ impl Broadcast {
                 number(&mut bytes, model.len());
                 bytes.extend_from_slice(&model);
                 bytes.extend_from_slice(&half.baseline.to_bytes());
+            }
+            Self::Rollout(round) => {
+                number(&mut bytes, 4);
+                number(&mut bytes, round.stage);
+                number(&mut bytes, round.rollout.len());
+                bytes.extend_from_slice(round.rollout.as_bytes());
             }
         }
         bytes
@@ -109,6 +119,14 @@ impl Broadcast {
                 }
                 Self::Comparison(Advantage { model, baseline })
             }
+            4 => {
+                let (stage, length) = (reader.number()?, reader.number()?);
+                if length > MOST_NAME {
+                    return Err(bytes::Error::Length);
+                }
+                let rollout = String::from_utf8(reader.take(length)?.to_vec()).map_err(|_| bytes::Error::Kind)?;
+                Self::Rollout(MetricsRound { rollout, stage })
+            }
             _ => return Err(bytes::Error::Kind),
         };
         reader.end()?;
@@ -123,6 +141,7 @@ impl DeviceHalf for Broadcast {
             Self::Subspace(half) => half.layout(),
             Self::Factors(half) => half.layout(),
             Self::Comparison(half) => half.layout(),
+            Self::Rollout(half) => half.layout(),
         }
     }
 
@@ -132,12 +151,14 @@ impl DeviceHalf for Broadcast {
             Self::Subspace(half) => half.contribute(device, rng),
             Self::Factors(half) => half.contribute(device, rng),
             Self::Comparison(half) => half.contribute(device, rng),
+            Self::Rollout(half) => half.contribute(device, rng),
         }
     }
 }
 
 const NAME: &[u8; 8] = b"SRDBCST1";
 const MOST_TRACKS: usize = 1 << 28;
+const MOST_NAME: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -159,6 +180,7 @@ mod tests {
                 model: Model::Embedding(model),
                 baseline: Model::Popularity(vec![6.0, 5.0, 4.0, 3.0, 2.0, 1.0]),
             }),
+            Broadcast::Rollout(MetricsRound { rollout: "spring".into(), stage: 2 }),
         ]
     }
 
@@ -174,7 +196,7 @@ mod tests {
                 half.contribute(device, &mut ChaCha8Rng::seed_from_u64(1))
             };
             assert_eq!(contribute(&again), contribute(&broadcast));
-            assert_eq!((again.layout(), again.tracks()), (broadcast.layout(), 6));
+            assert_eq!((again.layout(), again.tracks()), (broadcast.layout(), broadcast.tracks()));
         }
     }
 

@@ -109,6 +109,8 @@ pub struct Device<'a> {
     pub habits: Habits,
     /// Tracks that it was shown and what became of them, list by list.
     pub shown: &'a [Shown],
+    /// What it has to say of a rollout.
+    pub rollout: crate::rollout::Cells,
     /// What it keeps from one round to the next; empty in the first.
     pub memory: &'a mut Vec<f32>,
     /// Room for its solver.
@@ -118,7 +120,16 @@ pub struct Device<'a> {
 impl<'a> Device<'a> {
     /// One that has heard, held out and been shown nothing.
     pub fn new(memory: &'a mut Vec<f32>, solver: &'a mut Solver) -> Self {
-        Self { examples: &[], held_out: &[], aside: &[], habits: Habits::default(), shown: &[], memory, solver }
+        Self {
+            examples: &[],
+            held_out: &[],
+            aside: &[],
+            habits: Habits::default(),
+            shown: &[],
+            rollout: crate::rollout::Cells::default(),
+            memory,
+            solver,
+        }
     }
 }
 

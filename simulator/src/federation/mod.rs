@@ -228,8 +228,7 @@ impl Federation {
                         aside: population.test.of(device),
                         habits: population.habits[device],
                         shown: population.shown.of(device),
-                        memory,
-                        solver: &mut solver,
+                        ..Device::new(memory, &mut solver)
                     };
                     let Some(samplers) = &samplers else {
                         let rng = &mut device_generator(seed, device);

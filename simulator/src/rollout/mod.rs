@@ -152,7 +152,7 @@ impl RolloutSettings {
             let share = Share::parts_per_million((share * 1e6).round() as u32).ok_or_else(|| {
                 Error::input("stages are shares of at most 0.5, since as many devices are the control")
             })?;
-            Ok(Stage { share, looks: self.looks, dwell_hours: 0, manual: false })
+            Ok(Stage { share, looks: self.looks, dwell_hours: 0, manual: false, shadow: false })
         };
         let policy = Policy {
             stages: self.stages.iter().map(stage).collect::<Result<_>>()?,

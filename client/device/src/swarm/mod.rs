@@ -7,14 +7,15 @@ pub use light::{Light, Vectors, new_identity};
 pub use listening::{Listening, ndcg};
 
 use anyhow::Context;
-use sordino_client::quic::{self, Credentials, Line, Visit, Visited, check_in, pause, visit};
-use sordino_shared::control::{CheckIn, Code, Federation, Latest, Reject, from_hexadecimal};
+use sordino_client::quic::{self, Credentials, Line, Visit, Visited, check_in, pause, refresh, visit};
+use sordino_shared::control::{Announced, CheckIn, Code, Federation, Reject, from_hexadecimal};
 use sordino_shared::model::Model;
+use sordino_shared::registry::Trusted;
 use sordino_shared::secagg::Hash;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -89,7 +90,7 @@ impl Swarm {
         println!("{} devices enrolled in {:.1} s", devices.len(), start.elapsed().as_secs_f64());
         let (seen, versions) = watch::channel(None);
         let line = Line::new(&endpoint, &federation, Some(devices[0].credentials()))?;
-        let watcher = tokio::spawn(watch_versions(line, versions, listening));
+        let watcher = tokio::spawn(watch_versions(line, federation.clone(), versions, listening));
         let tally = run(&endpoint, &federation, devices, &seen).await?;
         drop(seen);
         watcher.await??;
@@ -132,7 +133,7 @@ pub async fn enrol(
     Ok(devices.into_iter().map(|(_, device)| device).collect())
 }
 
-/// Lets the devices come and go until there is nothing to do for any of them; tells `seen` of each new version.
+/// Lets the devices come and go until there is nothing to do for any of them; tells `seen` of the registry's news.
 ///
 /// # Errors
 /// Where a line cannot be had.
@@ -140,7 +141,7 @@ pub async fn run(
     endpoint: &quinn::Endpoint,
     federation: &Federation,
     devices: Vec<Light>,
-    seen: &watch::Sender<Option<Latest>>,
+    seen: &watch::Sender<Option<Announced>>,
 ) -> anyhow::Result<Arc<Tally>> {
     run_over(devices, seen, &federation.population, |credentials| Line::new(endpoint, federation, Some(credentials)))
         .await
@@ -152,7 +153,7 @@ pub async fn run(
 /// Where a line cannot be had.
 pub async fn run_over(
     devices: Vec<Light>,
-    seen: &watch::Sender<Option<Latest>>,
+    seen: &watch::Sender<Option<Announced>>,
     population: &str,
     line: impl Fn(&Credentials) -> Result<Line, quic::Error>,
 ) -> anyhow::Result<Arc<Tally>> {
@@ -178,13 +179,20 @@ async fn turn(
     population: &str,
     device: &mut Light,
     tally: &Tally,
-    seen: &watch::Sender<Option<Latest>>,
+    seen: &watch::Sender<Option<Announced>>,
 ) -> Option<Duration> {
-    let asked = CheckIn { population: population.to_owned(), client: CLIENT.to_owned(), takes_part: true };
+    // Nobody listens to what is served here, so there is nothing to say of a rollout.
+    let asked = CheckIn { measures: false, ..CheckIn::new(population, CLIENT) };
     match check_in(line, &asked).await {
         Ok(visit) => {
-            if let Some(version) = visit.version() {
-                seen.send_if_modified(|last| last.replace(version) != Some(version));
+            if let Some(news) = visit.registry() {
+                let news = Some(news.clone());
+                seen.send_if_modified(|last| {
+                    *last != news && {
+                        *last = news;
+                        true
+                    }
+                });
             }
             match visit {
                 Visit::Later(later) => {
@@ -223,31 +231,42 @@ fn ended(result: Result<Visited, quic::Error>, tally: &Tally) -> Duration {
     }
 }
 
-/// Loads each new version and says how well it ranks what the listeners held out.
+/// Loads each version that comes to serve and says how well it ranks what the listeners held out.
 async fn watch_versions(
     line: Line,
-    mut versions: watch::Receiver<Option<Latest>>,
+    federation: Federation,
+    mut news: watch::Receiver<Option<Announced>>,
     listening: Arc<Listening>,
 ) -> anyhow::Result<()> {
-    let mut number = 0;
+    let mut trusted = Trusted::new(federation.root.as_bytes())?;
+    let mut last_good = None;
     loop {
-        let last = versions.changed().await.is_err();
-        let version = *versions.borrow_and_update();
-        if let (Some(version), false) = (version, last) {
-            let bytes = line.fetch(&version.model, MOST_BROADCAST).await?;
-            let model = Model::from_bytes(&bytes)?;
-            let listening = listening.clone();
-            let (kind, quality) =
-                tokio::task::spawn_blocking(move || (model.dimensions(), ndcg(&model, &listening))).await?;
-            number += 1;
-            let kind = if kind == 0 { "popularity".to_owned() } else { format!("{kind} dimensions") };
-            println!("model {number}: NDCG@10 {quality:.4} ({kind}, {} bytes)", version.model.length);
+        let last = news.changed().await.is_err();
+        let announced = news.borrow_and_update().clone();
+        if let (Some(announced), false) = (announced, last) {
+            trusted = refresh(&line, trusted, &announced, now()).await?;
+            let good = trusted.serving().good;
+            if let Some((download, _)) = good.filter(|_| good != last_good).and_then(|good| trusted.version(good)) {
+                let bytes = line.fetch(&download, MOST_BROADCAST).await?;
+                let model = Model::from_bytes(&bytes)?;
+                let listening = listening.clone();
+                let (kind, quality) =
+                    tokio::task::spawn_blocking(move || (model.dimensions(), ndcg(&model, &listening))).await?;
+                let kind = if kind == 0 { "popularity".to_owned() } else { format!("{kind} dimensions") };
+                let number = good.unwrap_or_default();
+                println!("model {number}: NDCG@10 {quality:.4} ({kind}, {} bytes)", download.length);
+            }
+            last_good = good;
         }
         if last {
             line.hang_up().await;
             return Ok(());
         }
     }
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 /// Reads what the coordinator hands out.

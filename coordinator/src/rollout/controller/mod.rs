@@ -43,6 +43,16 @@ impl Controller {
         &self.phase
     }
 
+    /// When its stage began, in milliseconds since 1970.
+    pub fn since(&self) -> i64 {
+        self.since
+    }
+
+    /// What the stage has seen.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
     /// The share of devices that have the candidate; `None` where all have it. Held rollouts keep theirs, those taken back have none.
     pub fn share(&self) -> Option<Share> {
         let none = Share::parts_per_million(0);
@@ -185,8 +195,8 @@ impl Controller {
         }
     }
 
-    // The stage it is in, held or not.
-    fn stage(&self) -> Option<usize> {
+    /// The stage it is in, held or not.
+    pub fn stage(&self) -> Option<usize> {
         let of = |phase: &Phase| match phase {
             Phase::Observing(stage) | Phase::Passed(stage) | Phase::Waiting(stage) => Some(*stage),
             _ => None,

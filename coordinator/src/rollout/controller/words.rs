@@ -135,6 +135,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// When it happened.
+    pub fn at(&self) -> i64 {
+        match self {
+            Self::Started { at, .. }
+            | Self::Looked { at, .. }
+            | Self::Waits { at, .. }
+            | Self::Advanced { at, .. }
+            | Self::Held { at, .. }
+            | Self::Resumed { at, .. }
+            | Self::Aborted { at, .. } => *at,
+        }
+    }
+}
+
 /// Why an input comes to nothing.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]

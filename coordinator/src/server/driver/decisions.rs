@@ -5,9 +5,9 @@ use crate::authority::Draw;
 use crate::round::{Decision, Next};
 use crate::server::now;
 use crate::server::served::Running;
-use crate::store::{self, Aggregate, Phase, VersionRow};
+use crate::store::{self, Aggregate, Phase};
 use crate::task::Task;
-use sordino_shared::control::{Download, hexadecimal};
+use sordino_shared::control::Download;
 use sordino_shared::privacy::ledger::Error as LedgerError;
 use sordino_shared::secagg::Hash;
 use std::sync::Arc;
@@ -96,29 +96,16 @@ impl Driver {
             let live = round.live();
             (live.setting().step, live.plan().rho_with(live.plan().honest()))
         };
-        let kind = self.task.kind().unwrap_or("round");
         let aggregate =
             Aggregate { step, devices: opened.devices as u64, sum: opened.sum, deviations: opened.deviations, rho };
-        self.task.learn(&aggregate);
-        let made = self.version(&aggregate, kind);
-        let version = match made {
-            Ok(made) => made,
-            // The training has learnt what is not durable: it is read again from what is.
-            Err(error) => return self.reload().and(Err(error)),
-        };
-        let note = format!("{} devices, {kind}", opened.devices);
-        let told = note.clone();
-        let finished =
-            self.hub.storage.wait(move |store| store.finish(&context, &aggregate, Some(&version), &told, now()));
-        match finished {
-            Ok(true) => {}
-            Ok(false) => {
+        let note = match self.finish(&context, aggregate)? {
+            Some(note) => note,
+            None => {
                 self.check_is_in(&context, Phase::Done)?;
                 self.reload()?;
+                format!("{} devices", opened.devices)
             }
-            Err(error) => return self.reload().and(Err(error.into())),
-        }
-        self.hub.set_version(&self.hub.storage.wait(|store| store.versions())?);
+        };
         if opened.disputes > 0 {
             tracing::warn!(
                 task = self.name,
@@ -128,7 +115,7 @@ impl Driver {
             );
         }
         self.step_over(round);
-        tracing::info!(task = self.name, round = self.number, step = kind, devices = opened.devices, "done");
+        tracing::info!(task = self.name, round = self.number, devices = opened.devices, note, "done");
         self.end(round, broadcast, None, &note);
         Ok(())
     }
@@ -149,35 +136,6 @@ impl Driver {
         let row = rows?.into_iter().find(|row| row.name == self.name).ok_or("the task is gone from the store")?;
         self.task = Task::new(&row, &content(&self.hub, &row)?, &aggregates?)?;
         Ok(())
-    }
-
-    /// The version that the training gives now, its file being durable.
-    pub(super) fn version(&self, aggregate: &Aggregate, kind: &str) -> Result<VersionRow, Trouble> {
-        let model = self.task.model();
-        let download = self.hub.models.put(model.to_bytes())?;
-        let claim = self.task.spent();
-        let about = serde_json::json!({
-            "step": aggregate.step,
-            "after": kind,
-            "tracks": model.tracks(),
-            "dimensions": model.dimensions(),
-            "devices": aggregate.devices,
-            "epsilon": claim.as_ref().map(|claim| claim.epsilon),
-            "delta": claim.as_ref().map(|claim| claim.delta),
-            "rho": claim.as_ref().map(|claim| claim.rho),
-            "verdict": self.task.verdict(),
-        });
-        let parent = self.hub.storage.wait(|store| store.versions())?.last().map(|version| version.number);
-        Ok(VersionRow {
-            number: 0,
-            digest: hexadecimal(&download.digest),
-            length: download.length,
-            task: self.name.clone(),
-            round: Some(self.number),
-            parent,
-            about: about.to_string(),
-            made: now(),
-        })
     }
 
     pub(super) fn step_over(&mut self, round: &Running) {

@@ -1,6 +1,7 @@
 //! One thread a task: it opens rounds when they are due, makes each decision durable, and applies it.
 
 mod decisions;
+mod outcome;
 mod rounds;
 mod show;
 
@@ -8,7 +9,7 @@ use super::hub::Hub;
 use super::served::{Running, ServedTask};
 use super::{Error, now};
 use crate::store::{TaskRow, TaskState as Doing};
-use crate::task::{Task, TaskFile};
+use crate::task::{Kind, Task};
 use sordino_shared::control::{Download, from_hexadecimal};
 use sordino_shared::model::Content;
 use std::collections::BTreeSet;
@@ -91,9 +92,8 @@ impl Driver {
         let of = name.clone();
         let last = hub.storage.wait(move |store| store.rounds(&of, 1))?.into_iter().next();
         let shared = hub.task(&name);
-        let timing = &task.file.schedule;
-        shared.pause_ms.store(u64::from(timing.pause_seconds) * 1000, Ordering::Relaxed);
-        shared.wanted.store(u64::from(task.file.cohort.devices), Ordering::Relaxed);
+        shared.pause_ms.store(u64::from(task.pause_seconds()) * 1000, Ordering::Relaxed);
+        shared.wanted.store(task.wanted(), Ordering::Relaxed);
         let (sender, nudged) = sync_channel(1);
         let number = last.as_ref().map_or(0, |round| round.number);
         let mut driver = Self {
@@ -155,7 +155,7 @@ impl Driver {
                 if wait > 0 {
                     return Ok(Some(Duration::from_millis(wait as u64).min(LOOK)));
                 }
-                self.open().map(|()| Some(Duration::ZERO))
+                self.open().map(Some)
             }
         }
     }
@@ -181,7 +181,7 @@ impl Driver {
 
 /// The catalogue's public features.
 fn content(hub: &Hub, row: &TaskRow) -> Result<Content, Trouble> {
-    let file = TaskFile::parse(&row.text)?;
+    let Kind::Training(file) = Kind::parse(&row.text)? else { return Ok(Content::default()) };
     let Some(digest) = file.catalogue.content else { return Ok(Content::default()) };
     let digest = from_hexadecimal(&digest).ok_or("the catalogue's content is named by its hash")?;
     let bytes = hub.models.get(&digest).ok_or("the catalogue's content is gone from the models' folder")?;

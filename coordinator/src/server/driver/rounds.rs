@@ -1,11 +1,14 @@
 //! Rounds begin and end: opened, taken up after a restart, paid for, given up.
 
-use super::{Doing, Driver, Trouble};
+use super::{Doing, Driver, LOOK, Trouble};
+use crate::rollout::Input;
+use crate::rollout::book::{self, Course};
 use crate::round::{Live, Setting};
 use crate::server::hub::short;
 use crate::server::now;
 use crate::server::served::Running;
 use crate::store::{Phase, RoundRow};
+use crate::task::{RolloutTask, Task, stage_of};
 use sordino_shared::control::Download;
 use sordino_shared::privacy::Samplers;
 use sordino_shared::privacy::ledger::{Error as LedgerError, Refusal, Spend};
@@ -14,14 +17,46 @@ use sordino_shared::wire;
 use sordino_shared::workload::Broadcast;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 impl Driver {
-    /// Opens the next round, or ends the task.
-    pub(super) fn open(&mut self) -> Result<(), Trouble> {
-        let Some((setting, broadcast)) = self.task.next(self.number + 1) else {
-            tracing::info!(task = self.name, "everything is learnt");
-            return self.set(Doing::Finished);
+    /// Opens the next round if one is due, or ends the task; then how long nothing will be.
+    pub(super) fn open(&mut self) -> Result<Duration, Trouble> {
+        let next = match &self.task {
+            Task::Training(task) => match task.next(self.number + 1) {
+                Some(next) => next,
+                None => {
+                    tracing::info!(task = self.name, "everything is learnt");
+                    return self.set(Doing::Finished).map(|()| Duration::ZERO);
+                }
+            },
+            Task::Rollout(task) => {
+                let course = self.go_on(task)?;
+                let next = task.next(&course, self.number + 1);
+                self.see(&course);
+                let due = next.as_ref().map_or(0, |(_, _, due)| *due);
+                self.shared.next_opening.store(due.max(0) as u64, Ordering::Relaxed);
+                match next {
+                    Some((setting, broadcast, due)) if due <= now() => (setting, broadcast),
+                    _ => return Ok(LOOK),
+                }
+            }
         };
+        self.open_round(next).map(|()| Duration::ZERO)
+    }
+
+    // What time alone brings to a rollout; then where it stands.
+    fn go_on(&self, task: &RolloutTask) -> Result<Course, Trouble> {
+        let name = task.order.name.clone();
+        let changed = self.hub.storage.wait(move |store| book::act(store, &name, &Input::Tick, now()))?;
+        if changed {
+            self.hub.publish()?;
+        }
+        let name = task.order.name.clone();
+        Ok(self.hub.storage.wait(move |store| Course::load(store, &name))?)
+    }
+
+    fn open_round(&mut self, (setting, broadcast): (Setting, Broadcast)) -> Result<(), Trouble> {
         let download = self.hub.models.put(broadcast.to_bytes())?;
         let live = match self.live(setting.clone(), &broadcast, download) {
             Ok(live) => live,
@@ -52,7 +87,7 @@ impl Driver {
         tracing::info!(
             task = self.name,
             round = self.number,
-            step = self.task.kind(),
+            step = setting.step,
             context = short(&live.context()),
             "opened"
         );
@@ -62,7 +97,7 @@ impl Driver {
 
     fn live(&self, setting: Setting, broadcast: &Broadcast, download: Download) -> Result<Live, crate::round::Error> {
         let (operator, authority) = (&self.hub.operator, self.hub.authority.public());
-        Live::open(setting, (broadcast, download), operator, &authority, self.hub.version(), now())
+        Live::open(setting, (broadcast, download), operator, &authority, now())
     }
 
     /// Takes up a round that was under way when the process ended.
@@ -94,7 +129,8 @@ impl Driver {
     fn begin(&mut self, live: Live, download: Download, opened: i64) {
         self.opened = opened;
         self.funnel.clear();
-        let round = Running::start(&self.hub, live, self.nudge.clone(), &self.runtime);
+        let measures = matches!(self.task, Task::Rollout(_));
+        let round = Running::start(&self.hub, live, measures, self.nudge.clone(), &self.runtime);
         self.shared.next_opening.store(0, Ordering::Relaxed);
         self.shared.set_running(Some(round.clone()));
         self.round = Some((round, download));
@@ -116,7 +152,7 @@ impl Driver {
 
     pub(super) fn end(&mut self, round: &Arc<Running>, broadcast: &Download, given_up: Option<String>, note: &str) {
         self.hub.metrics.ended(given_up.is_none());
-        let pause = i64::from(self.task.file.schedule.pause_seconds) * 1000;
+        let pause = i64::from(self.task.pause_seconds()) * 1000;
         self.due = now() + pause;
         self.shared.next_opening.store(self.due.max(0) as u64, Ordering::Relaxed);
         round.live_mut().end(given_up, now());
@@ -132,16 +168,19 @@ impl Driver {
         });
         self.shared.set_running(None);
         self.round = None;
-        if self.hub.version().is_none_or(|version| version.model.digest != broadcast.digest) {
-            self.hub.models.remove(&broadcast.digest);
-        }
+        self.hub.models.remove(&broadcast.digest);
         self.show(Doing::Running);
     }
 
     /// Pays for a round, or asks whether the population could. A round that is paid for already is not paid for again.
     pub(super) fn spend(&self, live: &Live, pay: bool) -> Result<(), Trouble> {
         let (plan, setting) = (live.plan(), live.setting());
-        let spend = Spend::of_plan(plan, &Samplers::new(plan)?, &setting.task, setting.number, now());
+        // A device says one thing in a stage of a rollout, so that is what it pays for, however many rounds the stage has.
+        let round = match &self.task {
+            Task::Training(_) => setting.number,
+            Task::Rollout(_) => stage_of(setting.step) as u64 + 1,
+        };
+        let spend = Spend::of_plan(plan, &Samplers::new(plan)?, &setting.task, round, now());
         let population = &self.hub.config.listen.population;
         let mut ledgers = self.hub.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
         let result = if pay { ledgers.spend(population, spend) } else { ledgers.check(population, &spend) };

@@ -1,11 +1,13 @@
 //! Where a task stands, for the operator.
 
 use super::{Doing, Driver};
+use crate::rollout::book::Course;
+use crate::server::rollout_view::RolloutView;
 use crate::server::view::RoundView;
+use crate::task::{Task, stage_of};
 
 impl Driver {
     pub(super) fn show(&self, state: Doing) {
-        let claim = self.task.spent();
         let round = self.round.as_ref().map(|(round, _)| {
             let live = round.live();
             let (done, of) = live.progress();
@@ -18,17 +20,40 @@ impl Driver {
                 funnel: self.funnel.clone(),
                 opened: self.opened,
                 changed: live.entered(),
-                note: self.task.kind().unwrap_or_default().to_owned(),
+                note: self.kind(live.setting().step),
             }
         });
         self.shared.change_view(|view| {
             view.name.clone_from(&self.name);
             view.state = state.name().to_owned();
-            view.steps = self.task.steps();
-            view.next = self.task.kind().map(str::to_owned);
-            view.epsilon = claim.map_or(0.0, |claim| claim.epsilon);
-            view.epsilon_limit = self.task.file.privacy.epsilon;
+            match &self.task {
+                Task::Training(task) => {
+                    view.steps = task.steps();
+                    view.next = task.kind().map(str::to_owned);
+                    view.epsilon = task.spent().map_or(0.0, |claim| claim.epsilon);
+                    view.epsilon_limit = task.file.privacy.epsilon;
+                }
+                Task::Rollout(task) => view.epsilon_limit = task.order.policy.claim().epsilon,
+            }
             view.round = round;
         });
+    }
+
+    fn kind(&self, step: u64) -> String {
+        match &self.task {
+            Task::Training(task) => task.kind().unwrap_or_default().to_owned(),
+            Task::Rollout(_) => format!("stage {}", stage_of(step) + 1),
+        }
+    }
+
+    /// Takes note of where a rollout stands.
+    pub(super) fn see(&self, course: &Course) {
+        let view = RolloutView::of(course);
+        self.shared.change_view(|task| {
+            task.steps = view.looks.len() as u64;
+            task.epsilon = view.epsilon;
+            task.next = Some(view.standing.clone());
+        });
+        self.shared.set_rollout(view);
     }
 }

@@ -1,5 +1,8 @@
 //! A device: what an application embeds. It records events, takes part in rounds when the host allows it, and recommends.
 
+mod day;
+mod versions;
+
 use crate::event::{PlaybackEvent, Timestamp};
 use crate::example::examples;
 use crate::holdout::{Holdout, Split};
@@ -11,17 +14,18 @@ use crate::quality::{BotVerdict, Checks, check};
 use crate::retrieval::Recommender;
 use crate::store::{self, Bounds, Store};
 use crate::train::Randomness;
-use crate::version::{Fault, Keeper, Kept, Probe, self_test};
-use sordino_shared::control::{Enrolled, Federation};
+use sordino_shared::control::{Enrolled, Federation, from_hexadecimal};
 use sordino_shared::ids::TrackId;
-use sordino_shared::model::{Example, Model};
+use sordino_shared::model::Example;
 use sordino_shared::privacy::ledger::{self, Balance, Ledger};
+use sordino_shared::rollout::Cells;
 use sordino_shared::secagg::device::{Member, Policy, Ready, Unsaved, Uploaded};
 use sordino_shared::secagg::messages::Upload;
 use sordino_shared::secagg::{Hash, Identity};
-use sordino_shared::workload;
+use sordino_shared::workload::{self, Broadcast};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+use versions::{REGISTRY, VERSIONS};
 use zeroize::Zeroizing;
 
 /// A device's secret; wiped on drop.
@@ -40,6 +44,11 @@ pub trait Host: Send {
 
     /// The time, in milliseconds since 1970.
     fn now(&self) -> i64;
+
+    /// The group that the application puts the device in, such as its testers, if any: an operator may pin a group to a version.
+    fn group(&self) -> Option<String> {
+        None
+    }
 
     /// The device's secret from the platform's key storage, if it was put there.
     ///
@@ -112,6 +121,12 @@ pub enum Error {
     /// There is no model yet.
     #[error("there is no model yet: let the device visit its coordinator first")]
     NoModel,
+    /// The operator has switched learnt models off.
+    #[error("the operator has switched learnt models off: rank as the application does without one")]
+    SwitchedOff,
+    /// The registry is not believed.
+    #[error(transparent)]
+    Registry(#[from] sordino_shared::registry::Error),
     /// What was kept cannot be read.
     #[error("what the device has kept cannot be read: {0}")]
     Kept(String),
@@ -196,16 +211,14 @@ impl<H: Host> Device<H> {
         Ok(self.store.events()?)
     }
 
-    /// Erases what was recorded and the models. Which version was the newest stays known, so that none that is older is taken. What was spent stays spent, so the ledger stays.
+    /// Erases what was recorded and the models. What the registry said last stays known, so that nothing older is believed. What was spent
+    /// stays spent, so the ledger stays.
     ///
     /// # Errors
     /// [`enum@Error`].
     pub fn erase(&mut self) -> Result<(), Error> {
-        let mut versions = self.versions()?;
-        versions.forget();
-        let stored = versions.to_bytes();
-        self.store.put(VERSIONS, &stored)?;
-        Ok(self.store.erase(&[HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS])?)
+        self.forget_versions()?;
+        Ok(self.store.erase(&[HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY])?)
     }
 
     /// What has been spent, and what is left.
@@ -218,21 +231,25 @@ impl<H: Host> Device<H> {
         self.ledger.in_words()
     }
 
-    /// The best tracks for this listener now, of those that the model knows and the listener does not.
+    /// The best tracks for this listener now, of those that the model knows and the listener does not. In a rollout the device notes the list and
+    /// the time that it took.
     ///
     /// # Errors
-    /// [`Error::NoModel`].
-    pub fn recommend(&self, most: usize) -> Result<Vec<(TrackId, f32)>, Error> {
+    /// [`Error::NoModel`], [`Error::SwitchedOff`].
+    pub fn recommend(&mut self, most: usize) -> Result<Vec<(TrackId, f32)>, Error> {
+        let start = self.host.now();
         let heard: std::collections::BTreeSet<TrackId> = self.store.events()?.iter().map(|event| event.track).collect();
-        Ok(self.recommender()?.top(most, |track| !heard.contains(&track)))
+        let list = self.recommender()?.top(most, |track| !heard.contains(&track));
+        self.served(&list, self.host.now().saturating_sub(start))?;
+        Ok(list)
     }
 
     /// The model with its index, for as many lists as the host likes. It knows what was recorded until now.
     ///
     /// # Errors
-    /// [`Error::NoModel`].
+    /// [`Error::NoModel`], [`Error::SwitchedOff`].
     pub fn recommender(&self) -> Result<Recommender, Error> {
-        let model = self.model()?.ok_or(Error::NoModel)?;
+        let model = self.model()?.ok_or_else(|| self.no_model())?;
         let learning = self.learning(model.tracks())?;
         Ok(Recommender::new(model, &learning.train))
     }
@@ -289,90 +306,13 @@ impl<H: Host> Device<H> {
         &self.federation
     }
 
-    /// The model that it ranks with.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn model(&self) -> Result<Option<Model>, Error> {
-        let bytes = self.store.get(MODEL)?;
-        bytes.map(|bytes| Model::from_bytes(&bytes)).transpose().map_err(|error| Error::Kept(error.to_string()))
-    }
-
     /// The hash of the model that it ranks with.
     ///
     /// # Errors
     /// [`enum@Error`].
     pub fn model_digest(&self) -> Result<Option<Hash>, Error> {
-        Ok(self.store.get(MODEL)?.map(|bytes| sordino_shared::secagg::digest(&bytes)))
-    }
-
-    /// Whether a version of this number would be taken: none that is not above all that this device has seen.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn wants(&self, number: u64) -> Result<bool, Error> {
-        Ok(self.versions()?.wants(number))
-    }
-
-    /// Takes a version, once it has passed its self-test, and keeps the one before it; returns whether it did. A version that does not
-    /// pass is not tried again.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn take_version(&mut self, number: u64, bytes: &[u8]) -> Result<bool, Error> {
-        let mut versions = self.versions()?;
-        let test = match Model::from_bytes(bytes) {
-            Err(error) => Err(Fault::Unreadable(error.to_string())),
-            Ok(model) => {
-                let history = self.learning(model.tracks())?.train.iter().map(|example| example.track.0).collect();
-                // A stranger, and its own listener, whose answers nobody knows beforehand.
-                let probes = [Vec::new(), history].map(|history| Probe { history, best: None });
-                self_test(&model, &probes, MOST_LIST_MS, || self.host.now().max(0) as u64)
-            }
-        };
-        let sha256 = sordino_shared::control::hexadecimal(&sordino_shared::secagg::digest(bytes));
-        let before = self.store.get(MODEL)?;
-        let taken = versions.install(Kept { counter: number, sha256 }, test);
-        let stored = versions.to_bytes();
-        match (taken, before) {
-            (Ok(()), Some(before)) => {
-                self.store.change(&[(VERSIONS, &stored), (MODEL, bytes), (MODEL_BEFORE, &before)], &[])?;
-            }
-            (Ok(()), None) => self.store.change(&[(VERSIONS, &stored), (MODEL, bytes)], &[])?,
-            (Err(_), _) => {
-                self.store.put(VERSIONS, &stored)?;
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// The host says that the model did not load, or took the application down. With the third time within 24 hours the version before
-    /// it serves, if there is one, asking nobody: returns whether that has just happened.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn model_failed(&mut self) -> Result<bool, Error> {
-        let mut versions = self.versions()?;
-        let falls = versions.failed(Timestamp(self.host.now()));
-        let stored = versions.to_bytes();
-        match self.store.get(MODEL_BEFORE)? {
-            Some(before) if falls => {
-                self.store.change(&[(VERSIONS, &stored), (MODEL, &before)], &[MODEL_BEFORE])?;
-            }
-            _ => self.store.put(VERSIONS, &stored)?,
-        }
-        Ok(falls)
-    }
-
-    /// What it knows of its versions.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn versions(&self) -> Result<Keeper, Error> {
-        let stored = self.store.get(VERSIONS)?;
-        let keeper = stored.map(|bytes| Keeper::from_bytes(&bytes)).transpose();
-        Ok(keeper.map_err(|error| Error::Kept(error.to_string()))?.unwrap_or_default())
+        let versions = self.versions()?;
+        Ok(versions.current().and_then(|kept| from_hexadecimal(&kept.sha256)))
     }
 
     /// What was loaded, or a part of it, the last time that something with this hash was.
@@ -438,17 +378,25 @@ impl<H: Host> Participant for Device<H> {
         let store = |error: Error| part::Error::Store(error.to_string());
         // What held at the check-in need not hold any more.
         self.may_take_part().map_err(part::Error::Interrupted)?;
-        let learning = self.learning(round.broadcast.tracks()).map_err(store)?;
+        let (mut learning, mut rollout) = (Learning::default(), Cells::default());
+        match &round.broadcast {
+            Broadcast::Rollout(metrics) => rollout = self.cells(metrics)?,
+            broadcast => learning = self.learning(broadcast.tracks()).map_err(store)?,
+        }
         if let Some(reason) = learning.withheld {
             return Err(part::Error::Withheld(reason));
         }
+        let Learning { train, held_out, .. } = &learning;
         let mut workspace = workload::Workspace::default();
-        let device = workload::Device { examples: &learning.train, held_out: &learning.held_out, ..workspace.device() };
+        let device = workload::Device { examples: train, held_out, rollout, ..workspace.device() };
         let now = self.host.now();
         let invitation = Invitation { task: &round.task, round: round.number, plan: &round.plan };
         let upload =
             invitation.accept_masked(&round.broadcast, device, &mut self.ledger, now, ready, &self.identity)?;
-        self.store.put(LAST_TRAINING, &now.to_le_bytes()).map_err(|error| store(error.into()))?;
+        // A rollout's round is no training, and asks for no rest.
+        if !matches!(round.broadcast, Broadcast::Rollout(_)) {
+            self.store.put(LAST_TRAINING, &now.to_le_bytes()).map_err(|error| store(error.into()))?;
+        }
         Ok(upload)
     }
 
@@ -463,10 +411,5 @@ impl<H: Host> Participant for Device<H> {
 
 const HAS_LEDGER: &str = "has-ledger";
 const ENROLLED: &str = "enrolled";
-const MODEL: &str = "model";
-const MODEL_BEFORE: &str = "model before";
-const VERSIONS: &str = "versions";
-// A list that takes longer than this would be felt, whatever the phone.
-const MOST_LIST_MS: u64 = 2000;
 const LOADED: &str = "loaded";
 const LAST_TRAINING: &str = "last-training";
