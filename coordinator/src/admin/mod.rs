@@ -1,13 +1,15 @@
 //! The operator's page and the metrics, on a port of their own that only this machine can reach.
 
+use crate::rollout::acts::Act;
 use crate::server::Hub;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ pub async fn serve(hub: &Arc<Hub>, address: SocketAddr) -> std::io::Result<Socke
         .route("/page.js", get(|| async { page(include_str!("page.js"), "text/javascript") }))
         .route("/status.json", get(status))
         .route("/events", get(events))
+        .route("/act", post(act))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -54,6 +57,28 @@ fn page(text: &'static str, kind: &'static str) -> Response {
 async fn status(State(admin): State<Admin>) -> Response {
     let json = serde_json::to_string(&admin.hub.view()).expect("a view is plain numbers and words");
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+}
+
+/// What somebody does, with their token; a second person's where two are needed.
+#[derive(serde::Deserialize)]
+struct Order {
+    token: String,
+    second: Option<String>,
+    act: Act,
+}
+
+/// Another site's page cannot send this: JSON needs its consent first, which is not given.
+async fn act(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Response {
+    let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    let order: Order = match serde_json::from_slice(&body) {
+        Ok(order) if is_json => order,
+        Ok(_) => return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send JSON\n").into_response(),
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("this is no act: {error}\n")).into_response(),
+    };
+    match admin.hub.act(order.act, &order.token, order.second.as_deref()).await {
+        Ok(done) => format!("{done}\n").into_response(),
+        Err(refused) => (StatusCode::FORBIDDEN, format!("{refused}\n")).into_response(),
+    }
 }
 
 /// Whether the store answers.

@@ -101,7 +101,11 @@ impl Office {
         Ok(Some(Signed { roots, root, written, targets }))
     }
 
-    fn begun(&self) -> Result<Signed, Error> {
+    /// What has been signed.
+    ///
+    /// # Errors
+    /// [`enum@Error`]; also where no registry was begun.
+    pub fn begun(&self) -> Result<Signed, Error> {
         let none = || Error::Unfit(format!("there is no registry in {}: `init` begins one", self.0.display()));
         self.read()?.ok_or_else(none)
     }
@@ -217,6 +221,20 @@ impl Office {
         self.write(TARGETS, &targets)?;
         self.write(&root_file(next.number()), &written)?;
         Ok(next.number())
+    }
+
+    /// A rollout's policy, if its file is what was signed.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn policy(&self, targets: &Targets, name: &str) -> Result<Policy, String> {
+        let (file, _) = targets.rollout(name).ok_or_else(|| format!("no rollout '{name}' is signed"))?;
+        let path = self.0.join(FILES).join(hexadecimal(&file.digest));
+        let bytes = std::fs::read(&path).map_err(|fault| format!("{}: {fault}", path.display()))?;
+        if digest(&bytes) != file.digest {
+            return Err(format!("{} is not what was signed", path.display()));
+        }
+        toml::from_str(&String::from_utf8_lossy(&bytes)).map_err(|error| format!("{}: {error}", path.display()))
     }
 
     /// Files beside what was signed: cards and policies.

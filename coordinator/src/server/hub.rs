@@ -11,7 +11,9 @@ use crate::authority::Authority;
 use crate::config::Config;
 use crate::ledger::PopulationLedgers;
 use crate::registry::{Keys, Office, Published};
+use crate::rollout::acts::{Act, Signed, Who, perform};
 use crate::rollout::book;
+use crate::rollout::people::People;
 use crate::store::VersionRow;
 use sordino_shared::control::{CheckIn, Code, Reject, RetryAfter, from_hexadecimal, hexadecimal};
 use sordino_shared::secagg::{Hash, Identity};
@@ -31,6 +33,7 @@ pub(super) struct Parts {
     pub(super) models: Models,
     pub(super) published: Published,
     pub(super) people: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 /// What the whole server shares.
@@ -51,14 +54,15 @@ pub struct Hub {
     revoked: RwLock<BTreeSet<Hash>>,
     eligible: AtomicU64,
     pub(super) published: Published,
-    // Where the people's keys are, for trials.
+    // Where the people's keys are, for trials, and the people's rights.
     people: PathBuf,
+    folder: PathBuf,
     stopping: AtomicBool,
 }
 
 impl Hub {
     pub(super) fn new(config: Config, storage: Storage, parts: Parts) -> Self {
-        let Parts { authority, operator, ledgers, models, published, people } = parts;
+        let Parts { authority, operator, ledgers, models, published, people, folder } = parts;
         let room = Arc::new(Semaphore::new(config.flush.pending_mb as usize * 1024));
         Self {
             config,
@@ -75,6 +79,7 @@ impl Hub {
             eligible: AtomicU64::new(0),
             published,
             people,
+            folder,
             stopping: AtomicBool::new(false),
         }
     }
@@ -101,6 +106,27 @@ impl Hub {
     pub(super) fn publish(&self) -> Result<(), Error> {
         let serving = self.storage.wait(|store| book::serving(store))?.1;
         Ok(self.published.publish(&self.models, &serving, now())?)
+    }
+
+    /// Somebody does something to a rollout, or to what serves; says what was done.
+    ///
+    /// # Errors
+    /// Why nothing was done, in a sentence.
+    pub async fn act(&self, act: Act, token: &str, second: Option<&str>) -> Result<String, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let people = People::load(&self.folder).map_err(|error| text(&error))?;
+        let first = people.whose(token).map_err(|error| text(&error))?;
+        let second = second.map(|token| people.whose(token)).transpose().map_err(|error| text(&error))?;
+        let office = Office::new(self.published.folder());
+        let signed = office.begun().map_err(|error| text(&error))?;
+        let done = self.storage.call(move |store| {
+            let policy = |name: &str| office.policy(&signed.targets, name);
+            let signed = Signed { targets: &signed.targets, policy: &policy };
+            perform(store, &signed, &act, &Who { first: &first, second: second.as_ref() }, now())
+        });
+        let done = done.await.map_err(|error| text(&error))?;
+        self.refresh().await.map_err(|error| text(&error))?;
+        Ok(done)
     }
 
     /// In trials a version serves as soon as it is made.

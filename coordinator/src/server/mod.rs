@@ -243,7 +243,15 @@ impl Server {
         let models = Models::open(&folder.models())?;
         let endpoint = listen::endpoint(&folder, &config, &federation, &authority)?;
         let published = Published::new(&folder.registry(), folder.online().load()?);
-        let parts = hub::Parts { authority, operator, ledgers, models, published, people: folder.people() };
+        let parts = hub::Parts {
+            authority,
+            operator,
+            ledgers,
+            models,
+            published,
+            people: folder.people(),
+            folder: folder.0.clone(),
+        };
         let hub = Arc::new(Hub::new(config.clone(), Storage::start(store), parts));
         hub.refresh().await?;
         driver::start(&hub).await?;

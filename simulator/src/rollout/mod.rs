@@ -1,7 +1,6 @@
 //! Thousands of rollouts: how often the gates are wrong, how often they are right, and how many devices a bad candidate reaches.
 //!
-//! Sums are drawn, not devices: the values of many devices add up to what the central limit has them add up to, rates to binomial
-//! counts, and every value gets the noise of its release. The gates are the coordinator's own code.
+//! The rehearsal is the coordinator's own ([`sordino_coordinator::rollout::rehearsal`]), by many threads.
 
 mod text;
 
@@ -9,17 +8,13 @@ pub use text::{page, text};
 
 use crate::error::{Error, Result};
 use crate::scenario::{self, read_toml};
-use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
-use rand_distr::{Binomial, Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_coordinator::rollout::policy::Seen;
-use sordino_coordinator::rollout::sight::Expected;
+use sordino_coordinator::rollout::rehearsal::{Candidate, End, Fleet, candidates, chance};
 use sordino_coordinator::rollout::spending::Known;
-use sordino_coordinator::rollout::{Gate, Guardrail, Observed, Policy, Stage, Verdict};
-use sordino_shared::random::mix;
-use sordino_shared::rollout::{CLIP, CellSums, Share};
+use sordino_coordinator::rollout::{Guardrail, Policy, Stage, Verdict};
+use sordino_shared::rollout::Share;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -70,21 +65,6 @@ impl Default for RolloutSettings {
     }
 }
 
-/// What a candidate changes, as harm: rates and means of its arm against those of the other.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// What it is.
-    pub name: String,
-    /// What is added to skip rate, NDCG, return, crash, slow inferences and load failure.
-    pub change: [f64; 6],
-    /// What is added to the skip rate of the tenth that is served worst, beyond that.
-    pub worst_skips: f64,
-    /// What is added to the skip rate with every look of a stage.
-    pub decay: f64,
-    /// Whether it ought to be promoted.
-    pub is_fine: bool,
-}
-
 /// How rollouts of one candidate ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ends {
@@ -133,11 +113,12 @@ impl RolloutSettings {
         scenario::to_toml(self)
     }
 
-    fn check(&self, gates: &[Gate]) -> Result<()> {
+    fn check(&self, policy: &Policy) -> Result<()> {
         if self.runs == 0 {
             return Err(Error::input("`runs` must be at least 1"));
         }
-        match gates.first().filter(|gate| gate.planned_devices < gate.least_devices) {
+        let first = policy.gate(0, self.devices);
+        match Some(first).filter(|gate| gate.planned_devices < gate.least_devices) {
             Some(gate) => Err(Error::input(format!(
                 "the first stage brings {:.0} devices an arm, and {:.0} are needed: take a larger first stage",
                 gate.planned_devices, gate.least_devices
@@ -169,56 +150,25 @@ impl RolloutSettings {
     }
 }
 
-/// The candidates that are tried: two that are fine, and what can be wrong with the others.
-pub fn candidates() -> Vec<Candidate> {
-    let plain = |name: &str| Candidate {
-        name: name.to_owned(),
-        change: [0.0; 6],
-        worst_skips: 0.0,
-        decay: 0.0,
-        is_fine: false,
-    };
-    vec![
-        Candidate { is_fine: true, ..plain("the same model") },
-        Candidate { change: [-0.01, 0.01, 0.0, 0.0, 0.0, 0.0], is_fine: true, ..plain("one point better") },
-        Candidate { change: [0.01, 0.0, 0.0, 0.0, 0.0, 0.0], ..plain("skips worse by the margin") },
-        Candidate { change: [0.02, 0.0, 0.0, 0.0, 0.0, 0.0], ..plain("skips worse by two points") },
-        Candidate { change: [0.0, 0.0, 0.0, 0.004, 0.0, 0.0], ..plain("three times the crashes") },
-        Candidate { change: [0.1, -0.1, -0.1, 0.01, 0.1, 0.02], ..plain("badly broken") },
-        Candidate { worst_skips: 0.08, ..plain("unfair to a tenth") },
-        Candidate { decay: 0.006, ..plain("decaying") },
-    ]
-}
-
 /// Rolls every candidate out, again and again.
 pub fn run(settings: &RolloutSettings) -> Result<RolloutResults> {
     let policy = settings.policy()?;
-    let gates: Vec<Gate> = (0..policy.stages.len()).map(|stage| policy.gate(stage, settings.devices)).collect();
-    settings.check(&gates)?;
+    settings.check(&policy)?;
+    let fleet = Fleet::new(&policy, settings.devices);
     Ok(RolloutResults {
-        rho: if settings.noise > 0.0 { CLIP * CLIP / (2.0 * settings.noise * settings.noise) } else { f64::INFINITY },
+        rho: policy.rho(),
         sight: policy.sight(settings.devices),
-        rates: candidates().into_iter().enumerate().map(|(number, of)| rates(settings, &gates, of, number)).collect(),
+        rates: candidates().into_iter().enumerate().map(|(number, of)| rates(settings, &fleet, of, number)).collect(),
         settings: settings.clone(),
     })
 }
 
-/// How one rollout ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct End {
-    verdict: Verdict,
-    // The stage, from 0, and the look in it, from 1.
-    stage: usize,
-    look: usize,
-}
-
-fn rates(settings: &RolloutSettings, gates: &[Gate], candidate: Candidate, number: usize) -> Ends {
+fn rates(settings: &RolloutSettings, fleet: &Fleet, candidate: Candidate, number: usize) -> Ends {
     let all = |forgets_noise: bool| -> Vec<End> {
         (0..settings.runs)
             .into_par_iter()
             .map_init(Known::default, |known, run| {
-                let seed = mix(settings.seed, RUN_STREAM + number as u64, run as u64);
-                roll(settings, gates, &candidate, known, forgets_noise, &mut ChaCha8Rng::seed_from_u64(seed))
+                fleet.roll(&candidate, known, forgets_noise, &mut chance(settings.seed, number, run))
             })
             .collect()
     };
@@ -235,143 +185,5 @@ fn rates(settings: &RolloutSettings, gates: &[Gate], candidate: Candidate, numbe
         aborted_without_noise: share(&forgetting, &is(Verdict::Breach)),
         promoted_without_noise: share(&forgetting, &is(Verdict::Pass)),
         candidate,
-    }
-}
-
-// One rollout: stages until one does not pass.
-fn roll(
-    settings: &RolloutSettings,
-    gates: &[Gate],
-    candidate: &Candidate,
-    known: &mut Known,
-    forgets_noise: bool,
-    rng: &mut ChaCha8Rng,
-) -> End {
-    let variance = settings.noise * settings.noise;
-    let mut end = End { verdict: Verdict::Inconclusive, stage: 0, look: 0 };
-    for (stage, gate) in gates.iter().enumerate() {
-        let (mut observed, mut shares) = (Observed::default(), Vec::new());
-        end = End { verdict: Verdict::Inconclusive, stage, look: 0 };
-        for look in 1..=settings.looks {
-            let release = release(settings, gate.planned_devices / settings.looks as f64, candidate, look, rng);
-            observed = observed.and(&release, if forgets_noise { 0.0 } else { variance });
-            let decision = gate.decide_with(known, &shares, &observed);
-            shares = decision.shares;
-            end = End { verdict: decision.verdict, stage, look };
-            if end.verdict != Verdict::Inconclusive {
-                break;
-            }
-        }
-        if end.verdict != Verdict::Pass {
-            return end;
-        }
-    }
-    end
-}
-
-// The sums of one release: both arms, those who are served worst and the rest.
-fn release(
-    settings: &RolloutSettings,
-    devices: f64,
-    candidate: &Candidate,
-    look: usize,
-    rng: &mut ChaCha8Rng,
-) -> [[CellSums; 2]; 2] {
-    let normal = |rng: &mut ChaCha8Rng| -> f64 { StandardNormal.sample(rng) };
-    [true, false].map(|treated| {
-        WORST.map(|(share, is_worst)| {
-            // Who comes is chance.
-            let count = (devices * share + (devices * share).sqrt() * normal(rng)).max(0.0).round();
-            let change = |at: usize| match (treated, at) {
-                (false, _) => 0.0,
-                (true, 0) => {
-                    candidate.change[0]
-                        + candidate.decay * look as f64
-                        + if is_worst { candidate.worst_skips } else { 0.0 }
-                }
-                (true, at) => candidate.change[at],
-            };
-            let mut cell = CellSums { count, ..CellSums::default() };
-            for (at, guardrail) in VALUES.iter().enumerate() {
-                let expected = Expected::of(*guardrail);
-                let mean = (expected.mean + change(at)).clamp(0.0, 1.0);
-                if at < 2 {
-                    let shape = Shape::new(mean, expected.deviation);
-                    let (value, square) = shape.sums(count, normal(rng), normal(rng));
-                    (cell.values[at], cell.squares[at]) = (value, square);
-                } else {
-                    let drawn = Binomial::new(count as u64, mean).map_or(0, |binomial| binomial.sample(rng));
-                    cell.values[at] = drawn as f64;
-                }
-            }
-            cell.count += settings.noise * normal(rng);
-            cell.values.iter_mut().chain(&mut cell.squares).for_each(|value| *value += settings.noise * normal(rng));
-            cell
-        })
-    })
-}
-
-/// A device's value between 0 and 1: a beta distribution of this mean and deviation, by its first four moments.
-struct Shape {
-    // Of the value, of its square, and of both together.
-    means: [f64; 2],
-    variances: [f64; 2],
-    covariance: f64,
-}
-
-impl Shape {
-    fn new(mean: f64, deviation: f64) -> Self {
-        let mean = mean.clamp(0.01, 0.99);
-        let total = (mean * (1.0 - mean) / (deviation * deviation) - 1.0).max(0.05);
-        let a = mean * total;
-        // E[x^k] = product of (a + i) / (a + b + i).
-        let mut moments = [1.0; 5];
-        for k in 1..5 {
-            moments[k] = moments[k - 1] * (a + (k - 1) as f64) / (total + (k - 1) as f64);
-        }
-        let [_, one, two, three, four] = moments;
-        Self { means: [one, two], variances: [two - one * one, four - two * two], covariance: three - one * two }
-    }
-
-    // The sums of values and of squares over so many devices, from two normal draws.
-    fn sums(&self, count: f64, first: f64, second: f64) -> (f64, f64) {
-        let deviation = (count * self.variances[0]).sqrt();
-        let slope = self.covariance / self.variances[0].max(1e-12);
-        let rest = (count * (self.variances[1] - slope * self.covariance).max(0.0)).sqrt();
-        let value = count * self.means[0] + deviation * first;
-        (value, count * self.means[1] + slope * deviation * first + rest * second)
-    }
-}
-
-// Shares of the devices, and whether they are served worst.
-const WORST: [(f64, bool); 2] = [(0.1, true), (0.9, false)];
-const VALUES: [Guardrail; 6] = [
-    Guardrail::SkipRate,
-    Guardrail::Ndcg,
-    Guardrail::Return,
-    Guardrail::Crash,
-    Guardrail::Slow,
-    Guardrail::LoadFailure,
-];
-const RUN_STREAM: u64 = 951;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // Against draws of single values: the beta distribution of mean .35 and deviation .25.
-    #[test]
-    fn sums_have_the_moments_of_single_devices() {
-        let shape = Shape::new(0.35, 0.25);
-        assert!((shape.means[0] - 0.35).abs() < 1e-12 && (shape.variances[0] - 0.0625).abs() < 1e-12);
-        assert!((shape.means[1] - (0.0625 + 0.1225)).abs() < 1e-12);
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let mut draw = || -> f64 { StandardNormal.sample(&mut rng) };
-        let runs = 20_000;
-        let sums: Vec<(f64, f64)> = (0..runs).map(|_| shape.sums(1000.0, draw(), draw())).collect();
-        let mean = |of: &dyn Fn(&(f64, f64)) -> f64| sums.iter().map(of).sum::<f64>() / f64::from(runs);
-        let (x, y) = (mean(&|s| s.0), mean(&|s| s.1));
-        let covariance = mean(&|s| (s.0 - x) * (s.1 - y)) / 1000.0;
-        assert!((x - 350.0).abs() < 0.3 && (covariance / shape.covariance - 1.0).abs() < 0.05, "{x} {covariance}");
     }
 }
