@@ -13,6 +13,7 @@ pub mod error;
 pub mod evaluation;
 pub mod experiment;
 pub mod federation;
+pub mod fleet;
 pub mod labels;
 pub mod large;
 pub mod loaders;

@@ -150,7 +150,7 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     }
     let is_empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none()).unwrap_or(true);
     if is_empty
-        || [RESULTS, RANKING, COLD_START, LABELS, ASSESSMENT, POISONING, STREAM, LARGE, ROLLOUT]
+        || [RESULTS, RANKING, COLD_START, LABELS, ASSESSMENT, POISONING, STREAM, LARGE, ROLLOUT, FLEET]
             .iter()
             .any(|name| folder.join(name).is_file())
     {
@@ -210,6 +210,8 @@ pub const LARGE: &str = "large.json";
 
 /// The file that holds [`crate::rollout::RolloutResults`].
 pub const ROLLOUT: &str = "rollout.json";
+/// Name of the file with the results of a fleet.
+pub const FLEET: &str = "fleet.json";
 
 /// Forgets the process' peak of memory, where the system allows it.
 pub fn reset_peak_memory() {

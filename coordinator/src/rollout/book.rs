@@ -143,32 +143,6 @@ impl Course {
         !matches!(self.controller.phase(), Phase::Full | Phase::Aborted)
     }
 
-    /// The stage whose next look is due, how many it had, and from when on; `None` where there is nothing to look at.
-    pub fn next_look(&self) -> Option<(usize, usize, i64)> {
-        let (Phase::Observing(stage) | Phase::Passed(stage) | Phase::Waiting(stage)) = *self.controller.phase() else {
-            return None;
-        };
-        let looks = self.looks();
-        let policy = &self.order.policy;
-        let of = &policy.stages[stage];
-        if looks >= of.looks {
-            return None;
-        }
-        let apart = (i64::from(of.dwell_hours) * HOUR_MS / of.looks as i64)
-            .max(i64::from(policy.schedule.pause_seconds) * 1000);
-        // The first report covers the stage's first hours, for both arms the same.
-        let first = self.controller.since() + i64::from(policy.report_hours) * HOUR_MS;
-        Some((stage, looks, first + apart * looks as i64))
-    }
-
-    // Looks since the stage began.
-    fn looks(&self) -> usize {
-        let since =
-            self.events.iter().rposition(|event| matches!(event, Event::Started { .. } | Event::Advanced { .. }));
-        let events = &self.events[since.unwrap_or(0)..];
-        events.iter().filter(|event| matches!(event, Event::Looked { .. })).count()
-    }
-
     /// What an input comes to, upon what was read; `None` where it comes to nothing.
     fn change(&self, now: i64, input: Input, serving: &(u64, Serving)) -> Result<Option<Change>, Error> {
         let events = self.controller.decide(now, input)?;

@@ -29,19 +29,14 @@ impl MemoryStore {
 
     // What a change was made upon, before anything of it is done.
     fn check(&self, change: &Change) -> Result<(), Error> {
+        if let Some(task) = change.task.as_ref().filter(|task| self.tasks.iter().any(|known| known.name == task.name)) {
+            return Err(Error::Exists(format!("a task '{}'", task.name)));
+        }
         let fits = |seen: u64, there: u64| if seen == there { Ok(()) } else { Err(Error::Overtaken) };
         if let Some(new) = &change.events {
             fits(new.after, self.events.get(&new.rollout).map_or(0, Vec::len) as u64)?;
         }
-        if let Some((seen, _)) = &change.serving {
-            fits(*seen, self.serving.0)?;
-        }
-        match &change.task {
-            Some(task) if self.tasks.iter().any(|known| known.name == task.name) => {
-                Err(Error::Exists(format!("a task '{}'", task.name)))
-            }
-            _ => Ok(()),
-        }
+        change.serving.as_ref().map_or(Ok(()), |(seen, _)| fits(*seen, self.serving.0))
     }
 
     fn round_in(&mut self, context: &Hash, phase: impl FnOnce(Phase) -> bool) -> Option<&mut RoundRow> {

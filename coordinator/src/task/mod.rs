@@ -30,7 +30,7 @@ pub enum Task {
     /// A model is learnt.
     Training(Box<TrainingTask>),
     /// A rollout is measured.
-    Rollout(RolloutTask),
+    Rollout(Box<RolloutTask>),
 }
 
 /// What a task's text says.
@@ -66,7 +66,7 @@ impl Task {
     pub fn new(row: &TaskRow, content: &Content, aggregates: &[Aggregate]) -> Result<Self, Error> {
         match Kind::parse(&row.text)? {
             Kind::Training(_) => Ok(Self::Training(Box::new(TrainingTask::new(row, content, aggregates)?))),
-            Kind::Rollout(order) => Ok(Self::Rollout(RolloutTask { order: *order })),
+            Kind::Rollout(order) => Ok(Self::Rollout(Box::new(RolloutTask { order: *order }))),
         }
     }
 

@@ -1,9 +1,7 @@
 //! A task that measures a rollout: rounds of metrics as long as its controller wants to look.
 
-use super::Error;
 use crate::rollout::book::{Course, Order};
 use crate::round::Setting;
-use crate::store::Store;
 use sordino_shared::control::PlanTerms;
 use sordino_shared::rollout::MetricsRound;
 use sordino_shared::workload::Broadcast;
@@ -15,25 +13,9 @@ pub struct RolloutTask {
 }
 
 impl RolloutTask {
-    /// From the task's text.
-    ///
-    /// # Errors
-    /// [`Error::Value`].
-    pub fn new(text: &str) -> Result<Self, Error> {
-        Ok(Self { order: Order::parse(text).map_err(|error| Error::Value(error.to_string()))? })
-    }
-
-    /// The rollout as it stands.
-    ///
-    /// # Errors
-    /// [`Error::Value`].
-    pub fn course(&self, store: &dyn Store) -> Result<Course, Error> {
-        Course::load(store, &self.order.name).map_err(|error| Error::Value(error.to_string()))
-    }
-
     /// The next round of metrics under this number, and from when on; `None` where nothing is to be looked at now.
     pub fn next(&self, course: &Course, number: u64) -> Option<(Setting, Broadcast, i64)> {
-        let (stage, looks, due) = course.next_look()?;
+        let (stage, looks, due) = course.controller.next_look()?;
         let policy = &self.order.policy;
         let cohort = policy.cohort_devices(stage, self.order.devices);
         let setting = Setting {

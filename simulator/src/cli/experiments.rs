@@ -4,6 +4,7 @@ use super::{RunArgs, parse_list};
 use crate::assess::{self, AssessSettings};
 use crate::cold_start::{self, ColdSettings};
 use crate::error::{Error, Result};
+use crate::fleet::{self, FleetSettings};
 use crate::labels::{self, LabelSettings};
 use crate::large::{self, LargeSettings};
 use crate::output;
@@ -103,6 +104,9 @@ pub(super) struct RolloutArgs {
     /// Rollouts of each candidate.
     #[arg(long)]
     runs: Option<usize>,
+    /// A fleet of listeners, device by device and hour by hour, instead of thousands of fleets by their sums.
+    #[arg(long)]
+    fleet: bool,
     /// Seed of everything.
     #[arg(long)]
     seed: Option<u64>,
@@ -208,6 +212,9 @@ pub(super) fn large(args: &LargeArgs) -> Result<()> {
 
 pub(super) fn rollout(args: &RolloutArgs) -> Result<()> {
     output::check_folder(&args.out)?;
+    if args.fleet {
+        return fleet(args);
+    }
     let mut settings = settings(args.settings.as_deref(), RolloutSettings::read)?;
     settings.devices = args.devices.unwrap_or(settings.devices);
     settings.runs = args.runs.unwrap_or(settings.runs);
@@ -220,6 +227,22 @@ pub(super) fn rollout(args: &RolloutArgs) -> Result<()> {
     ];
     write(&args.out, args.json.as_deref(), (output::ROLLOUT, &results), files.into())?;
     output::say(&rollout::text(&results));
+    Ok(())
+}
+
+fn fleet(args: &RolloutArgs) -> Result<()> {
+    let mut settings = settings(args.settings.as_deref(), FleetSettings::read)?;
+    settings.devices = args.devices.unwrap_or(settings.devices);
+    settings.runs = args.runs.unwrap_or(settings.runs);
+    settings.seed = args.seed.unwrap_or(settings.seed);
+    let results = fleet::run(&settings)?;
+    let files = [
+        ("fleet.toml", settings.to_toml().into_bytes()),
+        ("fleet.txt", fleet::text(&results).into_bytes()),
+        ("report.html", fleet::page(&results).into_bytes()),
+    ];
+    write(&args.out, args.json.as_deref(), (output::FLEET, &results), files.into())?;
+    output::say(&fleet::text(&results));
     Ok(())
 }
 

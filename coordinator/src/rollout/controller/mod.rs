@@ -53,12 +53,26 @@ impl Controller {
         &self.observed
     }
 
-    /// The share of devices that have the candidate; `None` where all have it. Held rollouts keep theirs, those taken back have none.
+    /// The stage whose next look is due, how many it had, and from when on; `None` where there is nothing to look at.
+    pub fn next_look(&self) -> Option<(usize, usize, i64)> {
+        let (Phase::Observing(stage) | Phase::Passed(stage) | Phase::Waiting(stage)) = self.phase else { return None };
+        let (of, looks) = (&self.policy.stages[stage], self.observed.releases as usize);
+        if looks >= of.looks {
+            return None;
+        }
+        let even = i64::from(of.dwell_hours) * HOUR_MS / of.looks as i64;
+        let apart = even.max(i64::from(self.policy.schedule.pause_seconds) * 1000);
+        // The first report covers the stage's first hours, for both arms the same.
+        let first = self.since + i64::from(self.policy.report_hours) * HOUR_MS;
+        Some((stage, looks, first + apart * looks as i64))
+    }
+
+    /// The share of devices that have the candidate; `None` where all have it. Held rollouts keep theirs; those taken back, and shadows, have none.
     pub fn share(&self) -> Option<Share> {
         let none = Share::parts_per_million(0);
         let of = |phase: &Phase| match phase {
             Phase::Observing(stage) | Phase::Passed(stage) | Phase::Waiting(stage) => {
-                Some(self.policy.stages[*stage].share)
+                Some(self.policy.stages[*stage]).filter(|stage| !stage.shadow).map_or(none, |stage| Some(stage.share))
             }
             Phase::Full => None,
             Phase::Draft | Phase::Aborted | Phase::Held(_) => none,

@@ -58,11 +58,13 @@ impl Course {
 fn a_good_candidate_goes_all_the_way_and_the_course_can_be_verified() {
     let mut course = Course::new();
     course.take(Input::Start(everybody("ada"))).expect("a start");
+    assert_eq!(course.controller.share(), Share::parts_per_million(0), "a shadow serves nobody");
+    course.stage(0, BASE);
     assert_eq!(course.controller.share(), Share::parts_per_million(10_000));
-    for stage in 0..3 {
+    for stage in 1..4 {
         course.stage(stage, BASE);
     }
-    assert_eq!(course.controller.phase, Phase::Waiting(2), "the last gate asks somebody");
+    assert_eq!(course.controller.phase, Phase::Waiting(3), "the last gate asks somebody");
     course.take(Input::Promote(everybody("bo"))).expect("a yes");
     assert_eq!((&course.controller.phase, course.controller.share()), (&Phase::Full, None));
     let verified = verify(&Policy::named("spring"), DEVICES, &course.events).expect("its own course");
@@ -120,16 +122,17 @@ fn nobody_knows_is_held_and_rights_are_kept_apart() {
     let mut course = Course::new();
     let promoter = Actor { may_abort: false, may_skip: false, ..everybody("ada") };
     course.take(Input::Start(promoter.clone())).expect("a start");
+    course.stage(0, BASE);
     // Half a point more skips: too little to abort, and too much to be sure of the margin.
-    course.stage(0, [0.357, 0.2935, 0.395, 0.002, 0.01, 0.001]);
-    assert_eq!(course.controller.phase, Phase::Held(Box::new(Phase::Observing(0))));
+    course.stage(1, [0.357, 0.2935, 0.395, 0.002, 0.01, 0.001]);
+    assert_eq!(course.controller.phase, Phase::Held(Box::new(Phase::Observing(1))));
     assert_eq!(course.controller.share(), Share::parts_per_million(10_000), "devices keep what they have");
     let skip = |one: &Actor, other: &Actor| Input::Skip(one.clone(), other.clone(), "known to be fine".into());
     assert_eq!(course.take(skip(&promoter, &everybody("bo"))), Err(Refused::Right("ada".into())));
     assert_eq!(course.take(skip(&everybody("bo"), &everybody("bo"))), Err(Refused::SamePerson("bo".into())));
     assert_eq!(course.take(Input::Abort(promoter, "no".into())), Err(Refused::Right("ada".into())));
     course.take(skip(&everybody("bo"), &everybody("cy"))).expect("two persons");
-    assert_eq!(course.controller.phase, Phase::Observing(1));
+    assert_eq!(course.controller.phase, Phase::Observing(2));
     assert!(verify(&Policy::named("spring"), DEVICES, &course.events).is_ok());
     course.take(Input::Hold(everybody("bo"), "a holiday".into())).expect("a hold");
     assert!(course.take(release(&course.controller, 1, BASE)).is_err(), "held");
