@@ -122,15 +122,16 @@ impl<H: Host> Device<H> {
         }
         let mut versions = self.versions().map_err(store)?;
         let has_fallen_back = versions.take_fallback();
-        let report = self.report(&day, &place, has_fallen_back).map_err(store)?;
-        let is_served_worst = self.skipped_before(&day).map_err(store)? * 100.0 > place.worst_percent as f32;
+        let skipped_before = self.skipped_before(&day).map_err(store)?;
+        let report = self.report(&day, &place, skipped_before, has_fallen_back).map_err(store)?;
+        let is_served_worst = skipped_before * 100.0 > place.worst_percent as f32;
         // Whatever becomes of the round, a second one is not joined: durable before anything is paid or sent.
         self.put_day(&Day { contributed: true, ..day }).map_err(store)?;
         self.store.put(super::versions::VERSIONS, &versions.to_bytes()).map_err(|error| store(error.into()))?;
         Ok(Cells::new(place.arm, is_served_worst, report))
     }
 
-    fn report(&self, day: &Day, place: &Place, has_fallen_back: bool) -> Result<DayReport, Error> {
+    fn report(&self, day: &Day, place: &Place, skipped_before: f32, has_fallen_back: bool) -> Result<DayReport, Error> {
         let now = self.host.now();
         let start = day.joined.max(now.saturating_sub(i64::from(day.report_hours.max(1)) * HOUR_MS));
         let (before, during): (Vec<PlaybackEvent>, Vec<PlaybackEvent>) =
@@ -138,7 +139,8 @@ impl<H: Host> Device<H> {
         let played: BTreeSet<u32> =
             during.iter().filter(|e| e.kind.is_listening() && e.kind != EventKind::Skip).map(|e| e.track.0).collect();
         let mut report = DayReport {
-            skip_rate: skip_rate(&during),
+            // Who did not listen has skipped nothing and liked nothing: what was usual stands for it, which moves neither arm.
+            skip_rate: skip_rate(&during).unwrap_or(skipped_before),
             ndcg: ndcg(&day.served, &played),
             returned: f32::from(u8::from(during.iter().any(|event| event.kind.is_listening()))),
             crashed: f32::from(u8::from(day.crashed)),
@@ -181,14 +183,14 @@ impl<H: Host> Device<H> {
     fn skipped_before(&self, day: &Day) -> Result<f32, Error> {
         let from = day.joined.saturating_sub(BEFORE_MS);
         let events = self.store.events()?.into_iter().filter(|event| (from..day.joined).contains(&event.time.0));
-        Ok(skip_rate(&events.collect::<Vec<_>>()))
+        Ok(skip_rate(&events.collect::<Vec<_>>()).unwrap_or(0.0))
     }
 }
 
-fn skip_rate(events: &[PlaybackEvent]) -> f32 {
+fn skip_rate(events: &[PlaybackEvent]) -> Option<f32> {
     let listening = events.iter().filter(|event| event.kind.is_listening()).count();
     let skips = events.iter().filter(|event| event.kind == EventKind::Skip).count();
-    if listening == 0 { 0.0 } else { skips as f32 / listening as f32 }
+    (listening > 0).then(|| skips as f32 / listening as f32)
 }
 
 // NDCG@10 of what was played in the list that was served.

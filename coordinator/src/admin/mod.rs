@@ -28,6 +28,8 @@ pub async fn serve(hub: &Arc<Hub>, address: SocketAddr) -> std::io::Result<Socke
         .route("/", get(|| async { page(include_str!("page.html"), "text/html; charset=utf-8") }))
         .route("/page.css", get(|| async { page(include_str!("page.css"), "text/css") }))
         .route("/page.js", get(|| async { page(include_str!("page.js"), "text/javascript") }))
+        .route("/rollouts.js", get(|| async { page(include_str!("rollouts.js"), "text/javascript") }))
+        .route("/rights", post(rights))
         .route("/status.json", get(status))
         .route("/events", get(events))
         .route("/act", post(act))
@@ -57,6 +59,18 @@ fn page(text: &'static str, kind: &'static str) -> Response {
 async fn status(State(admin): State<Admin>) -> Response {
     let json = serde_json::to_string(&admin.hub.view()).expect("a view is plain numbers and words");
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+}
+
+/// Who a token is of, and what they may do.
+async fn rights(State(admin): State<Admin>, body: Bytes) -> Response {
+    let token = String::from_utf8_lossy(&body);
+    match admin.hub.whose(token.trim()) {
+        Ok(who) => {
+            let json = serde_json::to_string(&who).expect("a name and three rights");
+            ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+        }
+        Err(refused) => (StatusCode::FORBIDDEN, format!("{refused}\n")).into_response(),
+    }
 }
 
 /// What somebody does, with their token; a second person's where two are needed.

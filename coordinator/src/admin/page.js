@@ -102,6 +102,7 @@ function show(view) {
   byId("program").textContent = "version " + view.program;
   const tasks = view.tasks.map((one) => task(one, view.now));
   byId("tasks").replaceChildren(...(tasks.length ? tasks : [element("p", "No task yet: sordino-coordinator task add FILE", "none")]));
+  showRollouts(view);
   rows(byId("clients"), view.clients, "none has checked in yet");
   rows(byId("refused"), view.refused, "none");
   last = view;

@@ -3,6 +3,7 @@
 use super::metrics::Metrics;
 use super::models::Models;
 use super::pace::NOTHING;
+use super::rollout_view::RolloutView;
 use super::served::{Running, ServedTask};
 use super::storage::Storage;
 use super::view::View;
@@ -12,7 +13,8 @@ use crate::config::Config;
 use crate::ledger::PopulationLedgers;
 use crate::registry::{Keys, Office, Published};
 use crate::rollout::acts::{Act, Signed, Who, perform};
-use crate::rollout::book;
+use crate::rollout::book::{self, Course};
+use crate::rollout::controller::Actor;
 use crate::rollout::people::People;
 use crate::store::VersionRow;
 use sordino_shared::control::{CheckIn, Code, Reject, RetryAfter, from_hexadecimal, hexadecimal};
@@ -53,6 +55,8 @@ pub struct Hub {
     tasks: RwLock<BTreeMap<String, Arc<ServedTask>>>,
     revoked: RwLock<BTreeSet<Hash>>,
     eligible: AtomicU64,
+    // The last of them, the newest first, as people see them.
+    rollouts: RwLock<Vec<RolloutView>>,
     pub(super) published: Published,
     // Where the people's keys are, for trials, and the people's rights.
     people: PathBuf,
@@ -77,6 +81,7 @@ impl Hub {
             tasks: RwLock::default(),
             revoked: RwLock::default(),
             eligible: AtomicU64::new(0),
+            rollouts: RwLock::default(),
             published,
             people,
             folder,
@@ -98,14 +103,32 @@ impl Hub {
         let revoked = self.authority.revoked()?;
         self.eligible.store(self.authority.eligible(now())?, Ordering::Relaxed);
         *self.revoked.write().unwrap_or_else(PoisonError::into_inner) = revoked;
-        let serving = self.storage.call(|store| book::serving(store)).await?.1;
+        let read = self.storage.call(|store| Ok::<_, book::Error>((book::serving(store)?.1, Course::all(store)?)));
+        let (serving, courses) = read.await?;
+        self.see(&courses);
         Ok(self.published.publish(&self.models, &serving, now())?)
     }
 
-    /// Signs what serves, from a thread that may block.
+    fn see(&self, courses: &[Course]) {
+        let views = courses.iter().rev().take(MOST_ROLLOUTS).map(RolloutView::of).collect();
+        *self.rollouts.write().unwrap_or_else(PoisonError::into_inner) = views;
+    }
+
+    /// Signs what serves, and looks where rollouts stand, from a thread that may block.
     pub(super) fn publish(&self) -> Result<(), Error> {
-        let serving = self.storage.wait(|store| book::serving(store))?.1;
+        let read = self.storage.wait(|store| Ok::<_, book::Error>((book::serving(store)?.1, Course::all(store)?)));
+        let (serving, courses) = read?;
+        self.see(&courses);
         Ok(self.published.publish(&self.models, &serving, now())?)
+    }
+
+    /// Who a token is of.
+    ///
+    /// # Errors
+    /// In a sentence.
+    pub fn whose(&self, token: &str) -> Result<Actor, String> {
+        let people = People::load(&self.folder).map_err(|error| error.to_string())?;
+        people.whose(token).map_err(|error| error.to_string())
     }
 
     /// Somebody does something to a rollout, or to what serves; says what was done.
@@ -114,9 +137,8 @@ impl Hub {
     /// Why nothing was done, in a sentence.
     pub async fn act(&self, act: Act, token: &str, second: Option<&str>) -> Result<String, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let people = People::load(&self.folder).map_err(|error| text(&error))?;
-        let first = people.whose(token).map_err(|error| text(&error))?;
-        let second = second.map(|token| people.whose(token)).transpose().map_err(|error| text(&error))?;
+        let first = self.whose(token)?;
+        let second = second.map(|token| self.whose(token)).transpose()?;
         let office = Office::new(self.published.folder());
         let signed = office.begun().map_err(|error| text(&error))?;
         let done = self.storage.call(move |store| {
@@ -251,7 +273,7 @@ impl Hub {
             epsilon_limit: self.config.privacy.epsilon,
             delta: self.config.privacy.delta,
             tasks: self.tasks().iter().map(|task| task.view()).collect(),
-            rollouts: self.tasks().iter().filter_map(|task| task.rollout()).collect(),
+            rollouts: self.rollouts.read().unwrap_or_else(PoisonError::into_inner).clone(),
             serving: self.published.serving(),
             ..View::default()
         };
@@ -288,6 +310,7 @@ pub(super) fn short(context: &Hash) -> String {
 
 // A device that was away for longer than that has lost its round's record too.
 const RECEIPTS_KEPT_MS: i64 = 7 * 86_400_000;
+const MOST_ROLLOUTS: usize = 5;
 // 2,048 neighbours at most, each with 112 bytes.
 const MOST_SHARES: usize = 256 * 1024;
 const LEAST_UPLOAD: usize = 1 << 20;

@@ -5,7 +5,6 @@ use super::flush::{Pending, flush};
 use super::hub::Hub;
 use super::now;
 use super::pace::Pace;
-use super::rollout_view::RolloutView;
 use super::view::TaskView;
 use crate::round::{Live, Outcome};
 use crate::store::{Phase, Verdict};
@@ -26,7 +25,6 @@ pub(super) struct ServedTask {
     pub(super) pause_ms: AtomicU64,
     pub(super) wanted: AtomicU64,
     pub(super) view: RwLock<TaskView>,
-    rollout: RwLock<Option<RolloutView>>,
     pub(super) over: AtomicBool,
 }
 
@@ -54,14 +52,6 @@ impl ServedTask {
 
     pub(super) fn set_running(&self, round: Option<Arc<Running>>) {
         *self.round.write().unwrap_or_else(PoisonError::into_inner) = round;
-    }
-
-    pub(super) fn set_rollout(&self, view: RolloutView) {
-        *self.rollout.write().unwrap_or_else(PoisonError::into_inner) = Some(view);
-    }
-
-    pub(super) fn rollout(&self) -> Option<RolloutView> {
-        self.rollout.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn change_view(&self, change: impl FnOnce(&mut TaskView)) {

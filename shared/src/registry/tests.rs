@@ -339,3 +339,25 @@ fn the_server_cannot_say_more_than_was_signed() {
     let replaced = |s: &mut Serving| (s.good, s.candidate) = (Some(7), tries("spring", 5, 0));
     assert!(matches!(choose(&replaced), Err(Error::Beyond(_))), "a candidate is newer than what is good");
 }
+
+// `tests/vectors/registry.py` wrote it, by another implementation of the framework; it lays the same canonical form and the same names of keys
+// on other JSON.
+#[test]
+fn a_registry_of_another_implementation_is_believed() {
+    let files: BTreeMap<String, String> =
+        serde_json::from_str(include_str!("../../../tests/vectors/registry.json")).expect("a vector");
+    let of = |name: &str| files[name].as_bytes();
+    let trusted = Trusted::new(of("root")).expect("signed by its own keys");
+    let announced = Announced { timestamp: download(of("timestamp")), roots: vec![download(of("root"))] };
+    let by_hash: BTreeMap<Hash, &[u8]> =
+        files.values().map(|text| (digest(text.as_bytes()), text.as_bytes())).collect();
+    let mut refresh = Refresh::new(trusted, &announced);
+    while let Some(wanted) = refresh.wanted() {
+        refresh.take(by_hash[&wanted.digest], NOW).expect("all is signed");
+    }
+    let trusted = refresh.done().expect("everything is there");
+    let (file, info) = trusted.version(5).expect("signed");
+    assert_eq!(file, download(b"the model's bytes"));
+    assert_eq!((info.task.as_str(), info.probes.len()), ("embeddings \"and\" \\more\\", 1));
+    assert_eq!(trusted.serving().good, Some(5));
+}

@@ -37,7 +37,11 @@ impl Driver {
                 let due = next.as_ref().map_or(0, |(_, _, due)| *due);
                 self.shared.next_opening.store(due.max(0) as u64, Ordering::Relaxed);
                 match next {
-                    Some((setting, broadcast, due)) if due <= now() => (setting, broadcast),
+                    Some((setting, broadcast, due)) if due <= now() => {
+                        // Whoever is asked must be able to know of the stage: another process may have begun it just now.
+                        self.hub.publish()?;
+                        (setting, broadcast)
+                    }
                     _ => return Ok(LOOK),
                 }
             }

@@ -54,6 +54,5 @@ impl Driver {
             task.epsilon = view.epsilon;
             task.next = Some(view.standing.clone());
         });
-        self.shared.set_rollout(view);
     }
 }
