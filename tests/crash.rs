@@ -139,8 +139,8 @@ fn the_survivors_never_change() {
     assert!(!late(Some("volatile")), "a freeze that is not durable is found");
 }
 
-/// Every durable write of a round.
-const WRITES: [&str; 8] = [
+/// Every durable write of a round and of what comes of it.
+const WRITES: [&str; 9] = [
     "open_round",
     "advance to drawing",
     "advance to sharing",
@@ -149,6 +149,8 @@ const WRITES: [&str; 8] = [
     "freeze",
     "advance to unmasking",
     "finish",
+    // The version that came of it serves.
+    "change",
 ];
 
 #[test]

@@ -97,12 +97,11 @@ impl Fleet {
     pub fn roll(&self, candidate: &Candidate, known: &mut Known, forgets_noise: bool, rng: &mut ChaCha8Rng) -> End {
         let variance = if forgets_noise { 0.0 } else { self.noise * self.noise };
         let mut end = End { verdict: Verdict::Inconclusive, stage: 0, look: 0 };
-        for (stage, Rehearsed { gate, looks, is_shadow }) in self.stages.iter().enumerate() {
+        for (stage, Rehearsed { gate, looks, .. }) in self.stages.iter().enumerate() {
             let (mut observed, mut shares) = (Observed::default(), Vec::new());
             end = End { verdict: Verdict::Inconclusive, stage, look: 0 };
             for look in 1..=*looks {
-                let devices = gate.planned_devices / *looks as f64;
-                let release = self.release(devices, candidate, (look, *is_shadow), rng);
+                let release = self.release(stage, candidate, look, rng);
                 observed = observed.and(&release, variance);
                 let decision = gate.decide_with(known, &shares, &observed);
                 shares = decision.shares;
@@ -118,15 +117,17 @@ impl Fleet {
         end
     }
 
-    // The sums of one release: both arms, those who are served worst and the rest. In the shadow a candidate changes nothing but what
-    // devices find when they try it.
-    fn release(
+    /// The sums of one release: both arms, those who are served worst and the rest. In the shadow a candidate changes nothing but what
+    /// devices find when they try it.
+    pub fn release(
         &self,
-        devices: f64,
+        stage: usize,
         candidate: &Candidate,
-        (look, is_shadow): (usize, bool),
+        look: usize,
         rng: &mut ChaCha8Rng,
     ) -> [[CellSums; 2]; 2] {
+        let Rehearsed { gate, looks, is_shadow } = &self.stages[stage];
+        let (devices, is_shadow) = (gate.planned_devices / *looks as f64, *is_shadow);
         let normal = |rng: &mut ChaCha8Rng| -> f64 { StandardNormal.sample(rng) };
         [true, false].map(|treated| {
             WORST.map(|(share, is_worst)| {

@@ -151,19 +151,43 @@ impl Hub {
         Ok(done)
     }
 
-    /// In trials a version serves as soon as it is made.
+    /// In trials a version serves as soon as it is made. Whatever of it a crash has left undone is done when it is asked again.
     pub(super) fn release(&self, version: &VersionRow) -> Result<(), Error> {
         if !self.config.registry.automatic {
             return Ok(());
         }
-        let unknown = || crate::registry::Error::Unfit("the version's file is gone".into());
-        let bytes =
-            from_hexadecimal(&version.digest).and_then(|digest| self.models.get(&digest)).ok_or_else(unknown)?;
-        let keys = Keys::load_all(&self.people)?;
-        let counter = Office::new(self.published.folder()).sign_version(version, &bytes, &keys, now())?;
-        let words = format!("version {} serves all as number {counter}, as `registry.automatic` says", version.number);
-        self.storage.wait(move |store| book::serve_all(store, counter, &words, now()))?;
+        let office = Office::new(self.published.folder());
+        let targets = office.begun()?.targets;
+        let of_version =
+            |counter: &u64| targets.version_of(*counter).is_some_and(|(_, of)| of.version == version.number);
+        let counter = match targets.versions().into_iter().find(of_version) {
+            Some(counter) => counter,
+            None => {
+                let unknown = || crate::registry::Error::Unfit("the version's file is gone".into());
+                let digest = from_hexadecimal(&version.digest).ok_or_else(unknown)?;
+                let bytes = self.models.get(&digest).ok_or_else(unknown)?;
+                office.sign_version(version, &bytes, &Keys::load_all(&self.people)?, now())?
+            }
+        };
+        let serving = self.storage.wait(|store| book::serving(store))?.1;
+        if serving.good.is_none_or(|good| good < counter) {
+            let words =
+                format!("version {} serves all as number {counter}, as `registry.automatic` says", version.number);
+            self.storage.wait(move |store| book::serve_all(store, counter, &words, now()))?;
+        }
         self.publish()
+    }
+
+    /// What a process that ended too early has left undone.
+    pub(super) async fn catch_up(self: &Arc<Self>) -> Result<(), Error> {
+        let newest = self.storage.call(|store| store.versions()).await?.pop();
+        let (Some(version), true) = (newest, self.config.registry.automatic) else { return Ok(()) };
+        let hub = self.clone();
+        let released = tokio::task::spawn_blocking(move || hub.release(&version)).await.expect("it does not panic");
+        if let Err(error) = released {
+            tracing::error!(%error, "the newest version does not serve");
+        }
+        Ok(())
     }
 
     /// A refusal for a device that was revoked.

@@ -254,6 +254,7 @@ impl Server {
         };
         let hub = Arc::new(Hub::new(config.clone(), Storage::start(store), parts));
         hub.refresh().await?;
+        hub.catch_up().await?;
         driver::start(&hub).await?;
         let admin = crate::admin::serve(&hub, config.listen.admin)
             .await

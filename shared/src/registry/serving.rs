@@ -128,7 +128,8 @@ impl Choice {
     pub fn new(trusted: &Trusted, secret: &[u8; 32], group: Option<&str>, now: i64) -> Result<Self, Error> {
         let serving = trusted.serving();
         let place = serving.candidate.as_ref().map(|candidate| place(trusted, candidate, secret)).transpose()?;
-        let held_back = serving.holdback.as_ref().filter(|of| of.until > now && of.holds(secret));
+        let holdback = serving.holdback.as_ref().filter(|of| of.until > now);
+        let held_back = holdback.filter(|of| of.holds(secret));
         let pinned =
             serving.pins.iter().find(|pin| group == Some(&pin.group) && (now..now + MOST_PIN_MS).contains(&pin.until));
         let by_mode = match serving.mode {
@@ -145,11 +146,14 @@ impl Choice {
             Mode::Baseline => None,
             _ => apart.or(tried).or(by_mode),
         };
-        let mut keep: Vec<u64> = [serving.good, place.as_ref().map(|place| place.candidate), apart]
-            .into_iter()
-            .chain([serving.before.filter(|_| serving.mode == Mode::Before)])
-            .flatten()
-            .collect();
+        // What those who are kept back have, all have: else they would be known by what they load. A group is the application's own, and known.
+        let candidate = place.as_ref().map(|place| place.candidate);
+        let mut keep: Vec<u64> =
+            [serving.good, candidate, holdback.map(|of| of.counter), pinned.map(|pin| pin.counter)]
+                .into_iter()
+                .chain([serving.before.filter(|_| serving.mode == Mode::Before)])
+                .flatten()
+                .collect();
         keep.sort_unstable();
         keep.dedup();
         match keep.iter().chain(&serve).find(|&&counter| trusted.version(counter).is_none()) {

@@ -309,6 +309,9 @@ fn devices_choose_what_was_signed_for_them() {
     let trusted = believed(&mut office);
     let kept_back = secret_in("holdback h", [0; 16], Some(Arm::Treatment), 50_000);
     assert_eq!((serves(&trusted, &kept_back), serves(&trusted, &control)), (Some(3), Some(5)));
+    for secret in [kept_back, control] {
+        assert_eq!(choose(&trusted, &secret, None).expect("as signed").keep, [3, 5], "both load the same");
+    }
     // In a hurry: the one before, or none at all, whoever it is.
     for (mode, expected) in [(Mode::Before, Some(3)), (Mode::Baseline, None)] {
         office.serving.mode = mode;

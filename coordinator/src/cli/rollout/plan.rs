@@ -141,3 +141,18 @@ fn table(policy: &Policy, devices: usize) -> String {
     );
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_says_the_defaults() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rollouts");
+        let example = read(&folder.join("example.toml")).expect("the example");
+        let built_in = Policy { margins: example.margins.clone(), ..Policy::named("spring") };
+        assert_eq!(example, built_in);
+        assert!(example.margins.iter().all(|(guardrail, margin)| *margin == guardrail.margin()));
+        example.plan(1_000_000).expect("a fleet that it can judge");
+    }
+}
