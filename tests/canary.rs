@@ -164,8 +164,12 @@ fn a_broken_version_is_taken_back_by_itself_and_a_good_one_goes_through() {
 
         let broken = trial.sign(&model(true));
         start(&policy("broken", "skip_rate = 0.2"), broken);
+        let begun = std::time::Instant::now();
         until("the end of the broken version", all, || !course("broken").is_under_way()).await;
+        let taken_back = begun.elapsed().as_secs_f64();
         until("the good version on every device", all, || serving(good) == DEVICES).await;
+        let back = begun.elapsed().as_secs_f64();
+        println!("taken back after {taken_back:.1} s, the good version on every device after {back:.1} s");
         let treated = fleet.served[broken as usize].load(Ordering::Relaxed);
         assert!((150..=350).contains(&treated), "about half of the fleet had it: {treated}");
 

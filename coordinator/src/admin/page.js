@@ -62,7 +62,7 @@ function past(task, now) {
 function task(view, now) {
   const card = element("section", undefined, "task");
   const title = element("h2", view.name);
-  const spent = "epsilon " + view.epsilon.toFixed(2) + " of " + view.epsilon_limit;
+  const spent = "epsilon " + view.epsilon.toFixed(2) + " of " + Number(view.epsilon_limit.toFixed(2));
   title.append(element("small", view.state + (view.next ? ", next: " + view.next : "") + ", " + spent));
   card.append(title);
   if (view.round) {

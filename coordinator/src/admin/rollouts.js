@@ -51,7 +51,7 @@ function stageBar(view) {
 function guardrails(view, stage, looks) {
   const table = element("table");
   const head = element("tr");
-  [["guardrail", ""], ["with it", "n"], ["without", "n"], ["better by, points", "n"], ["over the looks of this stage", ""], ["may be worse by", "n"], ["z, needed", "n"], ["this stage sees", "n"]]
+  [["guardrail", ""], ["with it, %", "n"], ["without, %", "n"], ["better by, points", "n"], ["over the looks of this stage", ""], ["may be worse by", "n"], ["z, needed", "n"], ["this stage sees", "n"]]
     .forEach(([name, kind]) => head.append(element("th", name, kind)));
   table.append(head);
   const last = looks[looks.length - 1];
@@ -63,10 +63,10 @@ function guardrails(view, stage, looks) {
     const number = (text) => element("td", text, "n");
     row.append(element("td", NAMES[sees.guardrail]));
     if (one) {
-      row.append(number(points(one.estimate.treatment) + " %"), number(points(one.estimate.control) + " %"), number(points(one.estimate.good) + " ± " + points(Z95 * one.estimate.error)));
+      row.append(number(points(one.estimate.treatment)), number(points(one.estimate.control)), number(points(one.estimate.good) + " ± " + points(Z95 * one.estimate.error)));
     } else row.append(number(""), number(""), number(""));
     row.append(picture, number(sees.decides ? points(sees.margin) : "watched"));
-    row.append(number(one && one.z !== null && one.bound !== null ? one.z.toFixed(2) + ", " + one.bound.toFixed(2) : ""), number(points(sees.smallest)));
+    row.append(number(one && one.z !== null && one.bound !== null ? one.z.toFixed(1) + ", " + one.bound.toFixed(2) : ""), number(points(sees.smallest)));
     table.append(row);
   });
   return table;

@@ -72,7 +72,8 @@ pub fn explain(decision: &Decision) -> String {
     let _ = writeln!(
         out,
         "each line: worse on the left, better on the right, {:.2} points to each end; ( ) the 95 % interval of this look,\n\
-         o the estimate, ! the least harm whenever one looks, M the margin, + no difference\n",
+         o the estimate, ! the least harm whenever one looks, M the margin, + no difference; what is only watched\n\
+         can take the candidate back, and is no condition to go on\n",
         100.0 * widest
     );
     for judged in &decision.judged {
@@ -94,7 +95,7 @@ pub fn explain(decision: &Decision) -> String {
                 write!(out, "; may be {:.2} worse: z {z:.2}, and {bound:.2} is needed", 100.0 * margin)
             }
             (Some(margin), ..) => write!(out, "; may be {:.2} worse; the planned looks are over", 100.0 * margin),
-            (None, ..) => write!(out, "; watched only: this stage cannot see its margin, or it is not told here"),
+            (None, ..) => write!(out, "; watched only"),
         };
         let harm = match *harm_at_least > 0.0 {
             true => format!("; at least {:.3} worse: taken back", 100.0 * harm_at_least),

@@ -66,7 +66,7 @@ pub struct FleetSettings {
 impl Default for FleetSettings {
     fn default() -> Self {
         Self {
-            devices: 100_000,
+            devices: 200_000,
             late: 0.2,
             asks: 0.8,
             leaving: 0.003,
@@ -87,7 +87,7 @@ impl Default for FleetSettings {
             .into(),
             watched: vec![Guardrail::Crash, Guardrail::LoadFailure, Guardrail::Slow],
             days: 60,
-            runs: 4,
+            runs: 2,
             seed: 1,
         }
     }

@@ -46,6 +46,7 @@ fn token(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
     match file {
         Some(file) => Ok(Zeroizing::new(std::fs::read_to_string(file).with_context(|| file.display().to_string())?)),
         None => std::env::var("SORDINO_TOKEN")
+            .ok()
             .map(Zeroizing::new)
             .context("who are you? Give --token FILE or set SORDINO_TOKEN; `rollout people add NAME` gives tokens"),
     }

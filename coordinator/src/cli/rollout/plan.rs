@@ -3,7 +3,7 @@
 use super::super::{print, time};
 use crate::rollout::controller::verify;
 use crate::rollout::rehearsal::{self, Fleet};
-use crate::rollout::{Event, Policy};
+use crate::rollout::{Event, Guardrail, Policy};
 use anyhow::Context;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -109,21 +109,22 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Policy> {
     Ok(policy)
 }
 
-// What the stages see, in points.
+// What the stages see, in points, a row each guardrail.
 fn table(policy: &Policy, devices: usize) -> String {
     let mut out = format!(
-        "{devices} devices; the smallest harm, in points, that a stage finds in four of five cases\n{:>10}",
+        "{devices} devices; the smallest harm, in points, that a stage finds in four of five cases\n{:<30}",
         ""
     );
     let sight = policy.sight(devices);
-    for seen in sight.first().into_iter().flatten() {
-        let _ = write!(out, "  {:>28}", seen.guardrail.name());
+    for stage in &policy.stages {
+        let kind = if stage.shadow { " shadow" } else { "" };
+        let _ = write!(out, "{:>24}", format!("{} %{kind}", f64::from(u32::from(stage.share)) / 1e4));
     }
-    for (stage, seen) in policy.stages.iter().zip(&sight) {
-        let _ = write!(out, "\n{:>8} %", f64::from(u32::from(stage.share)) / 1e4);
-        for of in seen {
+    for (row, guardrail) in Guardrail::ALL.into_iter().enumerate() {
+        let _ = write!(out, "\n{:<30}", guardrail.name());
+        for of in sight.iter().filter_map(|seen| seen.get(row)) {
             let left = if of.decides { "" } else { ", watched" };
-            let _ = write!(out, "  {:>28}", format!("{:.3} of {:.3}{left}", 100.0 * of.smallest, 100.0 * of.margin));
+            let _ = write!(out, "{:>24}", format!("{:.2} of {:.2}{left}", 100.0 * of.smallest, 100.0 * of.margin));
         }
     }
     out.push('\n');

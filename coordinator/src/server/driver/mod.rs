@@ -8,6 +8,7 @@ mod show;
 use super::hub::Hub;
 use super::served::{Running, ServedTask};
 use super::{Error, now};
+use crate::rollout::book::Course;
 use crate::store::{TaskRow, TaskState as Doing};
 use crate::task::{Kind, Task};
 use sordino_shared::control::{Download, from_hexadecimal};
@@ -146,6 +147,11 @@ impl Driver {
         self.show(doing);
         match doing {
             Doing::Cancelled | Doing::Finished => {
+                if let Task::Rollout(task) = &self.task {
+                    let name = task.order.name.clone();
+                    let course = self.hub.storage.wait(move |store| Course::load(store, &name))?;
+                    self.see(&course);
+                }
                 self.shared.over.store(true, Ordering::Relaxed);
                 Ok(None)
             }
