@@ -15,8 +15,9 @@ use sordino_shared::control::{
     Renew, RetryAfter, Step, Wait,
 };
 use sordino_shared::model::{Hyperparameters, Model, Ranker, Tower};
-use sordino_shared::secagg::Certificate;
+use sordino_shared::registry::{Root, sign_root};
 use sordino_shared::secagg::messages::Offer;
+use sordino_shared::secagg::{Certificate, Identity};
 use sordino_shared::workload::{Broadcast, Popularity};
 use std::collections::BTreeSet;
 
@@ -76,7 +77,14 @@ fn around() -> Vec<Vec<u8>> {
         Model::Popularity(vec![1.0, 0.5]).to_bytes(),
         Ranker::new(3, &[2], &mut ChaCha8Rng::seed_from_u64(1)).to_bytes(),
         Tower::new(&Array2::from_elem((4, 2), 0.5)).to_bytes(),
+        root(),
     ]
+}
+
+/// A registry's root, signed by its one person.
+fn root() -> Vec<u8> {
+    let person = Identity::from_secret(&[1; 32].into());
+    sign_root(&Root::of(1, &[person.public()], 1, &person.public(), 4_000_000_000_000), &[&person])
 }
 
 fn collect(value: &Value, frames: &mut Vec<Vec<u8>>) {

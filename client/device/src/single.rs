@@ -6,6 +6,7 @@ use sordino_client::event::PlaybackEvent;
 use sordino_client::quic::{self, Visited, enrol_device, visit_once};
 use sordino_shared::control::{from_hexadecimal, hexadecimal};
 use sordino_shared::privacy::ledger;
+use sordino_shared::registry::Freshness;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -71,6 +72,12 @@ pub enum Command {
         #[command(flatten)]
         at: At,
     },
+    /// Says which version serves, which are kept, and whether the registry's word is in date.
+    Version {
+        /// Where.
+        #[command(flatten)]
+        at: At,
+    },
     /// Shows what was spent, and what for.
     Ledger {
         /// Where.
@@ -107,6 +114,14 @@ impl Command {
                 }
                 Ok(())
             }
+            Self::Version { at } => {
+                let device = at.open()?;
+                let versions = device.versions()?;
+                let serves = versions.current().map_or_else(|| "none".to_owned(), |kept| kept.counter.to_string());
+                let kept: Vec<String> = versions.kept().iter().map(|kept| kept.counter.to_string()).collect();
+                print(&format!("serves {serves}; kept: {}\n{}\n", kept.join(", "), in_date(device.freshness()?)));
+                Ok(())
+            }
             Self::Ledger { at } => {
                 print(&at.open()?.ledger());
                 Ok(())
@@ -118,6 +133,16 @@ impl Command {
                 Ok(())
             }
             Self::Erase { at } => Ok(at.open()?.erase()?),
+        }
+    }
+}
+
+fn in_date(freshness: Freshness) -> &'static str {
+    match freshness {
+        Freshness::Fresh => "the registry's word is in date",
+        Freshness::Stale => "the registry's word is out of date: what serves goes on",
+        Freshness::Frozen => {
+            "the registry's word has been out of date for a week: what serves goes on, nothing is trained, and the operator should know"
         }
     }
 }

@@ -66,7 +66,7 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
         }
     }
     match found {
-        Visit::Later(later) => Ok(Visited::Later(pause(&later).max(rest))),
+        Visit::Later(later) => Ok(Visited::Later(pause(&later))),
         Visit::Round(assigned) => {
             let broadcast = load(device, line, &assigned.broadcast).await?;
             match visit(line, &assigned, &broadcast, device).await {

@@ -260,6 +260,10 @@ pub fn start(store: &mut dyn Store, order: &Order, input: Input, now: i64) -> Re
         return Err(Error::Unfit(reason));
     }
     let serving = serving(store)?;
+    if serving.1.mode != Mode::Good {
+        let reason = "devices were taken back, or models are switched off: let a version serve all first".to_owned();
+        return Err(Error::Unfit(reason));
+    }
     match serving.1.good {
         None => {
             let reason = "there is no version to compare with yet: let the first one serve at once".to_owned();
@@ -568,6 +572,8 @@ mod tests {
         assert!(desk.act(Act::Serve { version: 2, why: why() }, &anna, Some(&ben)).is_err(), "never back");
         desk.anna(Act::Baseline { on: true, why: why() }).expect("her right");
         assert_eq!(desk.serving().mode, Mode::Baseline);
+        let refused = desk.anna(Act::Start { rollout: "spring".into(), devices: DEVICES }).expect_err("no arm serves");
+        assert!(refused.contains("switched off"), "{refused}");
         desk.anna(Act::Unpin { group: "testers".into() }).expect("it is pinned");
         assert!(desk.anna(Act::Unpin { group: "testers".into() }).is_err());
         let log = desk.store.audit().expect("a log");

@@ -316,7 +316,7 @@ pub(super) async fn keep_fresh(hub: Arc<Hub>) {
             tracing::error!(%error, "receipts that nobody asks for could not be let go");
         }
         if let Err(error) = hub.refresh().await {
-            tracing::error!(%error, "who was revoked could not be read: the last list stays in force");
+            tracing::error!(%error, "what other processes may have changed could not be read: what was known stays in force");
         }
     }
 }

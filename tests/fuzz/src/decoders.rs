@@ -2,9 +2,11 @@
 
 use sha2::{Digest, Sha256};
 use sordino_shared::control::{
-    Ask, Assigned, CheckIn, Chunk, Done, Enrol, Enrolled, Fetch, Receipt, Reject, Renew, RetryAfter, Wait,
+    Announced, Ask, Assigned, CheckIn, Chunk, Done, Download, Enrol, Enrolled, Fetch, Receipt, Reject, Renew,
+    RetryAfter, Wait,
 };
 use sordino_shared::model::{Model, Ranker, Tower};
+use sordino_shared::registry::{Refresh, Trusted};
 use sordino_shared::secagg::device::{Resumed, resume};
 use sordino_shared::secagg::messages::{
     Advertisement, Agreement, Answer, Delivery, Offer, Quorum, ReceivedUpload, Roster, Shares, Survivors, upload_digest,
@@ -17,7 +19,7 @@ use sordino_shared::workload::Broadcast;
 pub type Decoder = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
-pub const ALL: [Decoder; 29] = [
+pub const ALL: [Decoder; 30] = [
     ("offer", offer),
     ("advertisement", advertisement),
     ("roster", roster),
@@ -47,7 +49,24 @@ pub const ALL: [Decoder; 29] = [
     ("model", model),
     ("ranker", ranker),
     ("tower", tower),
+    ("registry", registry),
 ];
+
+/// A root of the registry, and what is stored of one.
+pub fn registry(bytes: &[u8]) -> bool {
+    let stored = Trusted::from_bytes(bytes).map(|trusted| trusted.to_bytes());
+    if let Ok(stored) = &stored {
+        assert_eq!(Trusted::from_bytes(stored).map(|trusted| trusted.to_bytes()).as_ref(), Ok(stored));
+    }
+    let Ok(trusted) = Trusted::new(bytes) else { return stored.is_ok() };
+    // Whatever else comes of it, the same bytes are no next root, and no timestamp.
+    let download = Download { digest: [0; 32], length: 0 };
+    for roots in [vec![download; 2], vec![]] {
+        let mut look = Refresh::new(trusted.clone(), &Announced { timestamp: download, roots });
+        assert!(look.wanted().is_some() && look.take(bytes, 0).is_err());
+    }
+    true
+}
 
 /// A round to take part in; its numbers need not be numbers.
 pub fn assigned(bytes: &[u8]) -> bool {
