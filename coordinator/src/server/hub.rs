@@ -169,7 +169,6 @@ impl Hub {
                 office.sign_version(version, &bytes, &Keys::load_all(&self.people)?, now())?
             }
         };
-        let serving = self.storage.wait(|store| book::serving(store))?.1;
         if serving.good.is_none_or(|good| good < counter) {
             let words =
                 format!("version {} serves all as number {counter}, as `registry.automatic` says", version.number);
