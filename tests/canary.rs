@@ -1,6 +1,6 @@
 //! A broken version on its way through a fleet, over QUIC: it is taken back by itself, and every device ends on the good one.
 
-use sordino_client::device::{Device, Host, Secret, Settings};
+use sordino_client::device::{Device, Settings};
 use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
 use sordino_client::quic::{self, enrol_device, visit_once};
 use sordino_coordinator::rollout::book::{self, Course, Order};
@@ -12,45 +12,15 @@ use sordino_device::swarm::CLIENT;
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Model;
 use sordino_shared::privacy::ledger;
+use sordino_tests::phone::Phone;
 use sordino_tests::trial::{self, Trial};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
 const DEVICES: usize = 500;
 const TRACKS: u32 = 60;
-
-/// A phone on its charger.
-#[derive(Clone, Default)]
-struct Phone(Arc<Mutex<Option<Secret>>>);
-
-impl Host for Phone {
-    fn idle(&self) -> bool {
-        true
-    }
-
-    fn charging(&self) -> bool {
-        true
-    }
-
-    fn unmetered(&self) -> bool {
-        true
-    }
-
-    fn now(&self) -> i64 {
-        now()
-    }
-
-    fn load_secret(&self) -> Result<Option<Secret>, String> {
-        Ok(self.0.lock().expect("no panic").clone())
-    }
-
-    fn store_secret(&mut self, secret: &Secret) -> Result<(), String> {
-        *self.0.lock().expect("no panic") = Some(secret.clone());
-        Ok(())
-    }
-}
 
 /// Everybody hears the three best tracks of the version that serves: likes the first half of all tracks, but for one of three plays, and skips the
 /// others.

@@ -1,6 +1,6 @@
 //! A device with its folder, as an application has it, in a round with others.
 
-use sordino_client::device::{Device, Host, Secret, Settings};
+use sordino_client::device::{Device, Host, Settings};
 use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
 use sordino_client::part::{Part, Progress};
 use sordino_client::quic::{self, Line, Visited, enrol_device, visit_once};
@@ -10,49 +10,14 @@ use sordino_shared::control::{Federation, Step};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Model;
 use sordino_shared::registry::{Choice, Probe, VersionInfo};
+use sordino_tests::phone::Phone;
 use sordino_tests::trial::{self, ONE_ROUND_NAME, Oracle, Trial, join, one_round};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::watch;
 
 const DEVICES: usize = 12;
-
-/// A phone on its charger, as long as a test says so.
-#[derive(Clone, Default)]
-struct Phone {
-    secret: Arc<Mutex<Option<Secret>>>,
-    in_use: Arc<AtomicBool>,
-    ahead_ms: Arc<AtomicI64>,
-}
-
-impl Host for Phone {
-    fn idle(&self) -> bool {
-        !self.in_use.load(Ordering::Relaxed)
-    }
-
-    fn charging(&self) -> bool {
-        true
-    }
-
-    fn unmetered(&self) -> bool {
-        true
-    }
-
-    fn now(&self) -> i64 {
-        sordino_coordinator::server::now() + self.ahead_ms.load(Ordering::Relaxed)
-    }
-
-    fn load_secret(&self) -> Result<Option<Secret>, String> {
-        Ok(self.secret.lock().expect("no panic").clone())
-    }
-
-    fn store_secret(&mut self, secret: &Secret) -> Result<(), String> {
-        *self.secret.lock().expect("no panic") = Some(secret.clone());
-        Ok(())
-    }
-}
 
 fn open(folder: &Path, federation: &Federation, phone: &Phone) -> Device<Phone> {
     Device::open(folder, federation.clone(), Settings::default(), phone.clone()).expect("a device")

@@ -38,4 +38,5 @@ pub fn rng(seed: u64) -> rand_chacha::ChaCha8Rng {
     rand_core::SeedableRng::seed_from_u64(seed)
 }
 
+pub mod phone;
 pub mod trial;

@@ -1,4 +1,4 @@
-//! The registry at the coordinator: what people sign elsewhere ([`office`]), and what the server signs of it ([`publish`]).
+//! The registry at the coordinator: what people sign elsewhere ([`office`]), and what the server signs of it ([`Published`]).
 //!
 //! In a folder: `root.1.json` and its successors and `targets.json`, which people have signed, and `online.json`, the number that the
 //! server gave last.
