@@ -11,6 +11,7 @@
 //! | the one thread that writes | `storage.rs` |
 //! | when devices come back | `pace.rs` |
 //! | what is loaded, by its hash | `models.rs` |
+//! | what serves, and what people do to rollouts | `serving.rs` |
 //! | what the operator sees | `view.rs`, `rollout_view.rs`, `metrics.rs` |
 
 mod driver;
@@ -23,6 +24,7 @@ mod pace;
 mod request;
 mod rollout_view;
 mod served;
+mod serving;
 mod steps;
 mod storage;
 mod view;

@@ -1,7 +1,7 @@
 //! A fleet through a rollout, device by device and hour by hour: listeners who come when it is their evening, phones that ask at night,
 //! some of them days late, some that join later, and listeners who leave for good, the sooner the less they are served.
 //!
-//! Arms, gates and the course are the coordinator's and the devices' own code ([`Controller`], [`Bucket`]); sums are added in the clear and
+//! Arms, gates and the course are the coordinator's and the devices' own code ([`Controller`], [`sordino_shared::rollout::Bucket`]); sums are added in the clear and
 //! noised, as masks cancel. What no real rollout knows is known here: who left because of the candidate.
 
 mod phone;

@@ -1,6 +1,10 @@
 //! What a device sees of itself for a rollout: whether its listener skips, comes back, finds the list good, and whether the model works. It stays
 //! here, but for one cell of one private sum a stage ([`sordino_shared::rollout::Cells`]).
 
+#[cfg(test)]
+mod tests;
+
+use super::versions::VERSIONS;
 use super::{Device, Error, Host};
 use crate::event::{EventKind, PlaybackEvent, Timestamp};
 use crate::example::examples;
@@ -127,7 +131,7 @@ impl<H: Host> Device<H> {
         let is_served_worst = skipped_before * 100.0 > place.worst_percent as f32;
         // Whatever becomes of the round, a second one is not joined: durable before anything is paid or sent.
         self.put_day(&Day { contributed: true, ..day }).map_err(store)?;
-        self.store.put(super::versions::VERSIONS, &versions.to_bytes()).map_err(|error| store(error.into()))?;
+        self.store.put(VERSIONS, &versions.to_bytes()).map_err(|error| store(error.into()))?;
         Ok(Cells::new(place.arm, is_served_worst, report))
     }
 
@@ -206,165 +210,3 @@ const LIST: usize = 10;
 const SLOW_MS: i64 = 50;
 const HOUR_MS: i64 = 3_600_000;
 const BEFORE_MS: i64 = 28 * 24 * HOUR_MS;
-
-#[cfg(test)]
-mod tests {
-    use super::super::{Secret, Settings};
-    use super::*;
-    use sordino_shared::control::{Federation, PublicKey};
-    use sordino_shared::model::Model;
-    use sordino_shared::registry::{Choice, Root, VersionInfo, sign_root};
-    use sordino_shared::secagg::Identity;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicI64, Ordering};
-    use zeroize::Zeroizing;
-
-    const START: i64 = 1_700_000_000_000;
-    const TRACKS: u32 = 40;
-
-    /// A phone whose clock a test sets, and goes on by itself for as long as a list takes.
-    #[derive(Clone)]
-    struct Phone {
-        now: Arc<AtomicI64>,
-        list_ms: Arc<AtomicI64>,
-    }
-
-    impl Host for Phone {
-        fn idle(&self) -> bool {
-            true
-        }
-
-        fn charging(&self) -> bool {
-            true
-        }
-
-        fn unmetered(&self) -> bool {
-            true
-        }
-
-        fn now(&self) -> i64 {
-            self.now.fetch_add(self.list_ms.load(Ordering::Relaxed), Ordering::Relaxed)
-        }
-
-        fn load_secret(&self) -> Result<Option<Secret>, String> {
-            Ok(Some(Zeroizing::new([5; 32])))
-        }
-
-        fn store_secret(&mut self, _: &Secret) -> Result<(), String> {
-            Ok(())
-        }
-    }
-
-    fn device(folder: &std::path::Path) -> (Device<Phone>, Phone) {
-        let identity = Identity::from_secret(&Zeroizing::new([1; 32]));
-        let key = PublicKey(identity.public());
-        let root = sign_root(&Root::of(1, &[identity.public()], 1, &identity.public(), START), &[&identity]);
-        let federation = Federation {
-            server: "127.0.0.1:1".into(),
-            name: "s".into(),
-            population: "p".into(),
-            authority: key.clone(),
-            operator: key,
-            ca: String::new(),
-            root: String::from_utf8(root).expect("text"),
-        };
-        let phone = Phone { now: Arc::new(AtomicI64::new(START)), list_ms: Arc::default() };
-        let mut device = Device::open(folder, federation, Settings::default(), phone.clone()).expect("a device");
-        // Version 1 likes the first tracks, version 2 the last.
-        for counter in [1, 2u64] {
-            let weight = |track: u32| if counter == 1 { TRACKS - track } else { track } as f32;
-            let model = Model::Popularity((0..TRACKS).map(|track| 1.0 + weight(track)).collect());
-            let info = VersionInfo { release_counter: counter, ..VersionInfo::default() };
-            assert!(device.keep_version(&info, &model.to_bytes()).expect("a store"));
-        }
-        (device, phone)
-    }
-
-    fn choice(arm: Option<Arm>, is_shadow: bool) -> Choice {
-        let place = Place {
-            rollout: "spring".into(),
-            stage: 1,
-            candidate: 2,
-            is_shadow,
-            report_hours: 24,
-            worst_percent: 70,
-            arm,
-        };
-        let serve = if arm == Some(Arm::Treatment) && !is_shadow { 2 } else { 1 };
-        Choice { serve: Some(serve), good: Some(1), keep: vec![1, 2], spare: None, place: Some(place) }
-    }
-
-    fn at(hours: i64, track: u32, kind: EventKind) -> PlaybackEvent {
-        PlaybackEvent::new(TrackId(track), Timestamp(START + hours * HOUR_MS), kind)
-    }
-
-    #[test]
-    fn a_day_is_told_as_it_was() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (mut device, phone) = device(folder.path());
-        let choice = choice(Some(Arm::Treatment), false);
-        // Half of what was played in the weeks before was skipped.
-        device.record(&[at(-50, 8, EventKind::Play), at(-49, 9, EventKind::Skip)]).expect("recorded");
-        device.settle(&choice).expect("it is here");
-        assert_eq!(device.declines().expect("a store"), ["rollout-spring"], "it has just come");
-        // The candidate's list, slowly; the best and the third of it are played, two others skipped.
-        phone.list_ms.store(60, Ordering::Relaxed);
-        let list = device.recommend(10).expect("a model");
-        phone.list_ms.store(0, Ordering::Relaxed);
-        device.recommend(10).expect("a model");
-        assert_eq!(list[0].0, TrackId(TRACKS - 1));
-        let events = [(0, EventKind::Play), (2, EventKind::Play), (1, EventKind::Skip), (3, EventKind::Skip)];
-        let events: Vec<_> = events.iter().map(|(place, kind)| at(5, list[*place].0.0, *kind)).collect();
-        device.record(&events).expect("recorded");
-        device.model_failed().expect("a store");
-        phone.now.store(START + 25 * HOUR_MS, Ordering::Relaxed);
-        assert!(device.declines().expect("a store").is_empty(), "a day has passed");
-        let (day, place) = (device.day().expect("a store").expect("a day"), choice.place.clone().expect("a place"));
-        let before = device.skipped_before(&day).expect("a store");
-        let report = device.report(&day, &place, before, false).expect("a report");
-        assert_eq!((before, report.skip_rate, report.returned, report.slow), (0.5, 0.5, 1.0, 0.5));
-        assert_eq!((report.crashed, report.not_loaded), (0.0, 1.0));
-        // (1 + 1/log2 4) / (1 + 1/log2 3)
-        assert!((f64::from(report.ndcg) - 1.5 / (1.0 + 1.0 / 3f64.log2())).abs() < 1e-6, "{report:?}");
-        // A day later nothing was heard: what was usual stands for it.
-        phone.now.store(START + 60 * HOUR_MS, Ordering::Relaxed);
-        let report = device.report(&day, &place, 0.25, true).expect("a report");
-        assert_eq!((report.skip_rate, report.returned, report.ndcg), (0.25, 0.0, 0.0));
-    }
-
-    #[test]
-    fn in_a_shadow_each_arm_tries_its_own_version() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (mut device, phone) = device(folder.path());
-        device.settle(&choice(Some(Arm::Control), true)).expect("it is here");
-        let plays: Vec<_> = [0, 1, 2].map(|track| at(3, track, EventKind::Play)).into();
-        device.record(&plays).expect("recorded");
-        phone.now.store(START + 25 * HOUR_MS, Ordering::Relaxed);
-        let day = device.day().expect("a store").expect("a day");
-        let tried = |arm| {
-            let place = choice(Some(arm), true).place.expect("a place");
-            device.report(&day, &place, 0.0, false).expect("a report").ndcg
-        };
-        // The listener plays what version 1 likes best.
-        assert!((tried(Arm::Control) - 1.0).abs() < 1e-6 && tried(Arm::Treatment) == 0.0);
-        assert_eq!(device.model().expect("a store").map(|model| model.to_bytes().len() > 8), Some(true));
-        let serving = device.versions().expect("a store").current().map(|kept| kept.counter);
-        assert_eq!(serving, Some(1), "what serves is not touched");
-    }
-
-    #[test]
-    fn a_stage_begins_when_all_of_it_is_here_and_ends_with_the_rollout() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (mut device, _) = device(folder.path());
-        let mut missing = choice(Some(Arm::Control), false);
-        if let Some(place) = &mut missing.place {
-            place.candidate = 9;
-        }
-        device.settle(&missing).expect("allowed");
-        assert!(device.day().expect("a store").is_none(), "the candidate is not here yet");
-        device.settle(&choice(None, false)).expect("it is here");
-        assert!(device.day().expect("a store").is_some(), "also in no arm");
-        device.settle(&Choice { place: None, ..choice(None, false) }).expect("allowed");
-        assert!(device.day().expect("a store").is_none() && device.declines().expect("a store").is_empty());
-    }
-}
