@@ -203,10 +203,17 @@ fn words(rollout: &str, event: &Event, written: &str) -> String {
     format!("rollout {rollout}: {} [{}]", sentence(event), hexadecimal(&digest(written.as_bytes())))
 }
 
-/// Makes every verdict of every rollout again from its sums, and holds each event against the audit log; how many rollouts and verdicts.
+// And of what was ordered.
+fn ordered(order: &Order, written: &str) -> String {
+    let Order { name, devices, candidate, .. } = order;
+    format!("rollout {name}: version {candidate} for {devices} devices [{}]", hexadecimal(&digest(written.as_bytes())))
+}
+
+/// Makes every verdict of every rollout again from its sums, and holds its order and each event against the audit log; how many rollouts and
+/// verdicts.
 ///
 /// # Errors
-/// [`Error::Damaged`] at the first that does not follow, or is not in the log where it should be.
+/// [`Error::Damaged`] at the first that does not follow, or is not in the log where it should be, or where the log tells of more.
 pub fn audit(store: &dyn Store) -> Result<(usize, usize), Error> {
     let log = store.audit()?;
     let (mut rollouts, mut verdicts) = (0, 0);
@@ -215,12 +222,20 @@ pub fn audit(store: &dyn Store) -> Result<(usize, usize), Error> {
         let damaged = |reason: String| Error::Damaged { name: name.clone(), reason };
         verify(&course.order.policy, course.order.devices, &course.events)
             .map_err(|broken| damaged(broken.to_string()))?;
-        let mut rows = log.iter().map(|row| row.what.as_str());
-        for (number, (written, event)) in store.events(name)?.iter().zip(&course.events).enumerate() {
-            let expected = words(name, event, written);
-            if !rows.any(|row| row == expected) {
-                return Err(damaged(format!("event {} is not what the audit log says", number + 1)));
+        let text = toml::to_string(&course.order).expect("a policy has a form in TOML");
+        let written = store.events(name)?;
+        let events = written.iter().zip(&course.events).map(|(written, event)| words(name, event, written));
+        let expected: Vec<String> = std::iter::once(ordered(&course.order, &text)).chain(events).collect();
+        let about = format!("rollout {name}: ");
+        let told: Vec<&str> = log.iter().map(|row| row.what.as_str()).filter(|row| row.starts_with(&about)).collect();
+        match expected.iter().zip(&told).position(|(expected, told)| expected != told) {
+            Some(0) => return Err(damaged("its order is not what the audit log says".into())),
+            Some(number) => return Err(damaged(format!("event {number} is not what the audit log says"))),
+            None if expected.len() != told.len() => {
+                let (told, there) = (told.len().saturating_sub(1), written.len());
+                return Err(damaged(format!("the audit log tells of {told} events, and there are {there}")));
             }
+            None => {}
         }
         rollouts += 1;
         verdicts += course.events.iter().filter(|event| matches!(event, Event::Looked { .. })).count();
@@ -284,8 +299,9 @@ pub fn start(store: &mut dyn Store, order: &Order, input: Input, now: i64) -> Re
     let course = Course { order: order.clone(), events: Vec::new(), controller };
     let text = toml::to_string(order).expect("a policy has a form in TOML");
     let task = TaskRow { name: order.task(), text, seed: 0, state: TaskState::Running };
-    let change = course.change(now, input, &serving)?;
-    Ok(store.change(&Change { task: Some(task), ..change.unwrap_or_default() }, now)?)
+    let mut change = course.change(now, input, &serving)?.unwrap_or_default();
+    change.words.insert(0, ordered(order, &task.text));
+    Ok(store.change(&Change { task: Some(task), ..change }, now)?)
 }
 
 /// Does something to a rollout; says whether anything came of it.

@@ -97,16 +97,24 @@ fn a_broken_candidate_is_taken_back_and_the_log_holds_every_event() {
     assert_eq!(audit(&desk.store).expect("it follows"), (1, 1));
     let log = desk.store.audit().expect("a log");
     assert!(log.iter().any(|row| row.what.contains("taken back by itself")));
-    // Sums that were changed afterwards give other words: the log has the hash of the old ones.
+    // Whatever was changed afterwards is not what the log says: a sum, the policy, an event that is missing.
     let events = desk.store.events("spring").expect("events");
-    let mut forged = MemoryStore::default();
-    let rows = desk.store.tasks().expect("tasks");
-    let forgery = events.iter().map(|event| event.replacen("\"count\":", "\"count\":1", 1)).collect();
-    let events = Some(NewEvents { rollout: "spring".into(), after: 0, events: forgery });
-    let words = log.iter().map(|row| row.what.clone()).collect();
-    let change = Change { task: Some(rows[0].clone()), events, words, ..Change::default() };
-    forged.change(&change, 0).expect("written");
-    assert!(matches!(audit(&forged), Err(Error::Damaged { .. })));
+    let row = desk.store.tasks().expect("tasks")[0].clone();
+    let with = |text: &str, events: Vec<String>| {
+        let mut forged = MemoryStore::default();
+        let events = Some(NewEvents { rollout: "spring".into(), after: 0, events });
+        let task = Some(TaskRow { text: text.into(), ..row.clone() });
+        let words = log.iter().map(|row| row.what.clone()).filter(|what| !what.starts_with("task")).collect();
+        forged.change(&Change { task, events, words, ..Change::default() }, 0).expect("written");
+        audit(&forged).map_err(|error| error.to_string())
+    };
+    assert_eq!(with(&row.text, events.clone()), Ok((1, 1)), "as it was");
+    let changed = events.iter().map(|event| event.replacen("\"count\":", "\"count\":1", 1)).collect();
+    assert!(with(&row.text, changed).is_err());
+    let refused = with(&row.text.replace("promote_error = 0.05", "promote_error = 0.06"), events.clone());
+    assert!(refused.expect_err("another policy").contains("order"));
+    let missing = with(&row.text, events[..events.len() - 1].to_vec());
+    assert!(missing.expect_err("the last event").contains("tells of"));
 }
 
 #[test]
