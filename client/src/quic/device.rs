@@ -69,6 +69,9 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
         Visit::Later(later) => Ok(Visited::Later(pause(&later))),
         Visit::Round(assigned) => {
             let broadcast = load(device, line, &assigned.broadcast).await?;
+            if !device.has_its_say(&broadcast)? {
+                return Ok(Visited::Later(AGAIN));
+            }
             match visit(line, &assigned, &broadcast, device).await {
                 // There was no place left, or the device keeps its vectors to itself: nothing went wrong.
                 Err(Error::Part(

@@ -18,6 +18,7 @@ use sordino_shared::evaluate::{Gain, Judged, Ties};
 use sordino_shared::ids::TrackId;
 use sordino_shared::registry::Place;
 use sordino_shared::rollout::{Arm, Cells, DayReport, MetricsRound, task_of};
+use sordino_shared::workload::Broadcast;
 use std::collections::BTreeSet;
 
 /// The device's stage of a rollout, and what it has noted there.
@@ -73,6 +74,17 @@ impl<H: Host> Device<H> {
         let is_early = |day: &Day| self.host.now().saturating_sub(day.joined) < i64::from(day.report_hours) * HOUR_MS;
         let day = self.day()?.filter(|day| day.contributed || is_early(day));
         Ok(day.map(|day| task_of(&day.rollout)).into_iter().collect())
+    }
+
+    /// Whether there is anything to say in a round that loads this, so that a device does not leave one that it has joined. Of any but a
+    /// rollout's there is.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn has_its_say(&self, broadcast: &[u8]) -> Result<bool, Error> {
+        let Ok(Broadcast::Rollout(round)) = Broadcast::from_bytes(broadcast) else { return Ok(true) };
+        let is_there = self.day()?.is_some_and(|day| day.rollout == round.rollout && day.stage == round.stage);
+        Ok(is_there && !self.declines()?.contains(&task_of(&round.rollout)))
     }
 
     /// The host says that the application went down, whatever the cause.

@@ -91,6 +91,8 @@ fn a_day_is_told_as_it_was() {
     device.record(&[at(-50, 8, EventKind::Play), at(-49, 9, EventKind::Skip)]).expect("recorded");
     device.settle(&choice).expect("it is here");
     assert_eq!(device.declines().expect("a store"), ["rollout-spring"], "it has just come");
+    let round = |stage| Broadcast::Rollout(MetricsRound { rollout: "spring".into(), stage }).to_bytes();
+    assert!(!device.has_its_say(&round(1)).expect("a store"));
     // The candidate's list, slowly; the best and the third of it are played, two others skipped.
     phone.list_ms.store(60, Ordering::Relaxed);
     let list = device.recommend(10).expect("a model");
@@ -103,6 +105,7 @@ fn a_day_is_told_as_it_was() {
     device.model_failed().expect("a store");
     phone.now.store(START + 25 * HOUR_MS, Ordering::Relaxed);
     assert!(device.declines().expect("a store").is_empty(), "a day has passed");
+    assert!(device.has_its_say(&round(1)).expect("a store") && !device.has_its_say(&round(2)).expect("a store"));
     let (day, place) = (device.day().expect("a store").expect("a day"), choice.place.clone().expect("a place"));
     let before = device.skipped_before(&day).expect("a store");
     let report = device.report(&day, &place, before, false).expect("a report");
