@@ -4,12 +4,14 @@ use sordino_client::device::{Device, Host, Settings};
 use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
 use sordino_client::part::{Part, Progress};
 use sordino_client::quic::{self, Line, Visited, enrol_device, visit_once};
+use sordino_coordinator::rollout::book;
+use sordino_coordinator::server::now;
 use sordino_coordinator::store::Store;
 use sordino_device::swarm::{CLIENT, run};
 use sordino_shared::control::{Federation, Step};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Model;
-use sordino_shared::registry::{Choice, Probe, VersionInfo};
+use sordino_shared::registry::{Choice, Mode, Probe, Serving, VersionInfo};
 use sordino_tests::phone::Phone;
 use sordino_tests::trial::{self, ONE_ROUND_NAME, Oracle, Trial, join, one_round};
 use std::path::Path;
@@ -24,7 +26,7 @@ fn open(folder: &Path, federation: &Federation, phone: &Phone) -> Device<Phone> 
 }
 
 fn listening() -> Vec<PlaybackEvent> {
-    let now = sordino_coordinator::server::now();
+    let now = now();
     (0..6)
         .map(|i| PlaybackEvent::new(TrackId(i), Timestamp(now - 3_600_000 * (i64::from(i) + 1)), EventKind::Like))
         .collect()
@@ -200,4 +202,55 @@ fn a_device_keeps_two_versions_and_falls_back_by_itself() {
     // The switch for emergencies: the application ranks by itself.
     device.settle(&Choice { serve: None, good: Some(11), keep: vec![11], spare: None, place: None }).expect("allowed");
     assert!(matches!(device.recommend(1), Err(sordino_client::device::Error::SwitchedOff)));
+}
+
+// What is taken back is taken back from devices in use too; they load nothing.
+#[test]
+fn news_reach_a_device_that_is_in_use() {
+    let trial = Trial::new(|config| config.registry.automatic = false);
+    let (folder, phone) = (tempfile::tempdir().expect("a folder"), Phone::default());
+    let model = |best: usize| Model::Popularity((0..9).map(|track| f32::from(u8::from(track == best))).collect());
+    let [first, second] = [1, 2].map(|best| trial.sign(&model(best)));
+    let serve = |counter: u64| book::serve_all(&mut trial.store(), counter, "a test", now()).expect("newer");
+    let mode = |mode: Mode| {
+        let change = |serving: &mut Serving| {
+            serving.mode = mode;
+            Ok(())
+        };
+        book::change_serving(&mut trial.store(), "a test", now(), change).expect("changed");
+    };
+    serve(first);
+    trial::run(async {
+        let server = trial.serve().await;
+        let federation = trial.federation(server.address().expect("a port"));
+        let endpoint = quic::endpoint().expect("a port");
+        let mut device = open(folder.path(), &federation, &phone);
+        enrol_device(&mut device, &endpoint, trial.tokens(1)[0], Vec::new()).await.expect("enrolled");
+        // The server sees within a second what other processes have changed.
+        async fn comes(device: &mut Device<Phone>, endpoint: &quinn::Endpoint, expected: Option<u64>) -> bool {
+            for _ in 0..40 {
+                visit_once(device, endpoint, CLIENT).await.expect("a visit");
+                if device.versions().expect("a store").current().map(|kept| kept.counter) == expected {
+                    return true;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            false
+        }
+        assert!(comes(&mut device, &endpoint, Some(first)).await);
+        phone.in_use.store(true, Ordering::Relaxed);
+        serve(second);
+        assert!(!comes(&mut device, &endpoint, Some(second)).await, "nothing is loaded while it is in use");
+        phone.in_use.store(false, Ordering::Relaxed);
+        assert!(comes(&mut device, &endpoint, Some(second)).await);
+        phone.in_use.store(true, Ordering::Relaxed);
+        mode(Mode::Before);
+        assert!(comes(&mut device, &endpoint, Some(first)).await, "the version before is here");
+        mode(Mode::Baseline);
+        assert!(comes(&mut device, &endpoint, None).await);
+        assert!(matches!(device.recommend(1), Err(sordino_client::device::Error::SwitchedOff)));
+        mode(Mode::Good);
+        assert!(comes(&mut device, &endpoint, Some(second)).await);
+        server.stop().await;
+    });
 }

@@ -43,21 +43,19 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
         let renewed = renew(line, device.identity()).await?;
         device.set_enrolled(renewed)?;
     }
-    if device.may_take_part().is_err() {
-        return Ok(Visited::Later(BUSY));
-    }
-    // A device that has trained lately trains no more, but has its say of a rollout; one that is kept from the news does neither.
-    let rest = Duration::from_millis(device.rest()?.max(0) as u64);
+    // A device that has trained lately trains no more, but has its say of a rollout; one that is kept from the news does neither, nor does
+    // one that is in use. That comes for the news alone: a version that harms is taken back from it too.
+    let is_busy = device.may_take_part().is_err();
+    let takes_part = !is_busy && device.freshness()? != Freshness::Frozen;
     let asked = CheckIn {
-        population: device.federation().population.clone(),
-        client: client.to_owned(),
-        trains: rest.is_zero() && device.freshness()? != Freshness::Frozen,
-        measures: device.freshness()? != Freshness::Frozen,
+        trains: takes_part && device.rest()? == 0,
+        measures: takes_part,
         declines: device.declines()?,
+        ..CheckIn::new(&device.federation().population, client)
     };
     let found = check_in(line, &asked).await?;
     if let Some(announced) = found.registry()
-        && let Err(error) = take_news(device, line, announced).await
+        && let Err(error) = take_news(device, line, announced, !is_busy).await
     {
         // What serves goes on, whatever the news.
         match error {
@@ -66,6 +64,7 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
         }
     }
     match found {
+        _ if is_busy => Ok(Visited::Later(BUSY)),
         Visit::Later(later) => Ok(Visited::Later(pause(&later))),
         Visit::Round(assigned) => {
             let broadcast = load(device, line, &assigned.broadcast).await?;
@@ -84,8 +83,13 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
     }
 }
 
-/// Looks at the registry, loads what every device is to have, and does what it says.
-async fn take_news<H: Host>(device: &mut Device<H>, line: &Line, announced: &Announced) -> Result<(), Error> {
+/// Looks at the registry, loads what every device is to have, where models may be loaded now, and does what it says.
+async fn take_news<H: Host>(
+    device: &mut Device<H>,
+    line: &Line,
+    announced: &Announced,
+    loads: bool,
+) -> Result<(), Error> {
     let registry = refresh(line, device.registry()?, announced, device.now()).await?;
     let before = device.registry()?;
     device.set_registry(&registry)?;
@@ -97,7 +101,7 @@ async fn take_news<H: Host>(device: &mut Device<H>, line: &Line, announced: &Ann
             return Err(error.into());
         }
     };
-    for counter in &choice.keep {
+    for counter in choice.keep.iter().filter(|_| loads) {
         if device.versions()?.wants(*counter)
             && let Some((download, info)) = registry.version(*counter)
         {
