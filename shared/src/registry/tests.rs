@@ -254,6 +254,17 @@ fn keys_are_changed_by_those_who_hold_the_old_ones() {
     assert!(matches!(office.refresh(&known, &announced, NOW), Err(Error::Threshold { role: Role::Targets, .. })));
 }
 
+// The people hand the rollout role to a key of its own: the snapshot's is not good for it.
+#[test]
+fn what_serves_is_signed_by_the_key_that_was_handed_it() {
+    let mut office = office();
+    let handed = Targets::empty(&key(8).public(), NOW + 30 * DAY);
+    office.targets = Targets { targets: office.targets.targets.clone(), ..handed };
+    let announced = office.publish(NOW);
+    let refused = office.refresh(&office.trusted(), &announced, NOW);
+    assert_eq!(refused, Err(Error::Threshold { role: Role::Rollout, valid: 0, needed: 1 }));
+}
+
 // A secret whose bucket in the rollout is in this arm at this share.
 fn secret_in(name: &str, salt: [u8; 16], arm: Option<Arm>, parts: u32) -> [u8; 32] {
     let share = Share::parts_per_million(parts).expect("a share");

@@ -111,6 +111,10 @@ fn a_broken_candidate_is_taken_back_and_the_log_holds_every_event() {
     assert_eq!(with(&row.text, events.clone()), Ok((1, 1)), "as it was");
     let changed = events.iter().map(|event| event.replacen("\"count\":", "\"count\":1", 1)).collect();
     assert!(with(&row.text, changed).is_err());
+    // Also one that leaves the verdict as it is.
+    let slightly =
+        events.iter().map(|event| event.replace("\"noise_variance\":100.0", "\"noise_variance\":99.5")).collect();
+    assert!(with(&row.text, slightly).expect_err("another sum").contains("event 2"));
     let refused = with(&row.text.replace("promote_error = 0.05", "promote_error = 0.06"), events.clone());
     assert!(refused.expect_err("another policy").contains("order"));
     let missing = with(&row.text, events[..events.len() - 1].to_vec());
