@@ -133,8 +133,9 @@ pub struct Outcome {
     pub fell_back: usize,
     /// Contributions that were summed.
     pub contributions: usize,
-    /// Listeners who left, of a thousand in a day, where the candidate served and in the control arm. Nobody but a simulation knows.
-    pub leaving: [f64; 2],
+    /// Listeners who left, of a thousand in a day, where the candidate served and in the control arm; `None` where there were none such. Nobody
+    /// but a simulation knows.
+    pub leaving: [Option<f64>; 2],
 }
 
 /// What was found.
@@ -366,7 +367,7 @@ impl<'a> Fleet<'a> {
             exposed: ever as f64 / self.phones.len() as f64,
             fell_back: self.phones.iter().filter(|phone| phone.has_fallen_back()).count(),
             contributions: self.contributions,
-            leaving: left.map(|(gone, days)| if days > 0.0 { 1000.0 * gone / days } else { 0.0 }),
+            leaving: left.map(|(gone, days)| (days > 0.0).then(|| 1000.0 * gone / days)),
         }
     }
 
@@ -409,7 +410,8 @@ mod tests {
         let outcome = fleet.outcome();
         assert!(outcome.aborted, "{outcome:?}");
         assert!(outcome.fell_back > 1000 && outcome.exposed > 0.2 && outcome.exposed < 0.5, "{outcome:?}");
-        assert!(outcome.leaving[0] > 1.2 * outcome.leaving[1], "{outcome:?}");
+        let [Some(treated), Some(control)] = outcome.leaving else { panic!("{outcome:?}") };
+        assert!(treated > 1.2 * control, "{outcome:?}");
         // The same seed, the same fleet.
         let mut again = Fleet::new(&settings, &policy, broken, 1);
         again.run();
@@ -425,6 +427,7 @@ mod tests {
         fleet.run();
         let outcome = fleet.outcome();
         assert!(outcome.aborted && outcome.stage == 1 && outcome.exposed == 0.0, "{outcome:?}");
+        assert_eq!(outcome.leaving[0], None);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn text(results: &FleetResults) -> String {
             format!("{:.2} %", 100.0 * of.exposed),
             of.fell_back,
             of.contributions,
-            format!("{:.2} against {:.2}", of.leaving[0], of.leaving[1]),
+            of.leaving.map(rate).join(" against "),
             of.end
         );
     }
@@ -44,6 +44,10 @@ pub fn text(results: &FleetResults) -> String {
          control arm; no real rollout knows it, since devices do not say that they were left."
     );
     out
+}
+
+fn rate(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.2}"))
 }
 
 /// The page.

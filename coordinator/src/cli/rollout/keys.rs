@@ -2,6 +2,7 @@
 
 use super::super::{At, print};
 use super::plan;
+use crate::authority::KeyFile;
 use crate::registry::{self, Office};
 use crate::rollout::people::{People as Everybody, Right};
 use crate::server::{Models, now};
@@ -122,17 +123,20 @@ impl Keys {
             }
             Self::Rotate { people, threshold, new_online, with } => {
                 let public: Vec<_> = registry::Keys::load(&people)?.iter().map(Identity::public).collect();
-                let file = with.at.folder().online();
+                // The server goes on with its old key until the root that names the new one is signed.
+                let folder = &with.at.folder;
+                let (old, next) = (folder.join("online.key"), folder.join("online.key.next"));
                 let online = match new_online {
-                    true => {
-                        let old = with.at.folder.join("online.key");
-                        let aside = with.at.folder.join(format!("online.key.until-{}", now()));
-                        std::fs::rename(&old, &aside).with_context(|| old.display().to_string())?;
-                        file.create()?
-                    }
-                    false => file.load()?,
+                    true if next.exists() => KeyFile::new(folder, "online.key.next").load()?,
+                    true => KeyFile::new(folder, "online.key.next").create()?,
+                    false => with.at.folder().online().load()?,
                 };
                 let number = with.office().rotate(&public, threshold, &online.public(), &with.keys()?, now())?;
+                if new_online {
+                    let aside = folder.join(format!("online.key.until-{}", now()));
+                    std::fs::rename(&old, &aside).with_context(|| old.display().to_string())?;
+                    std::fs::rename(&next, &old).with_context(|| next.display().to_string())?;
+                }
                 print(&format!("root {number} is signed; restart the server if its own key has changed\n"));
             }
         }
