@@ -2,10 +2,14 @@
 
 use super::*;
 use crate::device::{Secret, Settings};
-use sordino_shared::control::{Federation, PublicKey};
+use sordino_shared::control::{Announced, Download, Federation, PublicKey};
 use sordino_shared::model::Model;
-use sordino_shared::registry::{Choice, Root, VersionInfo, sign_root};
-use sordino_shared::secagg::Identity;
+use sordino_shared::registry::{
+    Candidate, Choice, Refresh, RolloutTerms, Root, Serving, StageTerms, Targets, VersionInfo, sign_online, sign_root,
+    sign_targets,
+};
+use sordino_shared::rollout::Share;
+use sordino_shared::secagg::{Identity, digest};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use zeroize::Zeroizing;
@@ -46,10 +50,15 @@ impl Host for Phone {
     }
 }
 
+// One person signs everything.
+fn root_of(person: &Identity) -> Root {
+    Root::of(1, &[person.public()], 1, &person.public(), START + 1000 * HOUR_MS)
+}
+
 fn device(folder: &std::path::Path) -> (Device<Phone>, Phone) {
     let identity = Identity::from_secret(&Zeroizing::new([1; 32]));
     let key = PublicKey(identity.public());
-    let root = sign_root(&Root::of(1, &[identity.public()], 1, &identity.public(), START), &[&identity]);
+    let root = sign_root(&root_of(&identity), &[&identity]);
     let federation = Federation {
         server: "127.0.0.1:1".into(),
         name: "s".into(),
@@ -153,4 +162,55 @@ fn a_stage_begins_when_all_of_it_is_here_and_ends_with_the_rollout() {
     assert!(device.day().expect("a store").is_some(), "also in no arm");
     device.settle(&Choice { place: None, ..choice(None, false) }).expect("allowed");
     assert!(device.day().expect("a store").is_none() && device.declines().expect("a store").is_empty());
+}
+
+// Whatever becomes of the round, and however often the device is opened again: one say in a stage.
+#[test]
+fn a_device_has_one_say_in_a_stage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut device, phone) = device(folder.path());
+    let person = Identity::from_secret(&Zeroizing::new([1; 32]));
+    let mut targets = Targets::empty(&person.public(), START + 1000 * HOUR_MS);
+    for counter in [1, 2] {
+        let info = VersionInfo { release_counter: counter, ..VersionInfo::default() };
+        targets.add_version(&Download { digest: [counter as u8; 32], length: 1 }, &info);
+    }
+    let share = Share::parts_per_million(500_000).expect("a half");
+    let stages = vec![StageTerms { share, shadow: false }; 2];
+    let terms = RolloutTerms { candidate: 2, salt: "00".repeat(16), stages, report_hours: 24, worst_percent: 70 };
+    targets.add_rollout("spring", &Download { digest: [9; 32], length: 1 }, &terms);
+    let root = device.federation().root.clone().into_bytes();
+    let signed = sign_targets(&targets, &root_of(&person), &[&person]).expect("its one person");
+    let stage = |device: &mut Device<Phone>, stage: usize| {
+        let candidate = Some(Candidate { rollout: "spring".into(), counter: 2, stage });
+        let serving = Serving { good: Some(1), candidate, ..Serving::default() };
+        let now = phone.now.load(Ordering::Relaxed);
+        let files = sign_online(&serving, (targets.number(), &signed), 1 + stage as u64, &person, now);
+        let download = |bytes: &[u8]| Download { digest: digest(bytes), length: bytes.len() as u64 };
+        let announced = Announced { timestamp: download(&files.timestamp), roots: vec![download(&root)] };
+        let all = [&files.timestamp, &files.snapshot, &signed, &files.rollout, &files.serving];
+        let mut look = Refresh::new(device.registry().expect("a registry"), &announced);
+        while let Some(wanted) = look.wanted() {
+            let bytes = all.iter().find(|bytes| digest(bytes) == wanted.digest).expect("it is there");
+            look.take(bytes, now).expect("all is signed");
+        }
+        device.set_registry(&look.done().expect("everything is there")).expect("a store");
+        let choice = device.choice().expect("as signed");
+        device.settle(&choice).expect("allowed");
+    };
+    let round = |stage| MetricsRound { rollout: "spring".into(), stage };
+    stage(&mut device, 0);
+    assert!(device.cells(&round(0)).is_err(), "it has just come");
+    phone.now.store(START + 25 * HOUR_MS, Ordering::Relaxed);
+    assert!(device.cells(&round(1)).is_err(), "another stage");
+    assert!(device.cells(&round(0)).is_ok());
+    assert!(device.cells(&round(0)).is_err(), "once");
+    assert_eq!(device.declines().expect("a store"), ["rollout-spring"]);
+    // A look at the registry changes nothing of that; the next stage does.
+    let choice = device.choice().expect("as signed");
+    device.settle(&choice).expect("allowed");
+    assert!(device.cells(&round(0)).is_err());
+    stage(&mut device, 1);
+    phone.now.store(START + 50 * HOUR_MS, Ordering::Relaxed);
+    assert!(device.cells(&round(1)).is_ok() && device.cells(&round(1)).is_err());
 }
