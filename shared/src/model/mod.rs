@@ -9,6 +9,7 @@ mod features;
 mod ranker;
 mod shrinkage;
 mod tower;
+mod transposed;
 
 pub use approval::{Approval, PlayBands};
 pub use calibration::Calibration;
@@ -19,6 +20,7 @@ pub use features::Features;
 pub use ranker::{Pass, Ranker, Shown, logistic};
 pub use shrinkage::{Prior, shrink_rows};
 pub use tower::Tower;
+pub use transposed::TransposedTable;
 
 use crate::bytes::{self, Reader, put_f32s, put_f64s};
 use crate::ids::TrackId;
