@@ -6,6 +6,7 @@
 
 use super::{Content, Example};
 use crate::linalg::thin_svd;
+use crate::math;
 use crate::random::unit_f64;
 use ndarray::Array2;
 use rand_core::Rng;
@@ -50,7 +51,8 @@ impl Features {
             .collect();
         let mut uses = vec![0usize; buckets];
         rows.iter().flat_map(BTreeMap::keys).for_each(|&bucket| uses[bucket as usize] += 1);
-        let rarity: Vec<f32> = uses.iter().map(|&uses| (titles.len() as f32 / uses.max(1) as f32).ln()).collect();
+        let rarity: Vec<f32> =
+            uses.iter().map(|&uses| math::ln_f32(titles.len() as f32 / uses.max(1) as f32)).collect();
         let (mut ends, mut entries) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in &mut rows {
             row.iter_mut().for_each(|(&bucket, value)| *value *= rarity[bucket as usize]);

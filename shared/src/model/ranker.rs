@@ -5,6 +5,7 @@
 
 use crate::bytes::{self, Reader, put_f32s};
 use crate::ids::TrackId;
+use crate::math;
 use crate::random::unit_f64;
 use rand_core::Rng;
 
@@ -92,7 +93,7 @@ impl Ranker {
             output.clear();
             output.extend(weights.chunks_exact(ins).zip(biases).map(|(row, bias)| {
                 let sum = bias + row.iter().zip(input).map(|(w, v)| w * v).sum::<f32>();
-                if layer + 2 == self.widths.len() { sum } else { sum.tanh() }
+                if layer + 2 == self.widths.len() { sum } else { math::tanh_f32(sum) }
             }));
             at += (ins + 1) * outs;
         }
@@ -168,7 +169,7 @@ fn count(widths: &[usize]) -> usize {
 
 /// `1 / (1 + exp(-z))`.
 pub fn logistic(z: f32) -> f32 {
-    1.0 / (1.0 + (-z).exp())
+    math::logistic_f32(z)
 }
 
 const NAME: &[u8; 8] = b"SORDRAN1";

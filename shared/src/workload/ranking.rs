@@ -142,6 +142,7 @@ impl Reclip for Ranking {
 mod tests {
     use super::*;
     use crate::ids::TrackId;
+    use crate::math;
     use crate::random::unit_f64;
     use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
@@ -159,7 +160,7 @@ mod tests {
 
     fn loss(ranker: &Ranker, shown: &[Shown], pairwise: f32) -> f64 {
         let mut pass = Pass::default();
-        let softplus = |z: f64| z.exp().ln_1p();
+        let softplus = |z: f64| math::ln_1p(math::exp(z));
         let mut total = 0.0;
         for list in shown.chunk_by(|a, b| a.list == b.list) {
             let scores: Vec<f64> = list.iter().map(|s| f64::from(ranker.score(&s.features, &mut pass))).collect();

@@ -8,6 +8,7 @@
 
 use super::adam::Adam;
 use super::{Block, Device, DeviceHalf, Reclip, Statistics, Workload};
+use crate::math;
 use crate::model::{Example, Features, Tower};
 use crate::plan::BlockLayout;
 use crate::privacy::AdaptiveClip;
@@ -101,7 +102,7 @@ impl TowerDescent {
         listener.truncate(d);
         let row = |track: u32| self.rows.row(track as usize).to_slice().expect("rows are in order");
         // Those drawn stand for the whole catalogue.
-        let stand_for = (self.catalogue.len() as f32 / drawn.len().max(1) as f32).ln();
+        let stand_for = math::ln_f32(self.catalogue.len() as f32 / drawn.len().max(1) as f32);
         let tracks: Vec<u32> = held.iter().map(|example| example.track.0).chain(drawn.iter().copied()).collect();
         let scores: Vec<f32> = tracks
             .iter()
@@ -109,16 +110,16 @@ impl TowerDescent {
             .map(|(at, &track)| Tower::score(&listener, row(track)) + if at < held.len() { 0.0 } else { stand_for })
             .collect();
         let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = scores.iter().map(|score| (score - most).exp()).sum();
+        let sum: f32 = scores.iter().map(|score| math::exp_f32(score - most)).sum();
         let wanted: f32 = held.iter().map(|example| example.confidence).sum();
         let mut loss = 0.0;
         let mut gradient = BTreeMap::<u32, Vec<f32>>::new();
         let mut towards = vec![0.0; d];
         for (at, (&track, score)) in tracks.iter().zip(&scores).enumerate() {
-            let mut slope = (score - most).exp() / sum;
+            let mut slope = math::exp_f32(score - most) / sum;
             if let Some(example) = held.get(at) {
                 slope -= example.confidence / wanted;
-                loss -= f64::from(example.confidence / wanted) * f64::from(score - most - sum.ln());
+                loss -= f64::from(example.confidence / wanted) * f64::from(score - most - math::ln_f32(sum));
             }
             let row = row(track);
             towards.iter_mut().zip(row).for_each(|(to, y)| *to += slope * y);
