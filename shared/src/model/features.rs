@@ -4,7 +4,7 @@
 //! name's SHA-256, so that everybody finds the same one without a list of all names. Features that share a bucket share what is
 //! learnt of it (Weinberger et al. 2009).
 
-use super::{Content, Example};
+use super::{Content, Example, Tally};
 use crate::linalg::thin_svd;
 use crate::math;
 use crate::random::unit_f64;
@@ -84,14 +84,16 @@ impl Features {
     /// What a listener's tracks have in common: the sum of their features, weighted by confidence, scaled to length 1. Buckets
     /// ascend.
     pub fn profile(&self, examples: impl Iterator<Item = Example>) -> Vec<(u32, f32)> {
-        let mut sum = BTreeMap::<u32, f32>::new();
+        let mut sum = Tally::new(self.buckets);
         for example in examples {
             for &(bucket, value) in self.row(example.track.row()) {
-                *sum.entry(bucket).or_default() += example.confidence * value;
+                sum.add(bucket, example.confidence * value);
             }
         }
-        let length = sum.values().map(|v| v * v).sum::<f32>().sqrt();
-        sum.into_iter().map(|(bucket, value)| (bucket, if length > 0.0 { value / length } else { 0.0 })).collect()
+        let mut profile = sum.entries();
+        let length = profile.iter().map(|(_, v)| v * v).sum::<f32>().sqrt();
+        profile.iter_mut().for_each(|(_, v)| *v = if length > 0.0 { *v / length } else { 0.0 });
+        profile
     }
 
     /// The `d` directions (buckets x d, orthonormal) along which tracks differ most, each track counting by its weight:

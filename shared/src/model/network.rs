@@ -53,8 +53,7 @@ impl Network {
         for pair in widths[..widths.len() - 1].windows(2) {
             let (ins, outs) = (pair[0], pair[1]);
             let padded = outs.next_multiple_of(TILE);
-            let mut layer =
-                Layer { ins, outs, padded, weights: vec![0.0; ins * padded], biases: vec![0.0; padded] };
+            let mut layer = Layer { ins, outs, padded, weights: vec![0.0; ins * padded], biases: vec![0.0; padded] };
             for (unit, row) in parameters[at..at + ins * outs].chunks_exact(ins).enumerate() {
                 row.iter().enumerate().for_each(|(input, &w)| layer.weights[input * padded + unit] = w);
             }
@@ -97,7 +96,8 @@ impl Network {
         match block.values.last() {
             Some(values) => {
                 let padded = self.hidden[self.hidden.len() - 1].padded;
-                let scores = values.chunks_exact(padded).map(|row| self.bias + dot_f32(&self.last, &row[..self.last.len()]));
+                let scores =
+                    values.chunks_exact(padded).map(|row| self.bias + dot_f32(&self.last, &row[..self.last.len()]));
                 block.scores.extend(scores);
             }
             None => {

@@ -3,6 +3,7 @@
 //! Fully connected layers with tanh between them and one output; without hidden layers it is logistic regression.
 //! Gradients are written out by hand and checked against finite differences.
 
+use super::Inputs;
 use crate::bytes::{self, Reader, put_f32s};
 use crate::ids::TrackId;
 use crate::math;
@@ -15,7 +16,7 @@ pub struct Shown {
     /// The track.
     pub track: TrackId,
     /// What was known when it was shown; as many as the ranker has inputs.
-    pub features: Vec<f32>,
+    pub features: Inputs,
     /// Whether it pleased.
     pub pleased: bool,
     /// How much it counts: 1, or the inverse of the chance with which its place is looked at.
@@ -66,6 +67,11 @@ impl Ranker {
     /// The number of features.
     pub fn inputs(&self) -> usize {
         self.widths[0]
+    }
+
+    /// Widths from the inputs to the one output.
+    pub(super) fn widths(&self) -> &[usize] {
+        &self.widths
     }
 
     /// All weights and biases.

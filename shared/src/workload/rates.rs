@@ -115,7 +115,7 @@ impl Cells {
         match self {
             Self::Numbered(_) => shown.track.row(),
             Self::Scores(ranker, count) => {
-                let probability = logistic(ranker.score(&shown.features, pass));
+                let probability = logistic(ranker.score(&shown.features.to_vec(), pass));
                 ((probability * *count as f32) as usize).min(count - 1)
             }
         }
@@ -243,7 +243,7 @@ mod tests {
         let mut ranker = Ranker::new(1, &[], &mut ChaCha8Rng::seed_from_u64(1));
         ranker.parameters_mut().copy_from_slice(&[1.0, 0.0]);
         let cells = Cells::Scores(ranker, 10);
-        let of = |z: f32| cells.of(&Shown { features: vec![z], ..shown(0, true) }, &mut Pass::default());
+        let of = |z: f32| cells.of(&Shown { features: vec![z].into(), ..shown(0, true) }, &mut Pass::default());
         assert_eq!((of(-50.0), of(-0.1), of(0.1), of(50.0)), (0, 4, 5, 9));
     }
 }
