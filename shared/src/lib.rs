@@ -21,6 +21,7 @@ pub mod control;
 pub mod evaluate;
 pub mod ids;
 pub mod linalg;
+pub mod math;
 pub mod model;
 pub mod plan;
 pub mod privacy;

@@ -1,5 +1,7 @@
 //! Ranking metrics of one listener's list, after trec_eval (NIST), ranx (Bassani 2022) and Järvelin and Kekäläinen (2002).
 
+use crate::math;
+
 /// How equal scores are put in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ties {
@@ -24,7 +26,7 @@ impl Gain {
     fn of(self, grade: u32) -> f64 {
         match self {
             Self::Linear => f64::from(grade),
-            Self::Exponential => f64::from(grade).exp2() - 1.0,
+            Self::Exponential => math::exp2(f64::from(grade)) - 1.0,
             Self::Binary => f64::from(u8::from(grade > 0)),
         }
     }
@@ -114,7 +116,7 @@ impl Judged {
     /// length (`k`; all, where `None`).
     pub fn ndcg(&self, k: Option<usize>, gain: Gain) -> f64 {
         let cut = k.unwrap_or(usize::MAX);
-        let discounted = |rank: usize, grade: u32| gain.of(grade) / (rank as f64 + 1.0).log2();
+        let discounted = |rank: usize, grade: u32| gain.of(grade) / math::log2(rank as f64 + 1.0);
         let ideal: f64 = self.grades.iter().take(cut).enumerate().map(|(i, &g)| discounted(i + 1, g)).sum();
         if ideal == 0.0 {
             return 0.0;

@@ -6,8 +6,11 @@ mod card;
 mod clusters;
 mod embedding;
 mod features;
+mod inputs;
+mod network;
 mod ranker;
 mod shrinkage;
+mod tally;
 mod tower;
 mod transposed;
 
@@ -17,8 +20,11 @@ pub use card::{CardFigure, ModelCard};
 pub use clusters::Clusters;
 pub use embedding::{EmbeddingModel, Hyperparameters, Solver};
 pub use features::Features;
+pub use inputs::Inputs;
+pub use network::{Block as NetworkBlock, Network};
 pub use ranker::{Pass, Ranker, Shown, logistic};
 pub use shrinkage::{Prior, shrink_rows};
+pub(crate) use tally::Tally;
 pub use tower::Tower;
 pub use transposed::TransposedTable;
 

@@ -24,6 +24,7 @@ use rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use sordino_client::label::LabelPolicy;
 use sordino_shared::evaluate::{Groups, HABITS, Interval, Paired, holm, mean_interval, paired, thirds};
+use sordino_shared::math;
 use sordino_shared::model::Model;
 use sordino_shared::privacy::accountant::Claim;
 use sordino_shared::random::mix;
@@ -222,7 +223,8 @@ impl Assessor<'_> {
         };
         let mainstream = |listener: usize| {
             let history = population.train.of(listener);
-            history.iter().map(|e| popularity[e.track.row()].max(1.0).ln()).sum::<f64>() / history.len().max(1) as f64
+            history.iter().map(|e| math::ln(popularity[e.track.row()].max(1.0))).sum::<f64>()
+                / history.len().max(1) as f64
         };
         let mut groups = vec![
             ("tracks learnt from".to_owned(), by(&|listener| population.train.of(listener).len() as f64)),

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::output;
 use crate::privacy::{audit, explain::PlanFile};
 use clap::{Args, Subcommand, ValueEnum};
+use sordino_shared::math;
 use sordino_shared::privacy::accountant::calibrate::{Cost, calibrate};
 use sordino_shared::privacy::accountant::correlated::{ParticipationLimits, Strategy, tree_sensitivity_squared};
 use sordino_shared::privacy::accountant::distributed::Sensitivity;
@@ -190,7 +191,7 @@ impl Releases {
                 Some(renyi::Mechanism::RandomisedResponse { noise, choices: self.choices }),
             ),
             Kind::DiscreteGaussian => {
-                let rho = (f64::from(sensitivity) / noise).powi(2) / 2.0;
+                let rho = math::powi(f64::from(sensitivity) / noise, 2) / 2.0;
                 let concentrated = renyi::Mechanism::Concentrated { rho };
                 tight(loss::Mechanism::DiscreteGaussian { deviation: noise, sensitivity }, Some(concentrated))
             }

@@ -9,6 +9,7 @@ pub use noise::SumNoise;
 pub use poison::{Bound, Lie, Poison};
 
 use masked::MaskedRound;
+use sordino_shared::math;
 
 use crate::error::{Error, Result};
 use crate::population::Population;
@@ -115,7 +116,7 @@ impl Outcome {
         self.deviations
             .iter_mut()
             .zip(&other.deviations)
-            .for_each(|(deviation, more)| *deviation = deviation.hypot(*more));
+            .for_each(|(deviation, more)| *deviation = math::hypot(deviation, *more));
         Self { devices, bits: self.bits.max(other.bits), ..self }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use serde::Deserialize;
+use sordino_shared::math;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan, WRAP_PROBABILITY};
 use sordino_shared::privacy::accountant::correlated::Strategy;
 use sordino_shared::privacy::accountant::{Claim, Target, distributed, loss};
@@ -297,7 +298,7 @@ impl Explanation {
     }
 
     fn words(&self) -> String {
-        let odds = |epsilon: f64| format!("{:.1} times", epsilon.exp());
+        let odds = |epsilon: f64| format!("{:.1} times", math::exp(epsilon));
         match self.file.mode {
             Mode::Secure => {
                 let claim = self.lines[1].epsilon;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::device::{Secret, Settings};
 use sordino_shared::control::{Announced, Download, Federation, PublicKey};
+use sordino_shared::math;
 use sordino_shared::model::Model;
 use sordino_shared::registry::{
     Candidate, Choice, Refresh, RolloutTerms, Root, Serving, StageTerms, Targets, VersionInfo, sign_online, sign_root,
@@ -121,7 +122,7 @@ fn a_day_is_told_as_it_was() {
     assert_eq!((before, report.skip_rate, report.returned, report.slow), (0.5, 0.5, 1.0, 0.5));
     assert_eq!((report.crashed, report.not_loaded), (0.0, 1.0));
     // (1 + 1/log2 4) / (1 + 1/log2 3)
-    assert!((f64::from(report.ndcg) - 1.5 / (1.0 + 1.0 / 3f64.log2())).abs() < 1e-6, "{report:?}");
+    assert!((f64::from(report.ndcg) - 1.5 / (1.0 + 1.0 / math::log2(3f64))).abs() < 1e-6, "{report:?}");
     // A day later nothing was heard: what was usual stands for it.
     phone.now.store(START + 60 * HOUR_MS, Ordering::Relaxed);
     let report = device.report(&day, &place, 0.25, true).expect("a report");

@@ -24,6 +24,7 @@ pub use record::{Budget, Policy, Record, Spend};
 
 use super::Mechanism;
 use super::accountant::zcdp;
+use crate::math;
 use file::LedgerFile;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -129,7 +130,7 @@ impl Ledger {
             }
             // (epsilon, delta + (1 + e^epsilon) eta): eta must vanish in the share of delta kept back for it.
             let distance = self.spends().map(|s| s.distance).sum::<f64>() + spend.distance;
-            if (1.0 + budget.epsilon.exp()) * distance > budget.delta * Budget::KEPT_BACK {
+            if (1.0 + math::exp(budget.epsilon)) * distance > budget.delta * Budget::KEPT_BACK {
                 return Err(Refusal::Distance { task, round, delta: budget.delta });
             }
         }
