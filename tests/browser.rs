@@ -67,6 +67,34 @@ fn what_does_not_fit_is_told() {
 }
 
 #[test]
+fn what_is_hard_to_read_or_to_hear_is_told() {
+    let Some(mut browser) = Browser::find() else { return };
+    open(&mut browser, "<h1>A title</h1><p style='color:#767676'>just dark enough</p><label>name <input></label>");
+    assert_eq!([browser.faint(), browser.unnamed()].concat(), NONE);
+    let faint = [
+        "<p style='color:#999'>faint</p>",
+        "<div style='background:#345'><p style='color:#567'>faint</p></div>",
+        "<p style='color:rgba(0,0,0,.3)'>faint</p>",
+        "<svg width=90 height=20 aria-hidden=true><text y=12 fill=#bbb>faint</text></svg>",
+    ];
+    for body in faint {
+        open(&mut browser, body);
+        assert_eq!(browser.faint().len(), 1, "{body}: {:?}", browser.faint());
+    }
+    let unnamed = [
+        "<input placeholder='a name'>",
+        "<button></button>",
+        "<svg width=9 height=9></svg>",
+        "<h1>A title</h1><h3>a part</h3>",
+        "<i id=one></i><i id=one></i>",
+    ];
+    for body in unnamed {
+        open(&mut browser, body);
+        assert_eq!(browser.unnamed().len(), 1, "{body}: {:?}", browser.unnamed());
+    }
+}
+
+#[test]
 fn a_person_can_be_played() {
     let Some(mut browser) = Browser::find() else { return };
     let page = "<style>@media (prefers-color-scheme: dark) { body { background: rgb(1, 2, 3) } }</style>

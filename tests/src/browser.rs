@@ -222,7 +222,22 @@ impl Browser {
     /// What does not fit: a page that is wider than its window, elements that stand out of it or whose content is cut off. Empty where
     /// everything does. What scrolls within itself is let be.
     pub fn out_of_place(&self) -> Vec<String> {
-        let found = self.run(OUT_OF_PLACE);
+        self.sentences(include_str!("browser/out_of_place.js"))
+    }
+
+    /// What is hard to read: text too faint against what is behind it.
+    pub fn faint(&self) -> Vec<String> {
+        self.sentences(include_str!("browser/contrast.js"))
+    }
+
+    /// What cannot be made out by somebody who does not see the page: fields without labels, pictures without descriptions, headings that
+    /// skip a level.
+    pub fn unnamed(&self) -> Vec<String> {
+        self.sentences(include_str!("browser/named.js"))
+    }
+
+    fn sentences(&self, script: &str) -> Vec<String> {
+        let found = self.run(script);
         found.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
@@ -330,4 +345,3 @@ const ARGUMENTS: [&str; 11] = [
 // The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-const OUT_OF_PLACE: &str = include_str!("browser/out_of_place.js");
