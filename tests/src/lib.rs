@@ -64,5 +64,6 @@ pub fn rng(seed: u64) -> rand_chacha::ChaCha8Rng {
 }
 
 pub mod browser;
+pub mod page;
 pub mod phone;
 pub mod trial;
