@@ -50,18 +50,25 @@ fn the_page_acts_by_rights() {
         // Another site's page can send no JSON without asking first, and does not know this port by its name.
         let order = act(&tokens[0], &serve);
         assert_eq!(post(admin, "/act", "text/plain", "localhost", &order).await.0, 415);
+        assert_eq!(post(admin, "/act", "application/jsonp", "localhost", &order).await.0, 415);
         assert_eq!(post(admin, "/act", json, "music.example", &order).await.0, 403);
+        let in_silence = act(&tokens[0], &serve.replace("the first", " "));
+        let (status, told) = send(in_silence).await;
+        assert!(status == 403 && told.contains("say why"), "{told}");
         assert_eq!(send("{\"act\":1}".into()).await.0, 400);
         assert!(book::serving(&trial.store()).expect("a store").1.good.is_none(), "nothing of that did anything");
-        let (status, told) = send(order).await;
+        let (status, told) = post(admin, "/act", "Application/JSON; charset=utf-8", "localhost", &order).await;
         assert!(status == 200 && told.contains("by anna"), "{told}");
         assert_eq!(book::serving(&trial.store()).expect("a store").1.good, Some(version));
         let off = "{\"act\":\"baseline\",\"on\":true,\"why\":\"a complaint\"}";
-        assert_eq!(send(act(&tokens[1], off)).await.0, 200);
+        // Two who press at once, or one who presses twice: it is done once, and the other is told so.
+        let (one, other) = tokio::join!(send(act(&tokens[1], off)), send(act(&tokens[1], off)));
+        assert_eq!(one.0 + other.0, 200 + 403, "{one:?} {other:?}");
+        assert!(one.1.contains("switched off already") || other.1.contains("switched off already"));
         let view = server.hub().view();
         assert_eq!(view.serving.map(|serving| serving.mode), Some(Mode::Baseline), "devices are told at once");
         server.stop().await;
     });
     let log = trial.store().audit().expect("a log");
-    assert!(log.iter().any(|row| row.what.contains("by ben: a complaint")));
+    assert_eq!(log.iter().filter(|row| row.what.contains("by ben: a complaint")).count(), 1);
 }

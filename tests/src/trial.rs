@@ -78,6 +78,11 @@ impl Trial {
 
     /// Signs a model as the next version, by the people's keys; gives its release counter.
     pub fn sign(&self, model: &Model) -> u64 {
+        self.sign_about(model, "{}")
+    }
+
+    /// The same, with what is known of it, as JSON.
+    pub fn sign_about(&self, model: &Model, about: &str) -> u64 {
         let folder = Folder(self.path().to_owned());
         let bytes = model.to_bytes();
         let kept = Models::open(&folder.models()).expect("a folder").put(bytes.clone()).expect("kept");
@@ -88,7 +93,7 @@ impl Trial {
             task: "test".into(),
             round: None,
             parent: None,
-            about: "{}".into(),
+            about: about.into(),
             made: now(),
         };
         version.number = self.store().import(&version, now()).expect("a version");

@@ -1,8 +1,9 @@
 //! The operator's page and the metrics, on a port of their own that only this machine can reach.
 
+mod assets;
+
 use crate::rollout::acts::Act;
 use crate::server::Hub;
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -24,11 +25,7 @@ pub async fn serve(hub: &Arc<Hub>, address: SocketAddr) -> std::io::Result<Socke
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     let state = Admin { hub: hub.clone(), viewers: Arc::new(Semaphore::new(MOST_VIEWERS)) };
-    let app = Router::new()
-        .route("/", get(|| async { page(include_str!("page.html"), "text/html; charset=utf-8") }))
-        .route("/page.css", get(|| async { page(include_str!("page.css"), "text/css") }))
-        .route("/page.js", get(|| async { page(include_str!("page.js"), "text/javascript") }))
-        .route("/rollouts.js", get(|| async { page(include_str!("rollouts.js"), "text/javascript") }))
+    let app = assets::routes()
         .route("/rights", post(rights))
         .route("/status.json", get(status))
         .route("/events", get(events))
@@ -50,10 +47,6 @@ pub async fn serve(hub: &Arc<Hub>, address: SocketAddr) -> std::io::Result<Socke
 struct Admin {
     hub: Arc<Hub>,
     viewers: Arc<Semaphore>,
-}
-
-fn page(text: &'static str, kind: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 async fn status(State(admin): State<Admin>) -> Response {
@@ -83,9 +76,8 @@ struct Order {
 
 /// Another site's page cannot send this: JSON needs its consent first, which is not given.
 async fn act(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Response {
-    let is_json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     let order: Order = match serde_json::from_slice(&body) {
-        Ok(order) if is_json => order,
+        Ok(order) if is_json(&headers) => order,
         Ok(_) => return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "send JSON\n").into_response(),
         Err(error) => return (StatusCode::BAD_REQUEST, format!("this is no act: {error}\n")).into_response(),
     };
@@ -93,6 +85,12 @@ async fn act(State(admin): State<Admin>, headers: HeaderMap, body: Bytes) -> Res
         Ok(done) => format!("{done}\n").into_response(),
         Err(refused) => (StatusCode::FORBIDDEN, format!("{refused}\n")).into_response(),
     }
+}
+
+/// Whatever parameters it has.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// Whether the store answers.
@@ -144,12 +142,14 @@ async fn guard(request: Request, next: Next) -> Response {
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'none'";
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
+// Nothing but this port's own files, nothing in the page's text that runs, no form that leads elsewhere.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const MOST_VIEWERS: usize = 64;

@@ -1,122 +1,91 @@
-"use strict";
-// The view comes once a second; everything is written as text, nothing as markup.
-const byId = (id) => document.getElementById(id);
-const STEPS = [["advertising", "keys"], ["sharing", "shares"], ["collecting", "vectors"], ["frozen", "signatures"], ["unmasking", "opening"]];
-const ORDER = ["advertising", "drawing", "sharing", "collecting", "frozen", "unmasking", "done"];
+// The operator's page. The view comes once a second; everything is written as text, nothing as markup, and only what has changed is
+// touched: whoever marks a command or scrolls a table keeps what they have.
+import { become, byId, element, table } from "./dom.js";
+import { bytes, clock, command, counted } from "./words.js";
+import { budget } from "./budget.js";
+import { serving } from "./serving.js";
+import { rollout } from "./rollouts.js";
+import { task } from "./tasks.js";
+import { look } from "./acts.js";
+
 let last = null;
 
-function element(tag, text, kind) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
+function figures(view) {
+  const before = last && view.now > last.now ? last : null;
+  const rate = before ? bytes(Math.max(0, view.bytes - before.bytes) * 1000 / (view.now - before.now)) + "/s" : "–";
+  return [
+    [counted(view.eligible), "devices that may take part"],
+    [counted(view.connections), "connections held"],
+    [counted(view.contributions), "contributions counted since the server began"],
+    [bytes(view.bytes), "received since the server began"],
+    [rate, "received now"],
+  ].map(([figure, name]) => element("div", { class: "card" }, element("b", {}, figure), element("span", {}, name)));
 }
 
-function bytes(n) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let unit = 0;
-  while (n >= 1000 && unit < units.length - 1) { n /= 1000; unit += 1; }
-  return (n < 10 && unit > 0 ? n.toFixed(1) : Math.round(n)) + " " + units[unit];
+function counts(of, name, none) {
+  const rows = Object.entries(of).sort((one, other) => other[1] - one[1]);
+  if (rows.length === 0) return element("p", { class: "soft" }, none);
+  return table([{ name }, { name: "requests", number: true }], rows.map(([key, count]) => [key, counted(count)]));
 }
 
-function ago(ms, now) {
-  const seconds = Math.max(0, Math.round((now - ms) / 1000));
-  if (seconds < 90) return seconds + " s ago";
-  if (seconds < 5400) return Math.round(seconds / 60) + " min ago";
-  return Math.round(seconds / 3600) + " h ago";
-}
-
-function steps(round) {
-  const row = element("div", undefined, "steps");
-  const at = ORDER.indexOf(round.phase);
-  STEPS.forEach(([phase, name], number) => {
-    const cell = element("div");
-    const place = ORDER.indexOf(phase);
-    if (at > place) cell.className = "done";
-    if (round.phase === phase) cell.className = "now";
-    const count = round.phase === phase ? round.done + " of " + round.of : (round.funnel[number] ?? "");
-    cell.append(element("b", count === "" ? "·" : String(count)), name);
-    row.append(cell);
-  });
-  return row;
-}
-
-function past(task, now) {
-  const table = element("table");
-  const head = element("tr");
-  [["round", "n"], ["step", ""], ["keys", "n"], ["shares", "n"], ["vectors", "n"], ["signed", "n"], ["opened", "n"], ["lost", "n"], ["took", "n"], ["ended", ""]]
-    .forEach(([name, kind]) => head.append(element("th", name, kind)));
-  table.append(head);
-  task.past.slice(0, 12).forEach((round) => {
-    const row = element("tr", undefined, round.phase);
-    const funnel = round.funnel;
-    const lost = funnel.length > 2 && funnel[0] > 0 ? (100 * (1 - funnel[2] / funnel[0])).toFixed(0) + " %" : "";
-    row.append(element("td", String(round.number), "n"), element("td", round.note));
-    [0, 1, 2, 3, 4].forEach((step) => row.append(element("td", funnel[step] === undefined ? "" : String(funnel[step]), "n")));
-    row.append(element("td", lost, "n"), element("td", ((round.changed - round.opened) / 1000).toFixed(1) + " s", "n"), element("td", ago(round.changed, now)));
-    table.append(row);
-  });
-  return table;
-}
-
-function task(view, now) {
-  const card = element("section", undefined, "task");
-  const title = element("h2", view.name);
-  const spent = "epsilon " + view.epsilon.toFixed(2) + " of " + Number(view.epsilon_limit.toFixed(2));
-  title.append(element("small", view.state + (view.next ? ", next: " + view.next : "") + ", " + spent));
-  card.append(title);
-  if (view.round) {
-    card.append(element("p", "round " + view.round.number + ", " + view.round.note + ", opened " + ago(view.round.opened, now)), steps(view.round));
-  } else {
-    card.append(element("p", "no round under way", "none"));
-  }
-  if (view.past.length > 0) card.append(past(view, now));
-  return card;
-}
-
-function rows(table, counts, none) {
-  const body = element("tbody");
-  Object.entries(counts).forEach(([name, count]) => {
-    const row = element("tr");
-    row.append(element("td", name), element("td", String(count), "n"));
-    body.append(row);
-  });
-  if (body.childElementCount === 0) {
-    const row = element("tr");
-    row.append(element("td", none, "none"));
-    body.append(row);
-  }
-  table.tBodies[0].replaceWith(body);
+function nothing(view) {
+  return element("section", { class: "card", "aria-label": "Tasks" }, element("h2", {}, "No task yet"),
+    element("p", {}, "A task says what is learnt, from how many devices and at what price. With its file:"),
+    command("task add task.toml", view.folder),
+    view.eligible === 0 && element("p", {}, "No device may take part yet either. Tokens for a hundred of them:"),
+    view.eligible === 0 && command("enrol token --count 100", view.folder));
 }
 
 function show(view) {
+  document.title = "Sordino: " + view.population;
   byId("population").textContent = view.population;
-  byId("eligible").textContent = view.eligible.toLocaleString("en");
-  byId("connections").textContent = view.connections.toLocaleString("en");
-  byId("contributions").textContent = view.contributions.toLocaleString("en");
-  byId("bytes").textContent = bytes(view.bytes);
-  if (last && view.now > last.now) byId("rate").textContent = bytes(Math.max(0, view.bytes - last.bytes) * 1000 / (view.now - last.now));
-  byId("epsilon").textContent = view.epsilon.toFixed(3);
-  byId("budget").textContent = "epsilon spent of " + view.epsilon_limit + " at delta " + view.delta;
-  byId("spent").style.width = Math.min(100, 100 * view.epsilon / view.epsilon_limit) + "%";
   byId("program").textContent = "version " + view.program;
-  const tasks = view.tasks.map((one) => task(one, view.now));
-  byId("tasks").replaceChildren(...(tasks.length ? tasks : [element("p", "No task yet: sordino-coordinator task add FILE", "none")]));
-  showRollouts(view);
-  rows(byId("clients"), view.clients, "none has checked in yet");
-  rows(byId("refused"), view.refused, "none");
+  become(byId("figures"), figures(view));
+  become(byId("budget"), budget(view));
+  byId("serving").hidden = !view.serving;
+  if (view.serving) become(byId("serving"), serving(view));
+  become(byId("rollouts"), view.rollouts.map((one) => rollout(one, view)));
+  look(view);
+  become(byId("tasks"), view.tasks.length ? view.tasks.map((one) => task(one, view)) : [nothing(view)]);
+  become(byId("clients"), [counts(view.clients, "program", "None has checked in yet.")]);
+  become(byId("refused"), [counts(view.refused, "reason", "None.")]);
   last = view;
 }
 
-fetch("status.json").then((answer) => answer.json()).then(show, () => {});
+function linked(words, why) {
+  byId("link").textContent = words;
+  byId("link").className = why ? "off" : "on";
+  byId("gone").hidden = !why;
+  if (why && byId("gone").textContent !== why) byId("gone").textContent = why;
+}
 
-const events = new EventSource("events");
-events.onmessage = (event) => {
-  byId("link").textContent = "live";
-  byId("link").className = "on";
-  show(JSON.parse(event.data));
-};
-events.onerror = () => {
-  byId("link").textContent = "no connection: the last state is shown";
-  byId("link").className = "off";
-};
+function gone(full) {
+  if (full) return linked("not live", "Too many pages look at this coordinator: close another one. This one tries again.");
+  const state = last ? "Below is how things stood at " + clock(last.now) + ". " : "";
+  linked("no connection", "The coordinator does not answer. " + state + "This page goes on by itself once it answers again.");
+}
+
+// What is read is shown at once, also after an act.
+async function reload() {
+  const answer = await fetch("status.json");
+  show(await answer.json());
+}
+
+function listen() {
+  const events = new EventSource("events");
+  events.onmessage = (event) => {
+    linked("live", null);
+    show(JSON.parse(event.data));
+  };
+  events.onerror = async () => {
+    const closed = events.readyState === EventSource.CLOSED;
+    const answers = closed && await fetch("healthz").then((answer) => answer.ok, () => false);
+    gone(answers);
+    // Where the answer was no stream the browser gives up by itself.
+    if (closed) setTimeout(listen, 5000);
+  };
+}
+
+document.addEventListener("sordino:done", () => reload().catch(() => gone(false)));
+reload().catch(() => gone(false));
+listen();

@@ -2,13 +2,13 @@
 
 use super::{Error, Office};
 use crate::files::write_whole;
-use crate::server::Models;
+use crate::server::{Models, SignedView};
 use serde::{Deserialize, Serialize};
 use sordino_shared::control::{Announced, hexadecimal};
 use sordino_shared::registry::{Serving, key_id, sign_online};
 use sordino_shared::secagg::{Hash, Identity, digest};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The registry as devices are told of it.
 pub struct Published {
@@ -23,6 +23,8 @@ struct Last {
     signed: (Hash, usize),
     at: i64,
     announced: Announced,
+    // What is signed, as people see it.
+    shown: Arc<SignedView>,
 }
 
 /// What must be known after a restart.
@@ -57,6 +59,12 @@ impl Published {
         last.as_ref().map(|last| last.serving.clone())
     }
 
+    /// What is signed, as people see it.
+    pub fn signed(&self) -> Arc<SignedView> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().map(|last| last.shown.clone()).unwrap_or_default()
+    }
+
     /// Signs what serves, if that, or what people have signed, has changed, or the last word is some hours old.
     ///
     /// # Errors
@@ -81,6 +89,7 @@ impl Published {
         // Time stands in for a number that was lost with its file: devices take none that is lower than what they know.
         stored.version = (stored.version + 1).max(now.max(0) as u64 / 1000);
         let files = sign_online(serving, (signed.targets.number(), &signed.written), stored.version, &self.key, now);
+        let shown = Arc::new(SignedView::of(&signed.targets));
         let mut of_this = Vec::new();
         for bytes in [files.serving, files.rollout, files.snapshot, signed.written] {
             of_this.push(hexadecimal(&put(bytes)?.digest));
@@ -101,7 +110,7 @@ impl Published {
             }
         }
         let announced = Announced { timestamp, roots };
-        *last = Some(Last { serving: serving.clone(), signed: state, at: now, announced });
+        *last = Some(Last { serving: serving.clone(), signed: state, at: now, announced, shown });
         Ok(())
     }
 

@@ -79,6 +79,26 @@ pub enum Act {
     EndHoldback,
 }
 
+impl Act {
+    // Why it is done, where that must be said.
+    fn why(&self) -> Option<&str> {
+        match self {
+            Self::Hold { why }
+            | Self::SkipGate { why }
+            | Self::Abort { why }
+            | Self::Serve { why, .. }
+            | Self::Rollback { why, .. }
+            | Self::Baseline { why, .. } => Some(why),
+            Self::Start { .. }
+            | Self::Resume
+            | Self::Promote { .. }
+            | Self::Pin { .. }
+            | Self::Unpin { .. }
+            | Self::EndHoldback => None,
+        }
+    }
+}
+
 /// Who does it, and who stands beside where two are needed.
 pub struct Who<'a> {
     /// The one.
@@ -128,6 +148,9 @@ pub fn perform(
     now: i64,
 ) -> Result<String, Error> {
     let first = who.first;
+    if act.why().is_some_and(|why| why.trim().is_empty()) {
+        return Err(Error::Unfit("say why: it is written into the audit log".into()));
+    }
     match act {
         Act::Start { rollout, devices } => {
             who.may(first.may_promote)?;
@@ -174,6 +197,9 @@ pub fn perform(
                     let words = format!("back to the version before, by {name}: {why}");
                     nothing_under_way(store)?;
                     changed(store, words, now, |serving| match serving.before {
+                        Some(_) if serving.mode == Mode::Before => {
+                            Err("all devices are back on the version before already".into())
+                        }
                         Some(_) => {
                             serving.mode = Mode::Before;
                             Ok(())
@@ -186,9 +212,13 @@ pub fn perform(
         Act::Baseline { on, why } => {
             let name = who.may(first.may_abort)?;
             let words = format!("learnt models are switched {}, by {name}: {why}", if *on { "off" } else { "on" });
-            changed(store, words, now, |serving| {
-                serving.mode = if *on { Mode::Baseline } else { Mode::Good };
-                Ok(())
+            changed(store, words, now, |serving| match (*on, serving.mode) {
+                (true, Mode::Baseline) => Err("learnt models are switched off already".into()),
+                (false, Mode::Good) => Err("learnt models are switched on already".into()),
+                (off, _) => {
+                    serving.mode = if off { Mode::Baseline } else { Mode::Good };
+                    Ok(())
+                }
             })
         }
         Act::Pin { group, version, days } => {

@@ -3,8 +3,8 @@
 use super::metrics::Metrics;
 use super::models::Models;
 use super::pace::NOTHING;
-use super::rollout_view::RolloutView;
 use super::served::{Running, ServedTask};
+use super::serving::{Shown, Stored};
 use super::storage::Storage;
 use super::view::View;
 use super::{Error, now};
@@ -12,7 +12,6 @@ use crate::authority::Authority;
 use crate::config::Config;
 use crate::ledger::PopulationLedgers;
 use crate::registry::Published;
-use crate::rollout::book::{self, Course};
 use sordino_shared::control::{CheckIn, Code, Reject, RetryAfter, hexadecimal};
 use sordino_shared::secagg::{Hash, Identity};
 use sordino_shared::wire::Kind;
@@ -51,8 +50,8 @@ pub struct Hub {
     tasks: RwLock<BTreeMap<String, Arc<ServedTask>>>,
     revoked: RwLock<BTreeSet<Hash>>,
     eligible: AtomicU64,
-    // The last of them, the newest first, as people see them.
-    pub(super) rollouts: RwLock<Vec<RolloutView>>,
+    // Rollouts and versions as people see them.
+    pub(super) shown: RwLock<Shown>,
     pub(super) published: Published,
     // Where the people's keys are, for trials, and the people's rights.
     pub(super) people: PathBuf,
@@ -77,7 +76,7 @@ impl Hub {
             tasks: RwLock::default(),
             revoked: RwLock::default(),
             eligible: AtomicU64::new(0),
-            rollouts: RwLock::default(),
+            shown: RwLock::default(),
             published,
             people,
             folder,
@@ -99,10 +98,8 @@ impl Hub {
         let revoked = self.authority.revoked()?;
         self.eligible.store(self.authority.eligible(now())?, Ordering::Relaxed);
         *self.revoked.write().unwrap_or_else(PoisonError::into_inner) = revoked;
-        let read = self.storage.call(|store| Ok::<_, book::Error>((book::serving(store)?.1, Course::all(store)?)));
-        let (serving, courses) = read.await?;
-        self.see(&courses);
-        Ok(self.published.publish(&self.models, &serving, now())?)
+        let stored = self.storage.call(|store| Stored::read(store)).await?;
+        self.tell(&stored)
     }
 
     /// A refusal for a device that was revoked.
@@ -203,19 +200,24 @@ impl Hub {
         let ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
         let balance = ledgers.balance(&self.config.listen.population);
         drop(ledgers);
+        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
         let mut view = View {
             now: now(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
+            folder: self.folder.display().to_string(),
             population: self.config.listen.population.clone(),
             eligible: self.eligible.load(Ordering::Relaxed),
             epsilon: balance.as_ref().map_or(0.0, |balance| balance.epsilon),
             epsilon_limit: self.config.privacy.epsilon,
             delta: self.config.privacy.delta,
             tasks: self.tasks().iter().map(|task| task.view()).collect(),
-            rollouts: self.rollouts.read().unwrap_or_else(PoisonError::into_inner).clone(),
+            rollouts: shown.rollouts.clone(),
+            versions: shown.versions.clone(),
+            signed: shown.signed.clone(),
             serving: self.published.serving(),
             ..View::default()
         };
+        drop(shown);
         self.metrics.fill(&mut view);
         view
     }

@@ -108,6 +108,12 @@ impl Metrics {
             "Epsilon that a device has spent",
             spent.chain([(task("all"), view.epsilon)]).collect(),
         );
+        let limits = view.tasks.iter().map(|t| (task(&t.name), t.epsilon_limit));
+        gauge(
+            "privacy_epsilon_limit",
+            "Epsilon that a device may spend",
+            limits.chain([(task("all"), view.epsilon_limit)]).collect(),
+        );
         gauge("eligible_devices", "Devices with a certificate that holds", vec![(String::new(), view.eligible as f64)]);
         gauge("build_info", "The program", vec![(format!("{{version=\"{}\"}}", view.program), 1.0)]);
         text.push_str("# EOF\n");
@@ -116,11 +122,7 @@ impl Metrics {
 
     pub(super) fn client(&self, version: &str) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        // A peer chooses the name: no more of them than fit a page.
-        if clients.len() < MOST_CLIENTS || clients.contains_key(version) {
-            let name: String = version.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(32).collect();
-            *clients.entry(name).or_default() += 1;
-        }
+        count(&mut clients, version);
     }
 
     pub(super) fn refused(&self, code: Code) {
@@ -180,4 +182,41 @@ impl Metrics {
     }
 }
 
+// A peer chooses the name. No more of them than fit a page: the rarest gives way, and what it had is counted with the others, so that one
+// device with many names hides no program that many devices have.
+fn count(clients: &mut BTreeMap<String, u64>, version: &str) {
+    let name: String = version.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(32).collect();
+    let name = if name.trim().is_empty() { OTHERS.to_owned() } else { name };
+    if clients.len() >= MOST_CLIENTS && !clients.contains_key(&name) {
+        let rarest = clients.iter().filter(|(name, _)| *name != OTHERS).min_by_key(|(_, count)| **count);
+        if let Some((rarest, count)) = rarest.map(|(name, count)| (name.clone(), *count)) {
+            clients.remove(&rarest);
+            *clients.entry(OTHERS.to_owned()).or_default() += count;
+        }
+    }
+    *clients.entry(name).or_default() += 1;
+}
+
 const MOST_CLIENTS: usize = 20;
+const OTHERS: &str = "(others)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invented_names_hide_no_program() {
+        let mut clients = BTreeMap::new();
+        (0..100).for_each(|number| count(&mut clients, &format!("invented {number}")));
+        for round in 0..50 {
+            count(&mut clients, "sordino 1.0");
+            count(&mut clients, "sordino 1.0");
+            count(&mut clients, &format!("another {round}"));
+        }
+        assert_eq!(clients.get("sordino 1.0"), Some(&100));
+        assert!(clients.len() <= MOST_CLIENTS + 1, "{clients:?}");
+        assert_eq!(clients.values().sum::<u64>(), 250, "every check-in is counted");
+        count(&mut clients, "\u{7}\n");
+        assert!(clients.keys().all(|name| !name.is_empty()));
+    }
+}

@@ -12,7 +12,7 @@
 //! | when devices come back | `pace.rs` |
 //! | what is loaded, by its hash | `models.rs` |
 //! | what serves, and what people do to rollouts | `serving.rs` |
-//! | what the operator sees | `view.rs`, `rollout_view.rs`, `metrics.rs` |
+//! | what the operator sees | `view.rs`, `rollout_view.rs`, `version_view.rs`, `metrics.rs` |
 
 mod driver;
 mod flush;
@@ -27,12 +27,14 @@ mod served;
 mod serving;
 mod steps;
 mod storage;
+mod version_view;
 mod view;
 
 pub use hub::Hub;
 pub use models::Models;
 pub use rollout_view::{LookView, RolloutView, StageView};
 pub use storage::Storage;
+pub use version_view::{Advantage, SignedRollout, SignedVersion, SignedView, VersionView};
 pub use view::{RoundView, TaskView, View};
 
 use crate::authority::{self, Attestation, Authority, KeyFile, Pair};

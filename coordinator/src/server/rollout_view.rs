@@ -3,7 +3,7 @@
 use crate::rollout::book::Course;
 use crate::rollout::explain::{explain, sentence, standing};
 use crate::rollout::policy::Seen;
-use crate::rollout::{Event, Judged, Verdict};
+use crate::rollout::{Event, Judged, Phase, Verdict};
 use serde::Serialize;
 use sordino_shared::privacy::accountant::Claim;
 use sordino_shared::privacy::{Mechanism, Mode};
@@ -19,6 +19,10 @@ pub struct RolloutView {
     pub devices: usize,
     /// Where it stands, in words.
     pub standing: String,
+    /// The same in a word: draft, observing, passed, waiting, held, full or aborted.
+    pub phase: &'static str,
+    /// When the next look may come; `None` where none will.
+    pub next_look: Option<i64>,
     /// The stage, from 0; `None` before the first and after the last.
     pub stage: Option<usize>,
     /// Whether somebody may do something to it.
@@ -117,6 +121,8 @@ impl RolloutView {
             candidate: course.order.candidate,
             devices: course.order.devices,
             standing: standing(&course.controller),
+            phase: phase(course.controller.phase()),
+            next_look: course.controller.next_look().map(|(_, _, due)| due),
             stage: course.controller.stage(),
             under_way: course.is_under_way(),
             stages: stages.collect(),
@@ -125,5 +131,17 @@ impl RolloutView {
             epsilon: if seen.is_empty() { 0.0 } else { claim(seen.len()) },
             epsilon_limit: claim(policy.stages.len()),
         }
+    }
+}
+
+fn phase(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Draft => "draft",
+        Phase::Observing(_) => "observing",
+        Phase::Passed(_) => "passed",
+        Phase::Waiting(_) => "waiting",
+        Phase::Held(_) => "held",
+        Phase::Full => "full",
+        Phase::Aborted => "aborted",
     }
 }

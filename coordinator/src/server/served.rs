@@ -64,7 +64,10 @@ impl ServedTask {
             let live = round.live();
             (view.done, view.of) = live.progress();
             view.phase = live.phase().name().to_owned();
+            view.deadline = live.deadline();
         }
+        let opening = self.next_opening.load(Ordering::Relaxed);
+        view.opens = (view.round.is_none() && opening > 0).then_some(opening as i64);
         view
     }
 

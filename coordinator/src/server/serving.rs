@@ -2,23 +2,30 @@
 
 use super::hub::Hub;
 use super::rollout_view::RolloutView;
+use super::version_view::{SignedView, VersionView};
 use super::{Error, now};
 use crate::registry::{Keys, Office};
 use crate::rollout::acts::{Act, Signed, Who, perform};
 use crate::rollout::book::{self, Course};
 use crate::rollout::controller::Actor;
 use crate::rollout::people::People;
-use crate::store::VersionRow;
+use crate::store::{Store, VersionRow};
 use sordino_shared::control::{from_hexadecimal, hexadecimal};
+use sordino_shared::registry::Serving;
 use std::sync::{Arc, PoisonError};
 
 impl Hub {
     /// Signs what serves, and looks where rollouts stand, from a thread that may block.
     pub(super) fn publish(&self) -> Result<(), Error> {
-        let read = self.storage.wait(|store| Ok::<_, book::Error>((book::serving(store)?.1, Course::all(store)?)));
-        let (serving, courses) = read?;
-        self.see(&courses);
-        Ok(self.published.publish(&self.models, &serving, now())?)
+        let stored = self.storage.wait(|store| Stored::read(store))?;
+        self.tell(&stored)
+    }
+
+    /// The same upon what was read.
+    pub(super) fn tell(&self, stored: &Stored) -> Result<(), Error> {
+        let published = self.published.publish(&self.models, &stored.serving, now());
+        self.see(stored);
+        Ok(published?)
     }
 
     /// Who a token is of.
@@ -94,11 +101,39 @@ impl Hub {
         Ok(())
     }
 
-    /// Takes note of where rollouts stand.
-    pub(super) fn see(&self, courses: &[Course]) {
-        let views = courses.iter().rev().take(MOST_ROLLOUTS).map(RolloutView::of).collect();
-        *self.rollouts.write().unwrap_or_else(PoisonError::into_inner) = views;
+    // Takes note of where rollouts stand, and what is known of versions.
+    fn see(&self, stored: &Stored) {
+        let Stored { serving, courses, versions } = stored;
+        let signed = self.published.signed();
+        let begun: Vec<&str> = courses.iter().map(|course| course.order.name.as_str()).collect();
+        let shown = Shown {
+            rollouts: courses.iter().rev().take(MOST_ROLLOUTS).map(RolloutView::of).collect(),
+            versions: VersionView::all(versions, &signed, serving),
+            signed: signed.without(&begun),
+        };
+        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown;
     }
+}
+
+/// What serves, and all that it follows from.
+pub(super) struct Stored {
+    serving: Serving,
+    courses: Vec<Course>,
+    versions: Vec<VersionRow>,
+}
+
+impl Stored {
+    pub(super) fn read(store: &dyn Store) -> Result<Self, book::Error> {
+        Ok(Self { serving: book::serving(store)?.1, courses: Course::all(store)?, versions: store.versions()? })
+    }
+}
+
+/// The same as people see it.
+#[derive(Default)]
+pub(super) struct Shown {
+    pub(super) rollouts: Vec<RolloutView>,
+    pub(super) versions: Vec<VersionView>,
+    pub(super) signed: SignedView,
 }
 
 const MOST_ROLLOUTS: usize = 5;

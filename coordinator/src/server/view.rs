@@ -1,6 +1,7 @@
 //! What the operator sees: counts of the whole, never of a device.
 
 use super::rollout_view::RolloutView;
+use super::version_view::{SignedView, VersionView};
 use serde::Serialize;
 use sordino_shared::registry::Serving;
 use std::collections::BTreeMap;
@@ -12,6 +13,10 @@ pub struct TaskView {
     pub name: String,
     /// What it is doing.
     pub state: String,
+    /// Why it is paused or cancelled.
+    pub why: Option<String>,
+    /// What it waits for to be mended, trying again and again: a disk that is full, say.
+    pub trouble: Option<String>,
     /// Steps of the training done.
     pub steps: u64,
     /// The next step's kind.
@@ -22,6 +27,8 @@ pub struct TaskView {
     pub epsilon_limit: f64,
     /// The round under way.
     pub round: Option<RoundView>,
+    /// When the next one opens, where that is known and none is under way.
+    pub opens: Option<i64>,
     /// Rounds before it, the newest first.
     pub past: Vec<RoundView>,
 }
@@ -39,8 +46,11 @@ pub struct RoundView {
     pub done: u32,
     /// Devices that may.
     pub of: u32,
-    /// Devices after each step that is over, in the order of steps.
+    /// Devices after each step that is over, in the order of steps: keys, shares, vectors, signatures, and answers that sufficed to open
+    /// the sum, which are not waited for any longer then. Empty for rounds of an earlier process.
     pub funnel: Vec<u32>,
+    /// When the present step's time is over.
+    pub deadline: Option<i64>,
     /// When it was opened.
     pub opened: i64,
     /// When its phase changed.
@@ -56,6 +66,8 @@ pub struct View {
     pub now: i64,
     /// The program's version.
     pub program: String,
+    /// The coordinator's folder, for commands.
+    pub folder: String,
     /// The population.
     pub population: String,
     /// Devices that may take part.
@@ -68,7 +80,7 @@ pub struct View {
     pub bytes: u64,
     /// Requests refused since the start, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// Versions of devices' programs seen since the start, with check-ins.
+    /// Check-ins since the start, by the program that the device says it has. A device checks in many times.
     pub clients: BTreeMap<String, u64>,
     /// Epsilon that the population has spent, and may.
     pub epsilon: f64,
@@ -82,4 +94,8 @@ pub struct View {
     pub rollouts: Vec<RolloutView>,
     /// What serves.
     pub serving: Option<Serving>,
+    /// The last versions, and those that serve somebody, the newest first.
+    pub versions: Vec<VersionView>,
+    /// What people have signed and may be begun.
+    pub signed: SignedView,
 }

@@ -52,9 +52,12 @@ async fn start_new(hub: &Arc<Hub>, started: &mut BTreeSet<String>) -> Result<(),
         if started.insert(row.name.clone()) {
             let (hub, runtime) = (hub.clone(), Handle::current());
             let name = format!("task {}", row.name);
-            let drive = move || match Driver::new(hub, runtime, &row) {
+            let drive = move || match Driver::new(hub.clone(), runtime, &row) {
                 Ok(mut driver) => driver.run(),
-                Err(error) => tracing::error!(task = row.name, %error, "the task cannot go on"),
+                Err(error) => {
+                    tracing::error!(task = row.name, %error, "the task cannot go on");
+                    show::show_stopped(&hub.task(&row.name), &row.name, &error);
+                }
             };
             std::thread::Builder::new().name(name).spawn(drive).expect("the system gives a thread");
         }
@@ -114,13 +117,16 @@ impl Driver {
         if let Some(last) = last.filter(|last| !last.phase.is_over()) {
             driver.take_up(&last.context)?;
         }
+        driver.recall()?;
         driver.show(row.state);
         Ok(driver)
     }
 
     fn run(&mut self) {
         while !self.hub.stopping() {
-            match self.turn() {
+            let turn = self.turn();
+            self.show_trouble(turn.as_ref().err());
+            match turn {
                 Ok(Some(pause)) => match self.nudged.recv_timeout(pause) {
                     Ok(()) | Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,

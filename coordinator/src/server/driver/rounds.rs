@@ -165,6 +165,7 @@ impl Driver {
             if let Some(mut past) = view.round.take() {
                 past.phase = round.live().phase().name().to_owned();
                 past.funnel.clone_from(&self.funnel);
+                past.deadline = None;
                 (past.note, past.changed) = (note.to_owned(), now());
                 view.past.insert(0, past);
                 view.past.truncate(MOST_PAST);
@@ -195,4 +196,4 @@ impl Driver {
     }
 }
 
-const MOST_PAST: usize = 50;
+pub(super) const MOST_PAST: usize = 50;

@@ -1,8 +1,10 @@
 //! Where a task stands, for the operator.
 
-use super::{Doing, Driver};
+use super::rounds::MOST_PAST;
+use super::{Doing, Driver, Trouble};
 use crate::rollout::book::Course;
 use crate::server::rollout_view::RolloutView;
+use crate::server::served::ServedTask;
 use crate::server::view::RoundView;
 use crate::task::{Task, stage_of};
 
@@ -18,6 +20,7 @@ impl Driver {
                 done,
                 of,
                 funnel: self.funnel.clone(),
+                deadline: live.deadline(),
                 opened: self.opened,
                 changed: live.entered(),
                 note: self.kind(live.setting().step),
@@ -55,4 +58,37 @@ impl Driver {
             task.next = Some(view.standing.clone());
         });
     }
+
+    /// Shows the rounds of earlier processes again, as far as the store knows them.
+    pub(super) fn recall(&self) -> Result<(), Trouble> {
+        let name = self.name.clone();
+        let rounds = self.hub.storage.wait(move |store| store.rounds(&name, MOST_PAST))?;
+        let over = rounds.into_iter().filter(|round| round.phase.is_over());
+        let past = over.map(|round| RoundView {
+            number: round.number,
+            step: round.step,
+            phase: round.phase.name().to_owned(),
+            opened: round.opened,
+            changed: round.changed,
+            note: round.note,
+            ..RoundView::default()
+        });
+        self.shared.change_view(|view| view.past = past.collect());
+        Ok(())
+    }
+
+    /// Takes note of what the task waits for, or that it waits no longer.
+    pub(super) fn show_trouble(&self, error: Option<&Trouble>) {
+        let trouble = error.map(ToString::to_string);
+        self.shared.change_view(|view| view.trouble = trouble);
+    }
+}
+
+/// A task that cannot even begin.
+pub(super) fn show_stopped(task: &ServedTask, name: &str, error: &Trouble) {
+    task.change_view(|view| {
+        view.name = name.to_owned();
+        view.state = "cannot go on".to_owned();
+        view.why = Some(error.to_string());
+    });
 }
