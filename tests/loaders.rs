@@ -1,6 +1,9 @@
-//! Data sets as their publishers give them: files of each published layout, made up, in the encodings and line ends that
-//! the published ones have, found from the folder, the archive's root or a file; and the examples of docs/data.md.
+//! Data sets as their publishers give them: files of each published layout, made up, in the
+//! encodings and line ends that the published ones have, found from the folder, the archive's root
+//! or a file; and the examples of docs/data.md.
 
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
 use sordino_client::event::{Context, EventKind, PlaybackEvent};
 use sordino_simulator::dataset::Dataset;
 use sordino_simulator::error::Result;
@@ -61,7 +64,8 @@ fn times(dataset: &Dataset) -> Vec<i64> {
 
 #[test]
 fn movielens_as_comma_separated_values() {
-    // latest-small, latest, 20M, 25M and 32M: a header, UTF-8, commas and quotes in titles, a title with quotes.
+    // latest-small, latest, 20M, 25M and 32M: a header, UTF-8, commas and quotes in titles, a title
+    // with quotes.
     let set = Set::of(&[
         ("ml-made/README.txt", b"made up"),
         ("ml-made/ratings.csv", b"userId,movieId,rating,timestamp\n1,7,4.0,900000001\n1,9,0.5,900000002\n2,7,5.0,900000003\n2,11,3.5,900000004"),
@@ -376,6 +380,54 @@ fn what_is_still_packed_says_how_to_unpack_it() {
             assert!(words.contains(command), "{kind}: {words}");
         }
     }
+}
+
+// The real cut, where it is: its rows written in the publisher's layout are the same set.
+#[test]
+fn a_cut_of_kuairand_written_as_published_is_the_same_set() {
+    let Some(cut) = sordino_tests::reference("kuairand-pure") else { return };
+    let set = Set::of(&[]);
+    for (from, to) in [
+        ("events.parquet", "data/log_standard_4_22_to_5_08_pure.csv"),
+        ("item_features.parquet", "data/video_features_basic_pure.csv"),
+    ] {
+        let bytes = std::fs::read(cut.join(from)).expect("a file");
+        set.add(to, as_csv(&cut.join(from)).as_bytes());
+        set.add(&format!("cut/{from}"), &bytes);
+    }
+    let (published, parquet) = (set.good("kuairand", "data"), set.good("kuairand", "cut"));
+    let sorted = |dataset: &Dataset| {
+        let (mut events, tracks, titles, features) = all(dataset);
+        events.iter_mut().for_each(|events| events.sort_by_key(|event| (event.time, event.track, event.kind)));
+        (events, tracks, titles, features)
+    };
+    assert!(published.devices() > 20_000 && published.content.rows.iter().any(|row| !row.is_empty()));
+    let (ours, theirs) = (sorted(&published), sorted(&parquet));
+    assert_eq!(ours.1, theirs.1);
+    assert!(ours.3 == theirs.3, "the same features");
+    assert!(ours.0 == theirs.0, "the same events");
+    assert_eq!((published.now, published.passed_over), (parquet.now, parquet.passed_over));
+}
+
+// Every row of a Parquet file, with a header; empty where nothing is known.
+fn as_csv(path: &Path) -> String {
+    let reader = SerializedFileReader::new(std::fs::File::open(path).expect("a file")).expect("Parquet");
+    let mut text = String::new();
+    for row in reader.get_row_iter(None).expect("rows") {
+        let row = row.expect("a row");
+        if text.is_empty() {
+            let names: Vec<&str> = row.get_column_iter().map(|(name, _)| name.as_str()).collect();
+            text = names.join(",") + "\n";
+        }
+        let field = |field: &Field| match field {
+            Field::Null => String::new(),
+            Field::Str(value) => format!("\"{}\"", value.replace('"', "\"\"")),
+            other => other.to_string(),
+        };
+        let fields: Vec<String> = row.get_column_iter().map(|(_, value)| field(value)).collect();
+        text.push_str(&(fields.join(",") + "\n"));
+    }
+    text
 }
 
 // The examples of docs/data.md: each block that is marked `csv` is a file of a user's own.

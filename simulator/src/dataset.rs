@@ -222,8 +222,9 @@ impl Builder {
     }
 }
 
-// The last time that is believed. A few events that lie more than a year after all others are clocks gone wrong: they
-// would put the present of every device into a future of their own, and are turned away instead.
+// The last time that is believed. A few events that lie more than a year after all others are clocks
+// gone wrong: they would put the present of every device into a future of their own, and are turned
+// away instead.
 fn latest(events: &[Vec<PlaybackEvent>]) -> Timestamp {
     let mut days = BTreeMap::<i64, (u64, i64)>::new();
     let mut total = 0;

@@ -1,8 +1,9 @@
 //! HetRec 2011 Last.fm (Cantador et al. 2011): play counts of artists, and dated tags.
 //!
-//! Each (listener, artist) is used once: published figures that train on the tag table rank artists that the listener
-//! had already. Plays have no dates; the date of a listener's first tag on an artist stands in where there is one, and
-//! the data set counts as undated. Tags are the artists' content, their names the titles.
+//! Each (listener, artist) is used once: published figures that train on the tag table rank artists
+//! that the listener had already. Plays have no dates; the date of a listener's first tag on an
+//! artist stands in where there is one, and the data set counts as undated. Tags are the artists'
+//! content, their names the titles.
 
 use super::Request;
 use super::place::folder;

@@ -1,6 +1,7 @@
-//! Loaders: published data sets, from the files that their publishers give out. docs/data.md says where, what of them is
-//! read, and under which terms. Each reads row by row, names file and line of what it cannot read, counts what it passes
-//! over, and says in a line what it took the files for.
+//! Loaders: published data sets, from the files that their publishers give out. docs/data.md says
+//! where, what of them is read, and under which terms. Each reads row by row, names file and line
+//! of what it cannot read, counts what it passes over, and says in a line what it took the files
+//! for.
 
 mod csv;
 mod encoding;

@@ -1,6 +1,6 @@
-//! MovieLens (GroupLens, Harper and Konstan 2015): `ratings.csv` of latest, 20M, 25M and 32M, `u.data` of 100K, and
-//! `ratings.dat` with `::` of 1M and 10M. A rating counts as a play. Titles, genres and years come from `movies.csv`,
-//! `movies.dat` or `u.item` beside it, where there is one.
+//! MovieLens (GroupLens, Harper and Konstan 2015): `ratings.csv` of latest, 20M, 25M and 32M,
+//! `u.data` of 100K, and `ratings.dat` with `::` of 1M and 10M. A rating counts as a play. Titles,
+//! genres and years come from `movies.csv`, `movies.dat` or `u.item` beside it, where there is one.
 
 use super::Request;
 use super::place::{file_name, folder, refuse_packed};

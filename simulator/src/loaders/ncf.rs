@@ -1,6 +1,6 @@
-//! The files of He et al. 2017 (Neural Collaborative Filtering): `*.train.rating`, `*.test.rating`, `*.test.negative`.
-//! Their test items and negatives are used as they stand. Rows have a time only "if have", as the authors put it: where
-//! they have none, the set is undated.
+//! The files of He et al. 2017 (Neural Collaborative Filtering): `*.train.rating`, `*.test.rating`,
+//! `*.test.negative`. Their test items and negatives are used as they stand. Rows have a time only
+//! "if have", as the authors put it: where they have none, the set is undated.
 
 use super::Request;
 use super::place::{entries, file_name, folder, refuse_packed};
@@ -15,7 +15,8 @@ pub(super) fn is_prefix(path: &Path) -> bool {
     with_ending(path, TRAIN).is_file()
 }
 
-/// Loads the set from its folder, from one of its files, or by what its files' names have in common.
+/// Loads the set from its folder, from one of its files, or by what its files' names have in
+/// common.
 pub(super) fn load(request: &Request<'_>) -> Result<Dataset> {
     let set = find(request.path)?;
     let mut builder = Builder::default();

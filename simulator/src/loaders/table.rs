@@ -65,8 +65,8 @@ impl Table {
             if self.records.is_multiple_of(4096) {
                 self.bar.set_position(self.reader.position().byte());
             }
-            // The reader's line is the one behind the record's end, unless the file ends without one,
-            // or within quotes.
+            // The reader's line is the one behind the record's end, unless the file ends without
+            // one, or within quotes.
             let position = self.reader.position();
             let bytes = self.record.as_slice();
             let is_swallowed = bytes.last() == Some(&b'\n') && position.byte() >= self.length;

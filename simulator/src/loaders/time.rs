@@ -18,8 +18,8 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    /// The unit that most of these fields are in, judged by the size of the one in the middle; seconds
-    /// where there is none to judge by.
+    /// The unit that most of these fields are in, judged by the size of the one in the middle;
+    /// seconds where there is none to judge by.
     pub(super) fn of<'f>(fields: impl Iterator<Item = &'f str>) -> Self {
         let (mut numbers, mut dates) = (Vec::new(), 0);
         for field in fields {

@@ -113,7 +113,8 @@ fn sample(start: &[u8], separator: u8, encoding: Encoding) -> Vec<Vec<String>> {
     rows.map(|row| row.iter().map(|field| encoding.text(field).trim().to_owned()).collect()).collect()
 }
 
-// How well a separator fits: first by whether it makes enough columns, then by rows as wide as the first.
+// How well a separator fits: first by whether it makes enough columns, then by rows as wide as the
+// first.
 fn fit(rows: &[Vec<String>]) -> (bool, usize, usize) {
     let width = rows.first().map_or(0, Vec::len);
     let alike = rows.iter().filter(|row| row.len() == width).count();

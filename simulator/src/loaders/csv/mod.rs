@@ -1,7 +1,8 @@
-//! Anybody's own events: `user,item,timestamp[,kind,seconds_listened,duration]`, with a header or without.
+//! Anybody's own events: `user,item,timestamp[,kind,seconds_listened,duration]`, with a header or
+//! without.
 //!
-//! Encoding, separator and unit of time are found, and said in a line. Rows that cannot be read are left out and counted,
-//! as long as they are few; `--strict` refuses the first of them.
+//! Encoding, separator and unit of time are found, and said in a line. Rows that cannot be read are
+//! left out and counted, as long as they are few; `--strict` refuses the first of them.
 
 mod fault;
 mod form;

@@ -1,13 +1,13 @@
 //! KuaiRand (Gao et al. 2022): the publisher's CSV files, or a cut of them as Parquet.
 //!
-//! Play time over duration becomes replay (over 1.2), skip (under 5 s and under a quarter) or play; like and hate become
-//! like and dislike, follow and forward add_to_playlist.
+//! Play time over duration becomes replay (over 1.2), skip (under 5 s and under a quarter) or play;
+//! like and hate become like and dislike, follow and forward add_to_playlist.
 
 mod parquet;
 mod published;
 
 use super::Request;
-use super::place::{file_name, folder};
+use super::place::{file_name, folder, refuse_packed};
 use crate::dataset::{Builder, Dataset};
 use crate::error::{Error, Result};
 use sordino_client::event::{Context, EventKind, PlaybackEvent, Timestamp};
@@ -20,6 +20,7 @@ pub(super) fn load(request: &Request<'_>) -> Result<Dataset> {
     };
     let path = request.path;
     if path.is_file() {
+        refuse_packed(path)?;
         return match file_name(path).as_str() {
             parquet::EVENTS => parquet::load(path.parent().unwrap_or(path), request.name),
             name if published::is_log(name) => published::load_log(path, request.name),
@@ -102,6 +103,11 @@ impl Row<'_> {
             builder.event(self.user, PlaybackEvent::new(track, Timestamp(self.time), kind));
         }
     }
+}
+
+// `music 9`: whole numbers of a column with gaps are written with a point.
+fn feature(name: &str, value: &str) -> String {
+    format!("{name} {}", value.strip_suffix(".0").unwrap_or(value))
 }
 
 fn negative_time(time: i64) -> String {

@@ -1,11 +1,12 @@
-//! A cut of KuaiRand as Parquet: `events.parquet`, and beside it, where they are, `user_sequences.parquet` (each
-//! user's earlier plays) and `item_features.parquet` (content).
+//! A cut of KuaiRand as Parquet: `events.parquet`, and beside it, where they are,
+//! `user_sequences.parquet` (each user's earlier plays) and `item_features.parquet` (content).
 //!
-//! Of the earlier plays it is known whether they were watched long: those are plays, the others skips, neither with a
-//! length. Their order is known and their times are not, so they are laid out an hour apart before the last.
+//! Of the earlier plays it is known whether they were watched long: those are plays, the others
+//! skips, neither with a length. Their order is known and their times are not, so they are laid out
+//! an hour apart before the last.
 
 use super::super::place::file_name;
-use super::{NOTHING_KNOWN, Row as Play, negative_time};
+use super::{NOTHING_KNOWN, Row as Play, feature, negative_time};
 use crate::dataset::{Builder, Dataset};
 use crate::error::{Error, Result, quoted};
 use crate::progress;
@@ -103,16 +104,17 @@ fn add_features(builder: &mut Builder, row: &[Field]) {
     let Some(video) = whole(&row[0]).map(|v| v.to_string()) else { return };
     for (field, name) in row[1..].iter().zip(["author", "upload", "music", "tag"]) {
         match field {
-            Field::Str(value) => value.split(',').for_each(|v| builder.feature(&video, &format!("{name} {v}"))),
+            Field::Str(value) => value.split(',').for_each(|v| builder.feature(&video, &feature(name, v))),
             Field::Null => {}
-            other => builder.feature(&video, &format!("{name} {other}")),
+            other => builder.feature(&video, &feature(name, &other.to_string())),
         }
     }
 }
 
 const HOUR_MS: i64 = 3_600_000;
 
-// Calls `each` with the named columns of every row, in the order named, and then the optional one where the file has it.
+// Calls `each` with the named columns of every row, in the order named, and then the optional one
+// where the file has it.
 fn read(
     path: &Path,
     columns: &[&str],

@@ -1,14 +1,15 @@
-//! The publisher's files: `log_standard_4_08_to_4_21_VERSION.csv`, `log_standard_4_22_to_5_08_VERSION.csv`,
-//! `log_random_4_22_to_5_08_VERSION.csv` and `video_features_basic_VERSION.csv`, VERSION being pure, 1k or 27k, of which
-//! the last has its standard logs in two parts.
+//! The publisher's files: `log_standard_4_08_to_4_21_VERSION.csv`,
+//! `log_standard_4_22_to_5_08_VERSION.csv`, `log_random_4_22_to_5_08_VERSION.csv` and
+//! `video_features_basic_VERSION.csv`, VERSION being pure, 1k or 27k, of which the last has its
+//! standard logs in two parts.
 //!
-//! The random log is videos that took the place of what would have been recommended. It is left out unless it is asked
-//! for: in KuaiRand-Pure it is 45 of 100 rows and would make a popularity of its own, and its use is to be a test that no
-//! recommender chose.
+//! The random log is videos that took the place of what would have been recommended. It is left out
+//! unless it is asked for: in KuaiRand-Pure it is 45 of 100 rows and would make a popularity of its
+//! own, and its use is to be a test that no recommender chose.
 
 use super::super::place::{entries, file_name};
 use super::super::table::{Table, whole_number};
-use super::{NOTHING_KNOWN, Random, Row, negative_time};
+use super::{NOTHING_KNOWN, Random, Row, feature, negative_time};
 use crate::dataset::{Builder, Dataset};
 use crate::error::{Error, Result, quoted};
 use std::collections::BTreeSet;
@@ -145,16 +146,15 @@ fn read_features(folder: &Path, version: &str, builder: &mut Builder) -> Result<
         for (field, name) in fields[1..].iter().zip(["author", "upload", "music", "tag"]) {
             let Ok(field) = field else { return Err(table.error(NO_TEXT)) };
             for value in field.split(',').map(str::trim).filter(|value| !value.is_empty()) {
-                // Numbers of a column with gaps are written with a point.
-                let value = value.strip_suffix(".0").unwrap_or(value);
-                builder.feature(video, &format!("{name} {value}"));
+                builder.feature(video, &feature(name, value));
             }
         }
     }
     Ok(())
 }
 
-// `pure` of `log_standard_4_08_to_4_21_pure.csv`, `27k` of `log_standard_4_08_to_4_21_27k_part1.csv`.
+// `pure` of `log_standard_4_08_to_4_21_pure.csv`, `27k` of
+// `log_standard_4_08_to_4_21_27k_part1.csv`.
 fn version(name: &str) -> Option<&str> {
     let rest = name.strip_prefix(STANDARD).or_else(|| name.strip_prefix(RANDOM))?.strip_suffix(".csv")?;
     let rest = PERIODS.iter().find_map(|period| rest.strip_prefix(period))?;
