@@ -5,7 +5,7 @@ use crate::dataset::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::evaluation::{self, Part, evaluate};
 use crate::federation::{Federation, Fidelity};
-use crate::loaders;
+use crate::loaders::{self, BadRows};
 use crate::methods::{self, IalsSettings, Method, Scorer, Trained};
 use crate::output::{CurvePoint, MethodResult, Results, peak_memory, reset_peak_memory};
 use crate::population::Population;
@@ -29,7 +29,8 @@ pub fn run(scenario: &Scenario) -> Result<(Results, Option<Model>)> {
 /// The data set of a scenario.
 pub fn dataset(scenario: &Scenario) -> Result<Dataset> {
     if scenario.data != "synthetic" {
-        return loaders::load(&scenario.data);
+        let bad_rows = if scenario.strict { BadRows::Refused } else { BadRows::LeftOut };
+        return loaders::load_with(&scenario.data, bad_rows);
     }
     let world = World::new(scenario.world.clone(), scenario.seed);
     Ok(Dataset {
@@ -42,6 +43,7 @@ pub fn dataset(scenario: &Scenario) -> Result<Dataset> {
         now: world.now(),
         fixed_test: None,
         passed_over: Vec::new(),
+        notes: Vec::new(),
         span: None,
         source: Source::World(Box::new(world)),
     })
@@ -434,6 +436,7 @@ impl<'a> Experiment<'a> {
         if let Some(reason) = fallback {
             notes.push(format!("The model is private popularity alone: {reason}."));
         }
+        notes.extend(self.dataset.notes.iter().map(|note| crate::error::shown(note).into_owned()));
         notes
     }
 

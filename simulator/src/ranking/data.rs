@@ -86,6 +86,7 @@ impl Days {
             now: self.test_from,
             fixed_test: None,
             passed_over: Vec::new(),
+            notes: dataset.notes.clone(),
             span: None,
             source: Source::Recorded(self.devices.iter().map(before).collect()),
         }
