@@ -126,9 +126,14 @@ fn read_items(path: &Path, builder: &mut Builder) -> Result<()> {
 }
 
 fn describe(builder: &mut Builder, id: &str, title: &str, genres: &str) {
-    let title = title.trim();
+    let (title, genres) = (title.trim(), genres.trim());
     builder.title(id, title);
-    for genre in genres.trim().split('|').filter(|g| !g.is_empty() && !g.starts_with('(')) {
+    // `(no genres listed)`: such a movie has no features at all, its year included, as in all
+    // figures so far.
+    if genres.starts_with('(') {
+        return;
+    }
+    for genre in genres.split('|').filter(|g| !g.is_empty()) {
         builder.feature(id, genre);
     }
     let year = title.rfind('(').and_then(|start| title.get(start + 1..start + 5)).and_then(|y| y.parse::<u32>().ok());
