@@ -130,7 +130,8 @@ pub enum Error {
     Range(&'static str),
     /// Too few devices.
     #[error(
-        "the stage of {parts} parts of a million brings {devices:.0} devices an arm, and {least:.0} are needed: take a larger first stage"
+        "the stage of {parts} parts of a million brings {devices:.0} devices an arm, and {least:.0} are needed: take a larger first stage, as \
+         `sordino-coordinator rollout plan --devices {fleet}` proposes"
     )]
     TooFew {
         /// The stage's share.
@@ -139,6 +140,8 @@ pub enum Error {
         devices: f64,
         /// What is needed.
         least: f64,
+        /// Devices of the fleet.
+        fleet: usize,
     },
     /// The last stage cannot see a margin.
     #[error(
@@ -175,6 +178,25 @@ impl Policy {
             holdback: Holdback::default(),
             cohort: Trust::default(),
             schedule: Timing::default(),
+        }
+    }
+
+    /// The default policy for a fleet of so many devices: one of fewer than 300,000 begins with a larger stage, so that an arm has
+    /// enough devices for anything to be claimed.
+    pub fn for_fleet(name: &str, devices: usize) -> Self {
+        let policy = Self::named(name);
+        let first = |least: u32| {
+            let mut stages = policy.stages.clone();
+            stages.retain(|stage| stage.shadow || u32::from(stage.share) >= least);
+            // The shadow tries the candidate on as many as the first stage that serves.
+            let share = stages.iter().find(|stage| !stage.shadow).map(|stage| stage.share);
+            stages.iter_mut().filter(|stage| stage.shadow).for_each(|stage| stage.share = share.unwrap_or(stage.share));
+            Self { stages, ..policy.clone() }
+        };
+        let has_enough = |policy: &Self| !matches!(policy.plan(devices), Err(Error::TooFew { .. }));
+        match devices >= SMALL_FLEET {
+            true => policy,
+            false => Some(first(50_000)).filter(has_enough).unwrap_or_else(|| first(250_000)),
         }
     }
 
@@ -219,7 +241,7 @@ impl Policy {
         for (stage, gate) in (0..self.stages.len()).map(|stage| (stage, self.gate(stage, devices))) {
             if gate.planned_devices < gate.least_devices {
                 let (parts, least) = (u32::from(self.stages[stage].share), gate.least_devices);
-                return Err(Error::TooFew { parts, devices: gate.planned_devices, least });
+                return Err(Error::TooFew { parts, devices: gate.planned_devices, least, fleet: devices });
             }
         }
         let seen = self.sight(devices);
@@ -347,6 +369,8 @@ fn default_dwell() -> u32 {
 // held for want of sight.
 const SURE: f64 = 0.95;
 const OFTEN: f64 = 0.8;
+// Below that 1 % of the devices are too few, or barely enough.
+const SMALL_FLEET: usize = 300_000;
 const MOST_REPORT_HOURS: u32 = 24 * 7;
 const MOST_HOLDBACK_DAYS: u32 = 366;
 
@@ -367,6 +391,21 @@ mod tests {
         assert!(blind.to_string().contains("cannot see that"), "{blind}");
         let widened = Policy { margins: Guardrail::ALL.map(|guardrail| (guardrail, 0.2)).into(), ..alone };
         assert!(widened.plan(66_700).is_ok());
+    }
+
+    #[test]
+    fn small_fleets_begin_with_larger_stages() {
+        let shares = |devices| {
+            let policy = Policy::for_fleet("spring", devices);
+            policy.check().expect("a policy");
+            policy.stages.iter().map(|stage| u32::from(stage.share)).collect::<Vec<_>>()
+        };
+        assert_eq!(shares(300_000), shares(1_000_000));
+        assert_eq!(shares(1_000_000), [10_000, 10_000, 50_000, 250_000]);
+        assert_eq!(shares(299_999), [50_000, 50_000, 250_000]);
+        assert_eq!(shares(66_700), [50_000, 50_000, 250_000]);
+        assert_eq!(shares(50_000), [250_000, 250_000]);
+        Policy::for_fleet("spring", 200_000).plan(200_000).expect("a fleet that can be judged");
     }
 
     #[test]

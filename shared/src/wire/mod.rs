@@ -106,7 +106,10 @@ pub enum Error {
     #[error("this is no frame of Sordino's")]
     NoFrame,
     /// Another version.
-    #[error("a frame of version {0} is newer than this program: update it")]
+    #[error(
+        "a frame of version {0}, and this program speaks version {VERSION}: update {}",
+        if *.0 > VERSION { "this program" } else { "the program that sent it" }
+    )]
     Version(u8),
     /// Another kind than the step takes.
     #[error("this step takes a frame of kind {expected:?}, not one of kind {found}")]

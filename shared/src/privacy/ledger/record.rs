@@ -1,7 +1,9 @@
 //! What a ledger holds.
 
 use super::super::accountant::correlated::Strategy;
-use super::super::accountant::{self, Target, zcdp};
+use super::super::accountant::{Target, zcdp};
+use super::super::noise::DRAW_DISTANCE;
+use super::Error;
 use super::super::{Mechanism, Mode, Samplers};
 use crate::plan::RoundPlan;
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,31 @@ pub struct Budget {
 impl Budget {
     /// The share of delta kept back for the samplers' distance from their law.
     pub(super) const KEPT_BACK: f64 = 1e-6;
+
+    /// The largest epsilon that can be kept at this delta, whatever is sent: devices draw their noise to within 2^-110 of its
+    /// law, and what that adds to delta, (1 + e^epsilon) times the distance of all draws, must vanish in the share of delta
+    /// that is kept back for it. Stated for [`LEAST_DRAWS`]; a larger round keeps less.
+    pub fn most_epsilon(delta: f64) -> f64 {
+        Self::most_epsilon_at(delta, LEAST_DRAWS * DRAW_DISTANCE)
+    }
+
+    /// The same for what all draws together are away from their law; infinite where they are exact.
+    pub fn most_epsilon_at(delta: f64, distance: f64) -> f64 {
+        (delta * Self::KEPT_BACK / distance - 1.0).max(0.0).ln()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let Self { epsilon, delta } = *self;
+        Target::new(epsilon, delta)?;
+        let most = Self::most_epsilon(delta);
+        if epsilon <= most { Ok(()) } else { Err(Error::Inexact { epsilon, delta, most }) }
+    }
+
+    /// The epsilon of this much rho at the budget's delta.
+    pub(super) fn epsilon(&self, rho: f64, integer_orders: bool) -> f64 {
+        let delta = self.delta * (1.0 - Self::KEPT_BACK);
+        if integer_orders { zcdp::epsilon_at_integer_orders(rho, delta) } else { zcdp::epsilon(rho, delta) }
+    }
 
     /// The rho that keeps the budget.
     pub(super) fn rho(&self, integer_orders: bool) -> f64 {
@@ -47,11 +74,12 @@ impl Policy {
         Self { budget: Budget { epsilon, delta }, tasks: BTreeMap::new(), modes: vec![Mode::Secure, Mode::Local] }
     }
 
-    pub(super) fn check(&self) -> Result<(), accountant::Error> {
-        for budget in self.tasks.values().chain([&self.budget]) {
-            Target::new(budget.epsilon, budget.delta)?;
-        }
-        Ok(())
+    /// Whether its budgets can be kept at all.
+    ///
+    /// # Errors
+    /// [`Error::Policy`], [`Error::Inexact`].
+    pub fn check(&self) -> Result<(), Error> {
+        self.tasks.values().chain([&self.budget]).try_for_each(Budget::check)
     }
 }
 
@@ -133,3 +161,6 @@ pub enum Record {
     /// A release is paid for.
     Spend(Spend),
 }
+
+/// Draws of noise that every federation makes at least: 256 devices with 256 values.
+pub const LEAST_DRAWS: f64 = 65_536.0;
