@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 // Words in backticks that are no commands: keys and values of files, names of figures. A new one that is none either goes here.
-const WORDS: &[&str] = &["auto", "inf", "late", "leaving", "asks", "runs", "times", "share", "names", "rows"];
+const WORDS: &[&str] = &["auto", "inf", "late", "leaving", "asks", "runs", "times", "share", "names", "rows", "toml"];
 
 fn words() -> BTreeSet<String> {
     let mut words: BTreeSet<String> = WORDS.iter().map(|word| (*word).to_owned()).collect();
@@ -56,7 +56,8 @@ fn commands_that_texts_name_are_there() {
         let text = std::fs::read_to_string(root.join(page)).expect("a page");
         // Commands stand in lines that are set in, as they are typed.
         for line in text.lines().filter(|line| line.starts_with("    ")) {
-            let line = line.trim().replace("cargo run --release -p ", "").replace("cargo run -p ", "").replace(" -- ", " ");
+            let line =
+                line.trim().replace("cargo run --release -p ", "").replace("cargo run -p ", "").replace(" -- ", " ");
             let line = line.split(" #").next().unwrap_or(&line).to_owned();
             if programs().iter().any(|program| line.starts_with(program.get_name())) {
                 hold(&format!("`{}`", line.split('|').next().unwrap_or(&line)), "sordino-coordinator", page);
@@ -80,7 +81,12 @@ fn a_command_that_is_not_there_is_found() {
     ] {
         assert!(found(wrong), "{wrong}");
     }
-    for right in ["`task add FILE`", "`sordino-coordinator budget set --epsilon 8 {folder}`", "`registry.automatic`", "a ` alone"] {
+    for right in [
+        "`task add FILE`",
+        "`sordino-coordinator budget set --epsilon 8 {folder}`",
+        "`registry.automatic`",
+        "a ` alone",
+    ] {
         assert!(!found(right), "{right}");
     }
     let source = "fn a() -> &'static str { /* x */ 'c'; \"one `init`\\\n   two\" } // \"no\"\n#[cfg(test)]\nmod tests { \"no\" }";
@@ -163,7 +169,8 @@ impl Desk {
 
     /// Whether a server starts with this line; it is stopped then.
     fn serves(&self, line: &str) -> bool {
-        let mut child = self.shell(&format!("exec {line}")).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a shell");
+        let mut child =
+            self.shell(&format!("exec {line}")).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a shell");
         let mut first = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut first).expect("text");
         child.kill().expect("it is ours");
@@ -226,7 +233,9 @@ fn folders() {
 fn budgets() {
     let desk = Desk::new();
     for epsilon in ["60", "600"] {
-        assert!(desk.refused(&format!("sordino-coordinator init f --epsilon {epsilon}")).contains("up to epsilon 37.5"));
+        assert!(
+            desk.refused(&format!("sordino-coordinator init f --epsilon {epsilon}")).contains("up to epsilon 37.5")
+        );
     }
     desk.works(&format!("sordino-coordinator init f {HERE}"));
     // A task that can never be paid.
@@ -239,7 +248,10 @@ fn budgets() {
     let warned = desk.works("sordino-coordinator task add second.toml f");
     assert!(warned.contains("warning"), "{warned}");
     let shown = desk.follow(&warned, 0, &[]);
-    assert!(shown.contains("may still spend") && shown.contains("instead of epsilon 8 at delta 1e-6: a trial"), "{shown}");
+    assert!(
+        shown.contains("may still spend") && shown.contains("instead of epsilon 8 at delta 1e-6: a trial"),
+        "{shown}"
+    );
     // Settings that were edited, also to what no server takes.
     for epsilon in ["3.0", "60.0"] {
         let settings = std::fs::read_to_string(desk.path("f").join(FILE)).expect("settings");
@@ -259,7 +271,10 @@ fn budgets() {
     let raised = desk.works("sordino-coordinator budget set --epsilon 9 --why 'a second task' f");
     assert!(raised.contains("devices are not asked"), "{raised}");
     let log = desk.works("sordino-coordinator audit show f");
-    assert!(log.contains("budget epsilon 9 at delta 1e-6 instead of epsilon 8 at delta 1e-6") && log.contains("a second task"));
+    assert!(
+        log.contains("budget epsilon 9 at delta 1e-6 instead of epsilon 8 at delta 1e-6")
+            && log.contains("a second task")
+    );
     assert!(desk.works("sordino-coordinator audit verify f").contains("unbroken"));
 }
 

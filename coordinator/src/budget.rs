@@ -216,12 +216,7 @@ fn settled(folder: &Path, config: &Config, store: &mut dyn Store) -> Result<(Led
     Ok((ledger, Some(changed)))
 }
 
-fn finish(
-    folder: &Path,
-    population: &str,
-    store: &mut dyn Store,
-    changed: Option<&Changed>,
-) -> Result<(), Error> {
+fn finish(folder: &Path, population: &str, store: &mut dyn Store, changed: Option<&Changed>) -> Result<(), Error> {
     let Some(changed) = changed else { return Ok(()) };
     // Settings that say neither the budget of before nor the new one were edited since: they are for `open` to refuse.
     let now = Config::read(folder)?.privacy;
@@ -250,8 +245,8 @@ fn of_ledger(error: ledger::Error, folder: &Path, path: &Path) -> Error {
 mod tests {
     use super::*;
     use crate::store::MemoryStore;
-    use sordino_shared::privacy::{Mechanism, Mode};
     use sordino_shared::privacy::ledger::Spend;
+    use sordino_shared::privacy::{Mechanism, Mode};
     use tempfile::TempDir;
 
     const OLD: Budget = Budget { epsilon: 8.0, delta: 1e-6 };
@@ -295,10 +290,12 @@ mod tests {
     #[test]
     fn it_changes_everywhere_and_forgets_nothing() {
         let (folder, mut store) = folder();
-        let refused = set(folder.path(), &mut store, Budget { epsilon: 9.0, delta: 1e-6 }, None, 1).expect_err("refused");
+        let refused =
+            set(folder.path(), &mut store, Budget { epsilon: 9.0, delta: 1e-6 }, None, 1).expect_err("refused");
         assert!(matches!(refused, Error::NeedsReason { .. }), "{refused}");
         assert!(set(folder.path(), &mut store, Budget { epsilon: 8.0, delta: 1e-5 }, Some(" "), 1).is_err());
-        let changed = set(folder.path(), &mut store, NEW, None, 1).expect("lowering needs no reason").expect("a change");
+        let changed =
+            set(folder.path(), &mut store, NEW, None, 1).expect("lowering needs no reason").expect("a change");
         assert!(!changed.raises() && changed.from == OLD && changed.to == NEW);
         assert_eq!(set(folder.path(), &mut store, NEW, None, 2).expect("the same again"), None);
         assert_eq!(rows(&store), 1);
@@ -312,7 +309,8 @@ mod tests {
         assert!(matches!(set(folder.path(), &mut store, OLD, Some("x"), 3), Err(Error::Running(_))));
         assert_eq!(changes(&history(folder.path(), "default").expect("beside the lock")).len(), 1);
         drop(ledgers);
-        let up = set(folder.path(), &mut store, OLD, Some("a second task"), 4).expect("with a reason").expect("a change");
+        let up =
+            set(folder.path(), &mut store, OLD, Some("a second task"), 4).expect("with a reason").expect("a change");
         assert!(up.raises());
         assert!(store.audit().expect("a log")[1].what.ends_with("a second task"));
         start(&folder, &mut store).expect("it starts").0.spend("default", spend(2, 0.3)).expect("within 8 again");

@@ -47,7 +47,7 @@ pub fn faults(text: &str, own: &str, words: &BTreeSet<String>) -> Vec<String> {
                 // In running text a program's name may be followed by anything.
                 let names_one = rest.first().is_some_and(|word| tree.find_subcommand(trimmed(word)).is_some());
                 if quoted(at) || names_one {
-                    check(tree, if quoted(at) { &rest } else { &rest[..1] });
+                    check(tree, if quoted(at) { &rest[..] } else { &rest[..1] });
                 }
             }
         }

@@ -113,7 +113,13 @@ fn show(population: &str, history: &History, store: &dyn Store) -> anyhow::Resul
         text += "\nchanges:\n";
     }
     for changed in changes {
-        text += &format!("{}  {} instead of {}: {}\n", time(changed.at), Words(changed.to), Words(changed.from), changed.why);
+        text += &format!(
+            "{}  {} instead of {}: {}\n",
+            time(changed.at),
+            Words(changed.to),
+            Words(changed.from),
+            changed.why
+        );
     }
     Ok(text)
 }

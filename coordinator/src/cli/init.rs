@@ -8,7 +8,7 @@ use super::{At, print};
 use crate::authority::{Attestation, Authority};
 use crate::config::{Config, FILE};
 use crate::ledger::PopulationLedgers;
-use crate::server::{Folder, Setup, now};
+use crate::server::{Setup, now};
 use crate::task::TaskFile;
 use anyhow::{Context, bail, ensure};
 use sordino_shared::control::hexadecimal;
@@ -69,6 +69,14 @@ impl Init {
         let example = self.example.then(|| TaskFile::parse(EXAMPLE).expect("checked by a test"));
         let config = self.config(example.as_ref());
         config.check()?;
+        if let Some(price) = example.as_ref().map(|task| task.privacy) {
+            ensure!(
+                config.privacy.epsilon >= price.epsilon && config.privacy.delta >= price.delta,
+                "the example costs a device epsilon {} at delta {:e}: leave --epsilon and --delta out, or give that much",
+                price.epsilon,
+                price.delta
+            );
+        }
         let aside = make_room(&self.at.folder, self.again)?;
         let staged = self.at.folder.join(UNFINISHED);
         std::fs::create_dir_all(&staged).with_context(|| staged.display().to_string())?;
@@ -267,7 +275,9 @@ mod tests {
         for good in ["music.example:4433", "127.0.0.1:1", "[::1]:4433"] {
             check_public(good).expect(good);
         }
-        for bad in ["music.example", "music.example:", ":4433", "host:0", "host:65536", "::1:4433", "[::1]", "https://x:1", ""] {
+        for bad in
+            ["music.example", "music.example:", ":4433", "host:0", "host:65536", "::1:4433", "[::1]", "https://x:1", ""]
+        {
             let words = check_public(bad).expect_err(bad).to_string();
             assert!(words.contains("a host and a port"), "{words}");
         }

@@ -100,7 +100,9 @@ impl At {
         let (settings, store) = (self.folder.join(FILE), self.folder().store());
         match (settings.exists(), store.exists()) {
             (true, true) => Ok(()),
-            (false, false) => bail!("there is no coordinator in {folder}: `sordino-coordinator init {folder}` makes one"),
+            (false, false) => {
+                bail!("there is no coordinator in {folder}: `sordino-coordinator init {folder}` makes one")
+            }
             (true, false) => bail!(
                 "{} is missing, and with it all tasks, rounds and versions of the coordinator in {folder}: put its last copy back",
                 store.display()

@@ -45,7 +45,8 @@ impl Command {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List { at } => {
-                let mut table = Table::new(&[">version", "made (UTC)", "task or file", "from", "SHA-256 begins", ">bytes"]);
+                let mut table =
+                    Table::new(&[">version", "made (UTC)", "task or file", "from", "SHA-256 begins", ">bytes"]);
                 for version in at.store()?.versions()? {
                     let round = version.round.map_or_else(|| "imported".into(), |round| format!("round {round}"));
                     let digest = version.digest.get(..16).unwrap_or(&version.digest).to_owned();

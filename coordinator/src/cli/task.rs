@@ -139,13 +139,8 @@ pub(super) fn add(at: &At, text: &str, beside: &Path) -> anyhow::Result<String> 
             u64::from_le_bytes(bytes)
         }
     };
-    let row = TaskRow {
-        name: task.name.clone(),
-        text: toml::to_string(&task)?,
-        seed,
-        state: TaskState::Running,
-        why: None,
-    };
+    let row =
+        TaskRow { name: task.name.clone(), text: toml::to_string(&task)?, seed, state: TaskState::Running, why: None };
     store.add_task(&row, now())?;
     let plan = task.plan(has_content);
     let mut told = format!("task '{}' added\n", task.name);

@@ -181,23 +181,32 @@ impl Policy {
         }
     }
 
-    /// The default policy for a fleet of so many devices: one of fewer than 300,000 begins with a larger stage, so that an arm has
-    /// enough devices for anything to be claimed.
+    /// A policy for a fleet of so many devices, as the default one where that does. Where its first stage brings an arm too few devices for
+    /// anything to be claimed, it begins with 5 % (a fleet of fewer than 333,334 devices), or with 25 % (of fewer than 66,667). Where the last stage cannot see how often listeners skip, or
+    /// how well tracks are ranked, it becomes half of the devices; other guardrails that it cannot see are watched. [`Policy::plan`]
+    /// refuses what is left.
     pub fn for_fleet(name: &str, devices: usize) -> Self {
-        let policy = Self::named(name);
+        let default = Self::named(name);
         let first = |least: u32| {
-            let mut stages = policy.stages.clone();
-            stages.retain(|stage| stage.shadow || u32::from(stage.share) >= least);
+            let larger: Vec<Stage> = default.stages.iter().filter(|s| u32::from(s.share) >= least).copied().collect();
             // The shadow tries the candidate on as many as the first stage that serves.
-            let share = stages.iter().find(|stage| !stage.shadow).map(|stage| stage.share);
-            stages.iter_mut().filter(|stage| stage.shadow).for_each(|stage| stage.share = share.unwrap_or(stage.share));
-            Self { stages, ..policy.clone() }
+            let shadow = default.stages.iter().filter(|stage| stage.shadow);
+            let shadow = shadow.filter_map(|stage| Some(Stage { share: larger.first()?.share, ..*stage }));
+            let serving = larger.iter().filter(|stage| !stage.shadow).copied();
+            Self { stages: shadow.chain(serving).collect(), ..default.clone() }
         };
         let has_enough = |policy: &Self| !matches!(policy.plan(devices), Err(Error::TooFew { .. }));
-        match devices >= SMALL_FLEET {
-            true => policy,
-            false => Some(first(50_000)).filter(has_enough).unwrap_or_else(|| first(250_000)),
+        let mut policy = [10_000, 50_000].map(first).into_iter().find(has_enough).unwrap_or_else(|| first(250_000));
+        for _ in 0..=Guardrail::ALL.len() {
+            let Err(Error::Blind { guardrail, .. }) = policy.plan(devices) else { break };
+            match (guardrail, policy.stages.last_mut()) {
+                (Guardrail::SkipRate | Guardrail::Ndcg, Some(last)) => {
+                    last.share = Share::parts_per_million(500_000).expect("at most a half");
+                }
+                (guardrail, _) => policy.watched.push(guardrail),
+            }
         }
+        policy
     }
 
     /// What is wrong with the policy by itself.
@@ -369,8 +378,6 @@ fn default_dwell() -> u32 {
 // held for want of sight.
 const SURE: f64 = 0.95;
 const OFTEN: f64 = 0.8;
-// Below that 1 % of the devices are too few, or barely enough.
-const SMALL_FLEET: usize = 300_000;
 const MOST_REPORT_HOURS: u32 = 24 * 7;
 const MOST_HOLDBACK_DAYS: u32 = 366;
 
@@ -395,17 +402,25 @@ mod tests {
 
     #[test]
     fn small_fleets_begin_with_larger_stages() {
-        let shares = |devices| {
+        let policy = |devices| {
             let policy = Policy::for_fleet("spring", devices);
             policy.check().expect("a policy");
-            policy.stages.iter().map(|stage| u32::from(stage.share)).collect::<Vec<_>>()
+            policy
         };
-        assert_eq!(shares(300_000), shares(1_000_000));
-        assert_eq!(shares(1_000_000), [10_000, 10_000, 50_000, 250_000]);
-        assert_eq!(shares(299_999), [50_000, 50_000, 250_000]);
-        assert_eq!(shares(66_700), [50_000, 50_000, 250_000]);
-        assert_eq!(shares(50_000), [250_000, 250_000]);
-        Policy::for_fleet("spring", 200_000).plan(200_000).expect("a fleet that can be judged");
+        let shares = |devices| policy(devices).stages.iter().map(|s| u32::from(s.share)).collect::<Vec<_>>();
+        assert_eq!(policy(1_000_000), Policy::named("spring"));
+        assert_eq!(shares(333_334), [10_000, 10_000, 50_000, 250_000]);
+        assert_eq!(shares(333_333), [50_000, 50_000, 250_000]);
+        assert_eq!(shares(66_667)[..2], [50_000, 50_000]);
+        assert_eq!(shares(66_666).len(), 2, "a shadow and one stage");
+        // What is proposed can be judged, and by what listeners feel first.
+        for devices in [150_000, 200_000, 333_333, 333_334, 500_000] {
+            let policy = policy(devices);
+            let seen = policy.plan(devices).unwrap_or_else(|error| panic!("{devices}: {error}"));
+            let decides = |of| seen.last().is_some_and(|stage| stage.iter().any(|s| s.guardrail == of && s.decides));
+            assert!(decides(Guardrail::SkipRate) && decides(Guardrail::Ndcg), "{devices}");
+        }
+        assert!(Policy::for_fleet("spring", 3_000).plan(3_000).is_err(), "too small for anything");
     }
 
     #[test]

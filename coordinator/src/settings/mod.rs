@@ -49,7 +49,9 @@ impl File {
     fn is_required(self, key: &Key) -> bool {
         match self {
             Self::Coordinator => false,
-            Self::Task => BARE_TASK.lines().any(|line| line.starts_with(&format!("{} = ", key.name()))) && key.left_out.is_none(),
+            Self::Task => {
+                BARE_TASK.lines().any(|line| line.starts_with(&format!("{} = ", key.name()))) && key.left_out.is_none()
+            }
             Self::Rollout => key.path == "name",
         }
     }
@@ -57,7 +59,9 @@ impl File {
     /// The file with every key explained; it is read as it stands.
     pub fn commented(self) -> String {
         let mut text = match self {
-            Self::Coordinator => "# coordinator.toml: every key with its default. What is left out is as it is here.\n".to_owned(),
+            Self::Coordinator => {
+                "# coordinator.toml: every key with its default. What is left out is as it is here.\n".to_owned()
+            }
             Self::Task => "# A task. Keys that are marked as needed have no default.\n".to_owned(),
             Self::Rollout => "# A rollout's policy: every key with its default; only the name is needed.\n".to_owned(),
         };
@@ -202,7 +206,10 @@ mod tests {
     fn the_page_is_made_from_the_code() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");
         let there = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(there == page(), "write it anew: cargo run -p sordino-coordinator -- settings --page > docs/settings.md");
+        assert!(
+            there == page(),
+            "write it anew: cargo run -p sordino-coordinator -- settings --page > docs/settings.md"
+        );
     }
 
     #[test]

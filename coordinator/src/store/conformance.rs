@@ -78,7 +78,8 @@ fn one_hot(device: u32) -> Vec<u8> {
 }
 
 fn tasks(store: &mut impl Store) {
-    let task = TaskRow { name: "a".into(), text: "text".into(), seed: u64::MAX - 3, state: TaskState::Running, why: None };
+    let task =
+        TaskRow { name: "a".into(), text: "text".into(), seed: u64::MAX - 3, state: TaskState::Running, why: None };
     store.add_task(&task, 1).expect("a new task");
     assert!(store.add_task(&task, 2).is_err(), "a name is given once");
     store.add_task(&TaskRow { name: "b".into(), ..task.clone() }, 3).expect("another");

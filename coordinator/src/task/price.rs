@@ -86,9 +86,7 @@ pub fn check_price(file: &TaskFile, has_content: bool, history: &History, folder
     };
     match history.check(&whole) {
         Ok(()) => Ok(()),
-        Err(Refusal::Distance { .. }) => {
-            Err(TooDear::Inexact { task: file.name.clone(), delta: budget.delta })
-        }
+        Err(Refusal::Distance { .. }) => Err(TooDear::Inexact { task: file.name.clone(), delta: budget.delta }),
         Err(_) => Err(TooDear::Budget {
             task: file.name.clone(),
             epsilon: price.epsilon,
@@ -122,7 +120,8 @@ pub fn owed(tasks: &[TaskRow], history: &History) -> Result<Vec<(String, f64)>, 
 
 // What the noise of the first round is away from its law. `None` where there is no such round.
 fn first_distance(file: &TaskFile, has_content: bool) -> Option<f64> {
-    let training = Training::new(file.plan(has_content), Array2::zeros((file.catalogue.tracks, 0)), Hyperparameters::default());
+    let training =
+        Training::new(file.plan(has_content), Array2::zeros((file.catalogue.tracks, 0)), Hyperparameters::default());
     let (round, share) = training.round()?;
     let broadcast: Broadcast = round.broadcast();
     let terms = PlanTerms {
@@ -146,7 +145,8 @@ mod tests {
 
     fn history(epsilon: f64, delta: f64, spent: f64) -> History {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut ledger = Ledger::create(&folder.path().join("ledger"), Policy::new(epsilon, delta), 0).expect("a ledger");
+        let mut ledger =
+            Ledger::create(&folder.path().join("ledger"), Policy::new(epsilon, delta), 0).expect("a ledger");
         let spend = Spend {
             at: 0,
             task: "example".into(),
@@ -174,13 +174,18 @@ mod tests {
     #[test]
     fn what_can_never_be_paid_is_refused_with_what_would_do() {
         check_price(&example("35.0"), false, &history(35.0, 1e-5, 0.0), "f").expect("all of its budget");
-        let words = check_price(&example("35.0"), false, &history(8.0, 1e-6, 0.0), "f").expect_err("refused").to_string();
-        assert!(words.contains("costs a device epsilon 35 at delta 1e-5") && words.contains("0.000 is spent"), "{words}");
+        let words =
+            check_price(&example("35.0"), false, &history(8.0, 1e-6, 0.0), "f").expect_err("refused").to_string();
+        assert!(
+            words.contains("costs a device epsilon 35 at delta 1e-5") && words.contains("0.000 is spent"),
+            "{words}"
+        );
         let needed = words.split("--epsilon ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a command");
         let needed: f64 = needed.parse().expect("a number");
         check_price(&example("35.0"), false, &history(needed, 1e-6, 0.0), "f").expect("what it says does");
         assert!(check_price(&example("35.0"), false, &history(35.0, 1e-5, 0.5), "f").is_err(), "of what is left");
-        let words = check_price(&example("500"), false, &history(8.0, 1e-6, 0.0), "f").expect_err("refused").to_string();
+        let words =
+            check_price(&example("500"), false, &history(8.0, 1e-6, 0.0), "f").expect_err("refused").to_string();
         assert!(words.contains("exact enough up to"), "{words}");
     }
 

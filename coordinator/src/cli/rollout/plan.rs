@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Plan {
-    /// The policy's file; without it a policy is proposed. A fleet of under 300,000 devices begins with 5 % instead of 1 %.
+    /// The policy's file; without it a policy is proposed. A fleet of under 333,334 devices begins with 5 % instead of 1 %.
     policy: Option<PathBuf>,
     /// Devices of the fleet.
     #[arg(long)]

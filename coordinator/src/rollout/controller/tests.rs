@@ -118,7 +118,9 @@ fn a_broken_candidate_is_taken_back_by_itself_and_for_good() {
     course.take(release(&course.controller, 0, broken)).expect("a look");
     assert_eq!((&course.controller.phase, course.controller.share()), (&Phase::Aborted, Share::parts_per_million(0)));
     assert!(matches!(course.events.last(), Some(Event::Aborted { who: None, .. })));
-    for input in [Input::Promote(everybody("ada"), None), Input::Resume(everybody("ada")), Input::Start(everybody("ada"))] {
+    for input in
+        [Input::Promote(everybody("ada"), None), Input::Resume(everybody("ada")), Input::Start(everybody("ada"))]
+    {
         assert!(matches!(course.take(input), Err(Refused::Phase(_))));
     }
     assert!(course.take(release(&course.controller, 0, BASE)).is_err());

@@ -10,8 +10,8 @@ use super::{
     Aggregate, Change, Entry, Error, Finished, Phase, RoundRow, Store, TaskRow, TaskState, Verdict, VersionRow,
 };
 use rows::{
-    blocks_from_bytes, blocks_to_bytes, clear, insert_task, insert_version, make, move_round, note, round_of, set_state,
-    state_of,
+    blocks_from_bytes, blocks_to_bytes, clear, insert_task, insert_version, make, move_round, note, round_of,
+    set_state, state_of,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use schema::{REASONS, ROLLOUTS, SCHEMA};
@@ -64,8 +64,8 @@ impl Store for SqliteStore {
         let mut statement =
             self.connection.prepare_cached("SELECT name, text, seed, state, why FROM task ORDER BY id")?;
         let rows = statement.query_map([], |row| {
-            let (seed, state): (i64, String) = (row.get(2)?, row.get(3)?);
-            Ok((row.get(0)?, row.get(1)?, seed as u64, state, row.get(4)?))
+            let (name, seed, state): (String, i64, String) = (row.get(0)?, row.get(2)?, row.get(3)?);
+            Ok((name, row.get(1)?, seed as u64, state, row.get(4)?))
         })?;
         rows.map(|row| {
             let (name, text, seed, state, why) = row?;

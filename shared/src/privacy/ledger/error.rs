@@ -148,7 +148,8 @@ pub enum Refusal {
 }
 
 fn inexact(epsilon: f64, delta: f64, most: f64) -> String {
-    let why = format!("epsilon {epsilon} at delta {delta:e} cannot be kept: noise is drawn to within 2^-110 of its law");
+    let why =
+        format!("epsilon {epsilon} at delta {delta:e} cannot be kept: noise is drawn to within 2^-110 of its law");
     if most < 0.1 || most.is_nan() {
         return format!("{why}, and that is too coarse for so small a delta: take 1e-6");
     }

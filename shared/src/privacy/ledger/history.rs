@@ -120,7 +120,9 @@ impl History {
     pub(super) fn check_exactness(&self, budget: &Budget) -> Result<(), Error> {
         let (epsilon, delta) = (self.epsilon_with(0.0, Mechanism::default(), budget.delta), budget.delta);
         let most = Budget::most_epsilon_at(delta, self.spends().map(|s| s.distance).sum());
-        if epsilon <= most { return Ok(()) }
+        if epsilon <= most {
+            return Ok(());
+        }
         // To a thousandth upwards, for people.
         Err(Error::Inexact { epsilon: (1000.0 * epsilon).ceil() / 1000.0, delta, most })
     }

@@ -3,8 +3,8 @@
 use super::super::accountant::correlated::Strategy;
 use super::super::accountant::{Target, zcdp};
 use super::super::noise::DRAW_DISTANCE;
-use super::Error;
 use super::super::{Mechanism, Mode, Samplers};
+use super::Error;
 use crate::plan::RoundPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
