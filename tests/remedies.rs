@@ -1,6 +1,7 @@
 //! A message that names a remedy is right about it: commands and flags that texts name are there, and what a message says to do helps.
 
 use sordino_coordinator::config::FILE;
+use sordino_coordinator::settings::File;
 use sordino_shared::model::Model;
 use sordino_tests::remedies::{faults, help, literals, programs, sources};
 use std::collections::BTreeSet;
@@ -23,6 +24,12 @@ fn words() -> BTreeSet<String> {
         tree.get_subcommands().for_each(|tree| of(tree, words));
     }
     programs().iter().for_each(|tree| of(tree, &mut words));
+    for file in File::ALL {
+        let text = file.commented();
+        words.extend(
+            text.lines().filter_map(|line| Some(line.trim_start_matches("# ").split_once(" = ")?.0.to_owned())),
+        );
+    }
     words
 }
 
@@ -32,9 +39,9 @@ fn commands_that_texts_name_are_there() {
     let words = words();
     let mut wrong = Vec::new();
     let mut texts = 0;
-    let mut hold = |text: &str, own: &str, whose: &str| {
+    let mut hold = |text: &str, own: &str, words: Option<&BTreeSet<String>>, whose: &str| {
         texts += 1;
-        wrong.extend(faults(text, own, &words).into_iter().map(|fault| format!("{whose}: {fault}")));
+        wrong.extend(faults(text, own, words).into_iter().map(|fault| format!("{whose}: {fault}")));
     };
     for (folder, own) in [
         ("shared/src", "sordino-coordinator"),
@@ -45,12 +52,12 @@ fn commands_that_texts_name_are_there() {
     ] {
         for file in sources(&root.join(folder)) {
             let source = std::fs::read_to_string(&file).expect("source");
-            literals(&source).iter().for_each(|text| hold(text, own, &file.display().to_string()));
+            literals(&source).iter().for_each(|text| hold(text, own, Some(&words), &file.display().to_string()));
         }
     }
     for program in programs() {
         let name = program.get_name().to_owned();
-        help(&program).iter().for_each(|text| hold(text, &name, &format!("{name} --help")));
+        help(&program).iter().for_each(|text| hold(text, &name, None, &format!("{name} --help")));
     }
     for page in ["README.md", "docs/operations.md", "docs/settings.md"] {
         let text = std::fs::read_to_string(root.join(page)).expect("a page");
@@ -60,7 +67,7 @@ fn commands_that_texts_name_are_there() {
                 line.trim().replace("cargo run --release -p ", "").replace("cargo run -p ", "").replace(" -- ", " ");
             let line = line.split(" #").next().unwrap_or(&line).to_owned();
             if programs().iter().any(|program| line.starts_with(program.get_name())) {
-                hold(&format!("`{}`", line.split('|').next().unwrap_or(&line)), "sordino-coordinator", page);
+                hold(&format!("`{}`", line.split('|').next().unwrap_or(&line)), "sordino-coordinator", None, page);
             }
         }
     }
@@ -70,7 +77,7 @@ fn commands_that_texts_name_are_there() {
 
 #[test]
 fn a_command_that_is_not_there_is_found() {
-    let found = |text: &str| !faults(text, "sordino-coordinator", &words()).is_empty();
+    let found = |text: &str| !faults(text, "sordino-coordinator", Some(&words())).is_empty();
     for wrong in [
         "`rebase` the ledger",
         "run `sordino-coordinator budget raise`",

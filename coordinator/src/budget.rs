@@ -113,7 +113,7 @@ fn raises(from: &Budget, to: &Budget) -> bool {
 /// All changes of a budget, the oldest first.
 pub fn changes(history: &History) -> Vec<Changed> {
     let policies = history.records().iter().enumerate().filter_map(|(record, of)| match of {
-        Record::Policy { at, policy, reason } => Some((record, *at, policy.budget, reason)),
+        Record::Policy { at, policy, reason } => Some((record, *at, policy.budget.tidy(), reason)),
         Record::Spend(_) => None,
     });
     let policies: Vec<_> = policies.collect();
@@ -141,7 +141,7 @@ pub fn set(
 ) -> Result<Option<Changed>, Error> {
     let config = Config::read(folder)?;
     let (mut ledger, _) = settled(folder, &config, store)?;
-    let from = ledger.policy().budget;
+    let (from, wanted) = (ledger.policy().budget.tidy(), wanted.tidy());
     if wanted == from {
         // Also where the settings were edited by hand: the ledger's word goes.
         write_settings(folder, wanted)?;
@@ -168,8 +168,8 @@ pub fn set(
 /// [`enum@Error`]; [`Error::Edited`] where the settings say something else.
 pub fn open(folder: &Path, config: Config, store: &mut dyn Store) -> Result<(PopulationLedgers, Config), Error> {
     let (ledger, finished) = settled(folder, &config, store)?;
-    let budget = ledger.policy().budget;
-    let given = Budget { epsilon: config.privacy.epsilon, delta: config.privacy.delta };
+    let budget = ledger.policy().budget.tidy();
+    let given = Budget { epsilon: config.privacy.epsilon, delta: config.privacy.delta }.tidy();
     if let Some(changed) = &finished {
         tracing::warn!(
             budget = %Words(changed.to),
@@ -220,7 +220,7 @@ fn finish(folder: &Path, population: &str, store: &mut dyn Store, changed: Optio
     let Some(changed) = changed else { return Ok(()) };
     // Settings that say neither the budget of before nor the new one were edited since: they are for `open` to refuse.
     let now = Config::read(folder)?.privacy;
-    if (Budget { epsilon: now.epsilon, delta: now.delta }) == changed.from {
+    if (Budget { epsilon: now.epsilon, delta: now.delta }).tidy() == changed.from {
         write_settings(folder, changed.to)?;
     }
     let words = vec![changed.words(population)];
@@ -364,6 +364,19 @@ mod tests {
         std::fs::write(&path, "[privacy]\nepsilon = 60.0\n").expect("settings no server would take");
         set(folder.path(), &mut store, OLD, None, 3).expect("as it is in force");
         assert_eq!(start(&folder, &mut store).expect("it starts").1.privacy.epsilon, 8.0);
+    }
+
+    // Whatever digits a budget has, it is told once and known again.
+    #[test]
+    fn digits_are_no_change() {
+        let (folder, mut store) = folder();
+        for n in 1..40 {
+            let budget = Budget { epsilon: 8.0 - 0.1 * f64::from(n), delta: 1e-6 / f64::from(n) };
+            set(folder.path(), &mut store, budget, Some("digits"), 1).expect("less").expect("a change");
+            assert_eq!(set(folder.path(), &mut store, budget, None, 2).expect("the same"), None, "{budget:?}");
+            start(&folder, &mut store).unwrap_or_else(|error| panic!("{budget:?}: {error}"));
+            assert_eq!(rows(&store), n as usize);
+        }
     }
 
     #[test]

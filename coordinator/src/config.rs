@@ -184,7 +184,9 @@ impl Config {
         Self::parse(&text(folder)?, &folder.join(FILE)).map_err(|error| match error {
             Error::Budget(reason) => {
                 let folder = crate::files::quoted(folder);
-                Error::Budget(format!("{reason}; `sordino-coordinator budget set --epsilon 8 {folder}` sets one"))
+                Error::Budget(format!(
+                    "{reason}; `sordino-coordinator budget set --epsilon 8 --why \"...\" {folder}` sets one"
+                ))
             }
             error => error,
         })

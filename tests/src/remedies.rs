@@ -26,8 +26,8 @@ pub fn run_device() -> anyhow::Result<()> {
 }
 
 /// Commands in a text that are there in no program: what is wrong with each. A bare word in backticks is a command of `own`, or one of
-/// `words`, which are none.
-pub fn faults(text: &str, own: &str, words: &BTreeSet<String>) -> Vec<String> {
+/// `words`, which are none; without those it may be anything.
+pub fn faults(text: &str, own: &str, words: Option<&BTreeSet<String>>) -> Vec<String> {
     let programs = programs();
     let program = |name: &str| programs.iter().find(|program| program.get_name() == name);
     let mut faults = Vec::new();
@@ -58,7 +58,7 @@ pub fn faults(text: &str, own: &str, words: &BTreeSet<String>) -> Vec<String> {
             let elsewhere = programs.iter().find(|tree| tree.find_subcommand(first).is_some());
             match own.find_subcommand(first).map(|_| own).or(elsewhere) {
                 Some(tree) => check(tree, &all),
-                None if words.contains(*first) => {}
+                None if words.is_none_or(|words| words.contains(*first)) => {}
                 None => check(own, &all),
             }
         }

@@ -52,7 +52,7 @@ impl Command {
             Self::Set { epsilon, delta, why, at } => {
                 let mut store = at.store()?;
                 let population = Config::read(&at.folder)?.listen.population;
-                let in_force = budget::history(&at.folder, &population)?.policy().budget;
+                let in_force = budget::history(&at.folder, &population)?.policy().budget.tidy();
                 let wanted = Budget { epsilon, delta: delta.unwrap_or(in_force.delta) };
                 check_budget(wanted.epsilon, wanted.delta).map_err(|reason| anyhow!(reason))?;
                 let changed = budget::set(&at.folder, &mut store, wanted, why.as_deref(), now())?;
@@ -91,7 +91,7 @@ fn show(population: &str, history: &History, store: &dyn Store) -> anyhow::Resul
     let mut text = format!(
         "population '{population}': a device may spend {} over all tasks\n\
          spent: epsilon {:.3} by {}; left: {:.1} % of the budget\n",
-        Words(history.policy().budget),
+        Words(history.policy().budget.tidy()),
         balance.epsilon,
         count(balance.releases, "round"),
         100.0 * left

@@ -174,7 +174,7 @@ fn warning(task: &TaskFile, others: &[TaskRow], history: &History, at: &At) -> a
         "warning: tasks under way and this one may spend epsilon {:.1} in all, and the population has {}: one of them will be \
          paused before its end. `sordino-coordinator budget show {}` says what each may still spend\n",
         (10.0 * needed).ceil() / 10.0,
-        Words(budget),
+        Words(budget.tidy()),
         at.quoted()
     ))
 }

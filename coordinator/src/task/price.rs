@@ -69,7 +69,7 @@ fn or_raise(needed: f64, budget: &Budget, folder: &str) -> String {
 pub fn check_price(file: &TaskFile, has_content: bool, history: &History, folder: &str) -> Result<(), TooDear> {
     let price = file.privacy;
     check_budget(price.epsilon, price.delta).map_err(TooDear::Impossible)?;
-    let budget = history.policy().budget;
+    let budget = history.policy().budget.tidy();
     // Plans round their noise up and ledgers keep a millionth of delta back: a task that costs the whole budget fits.
     let whole = Spend {
         at: 0,

@@ -55,7 +55,7 @@ impl Ledger {
     /// [`Error::Disk`].
     pub fn open(path: &Path, policy: &Policy) -> Result<Self, Error> {
         let ledger = Self::inspect(path)?;
-        if ledger.policy() != policy {
+        if !ledger.policy().is_like(policy) {
             return Err(Error::PolicyChanged { ledger: ledger.policy().to_string(), given: policy.to_string() });
         }
         Ok(ledger)

