@@ -171,6 +171,7 @@ impl Desk {
             assert!(command.contains(from), "{command} has no {from}");
             command = command.replace(from, to);
         }
+        let command = command.replace("FOLDER", "sordino-federation");
         self.works(&command)
     }
 

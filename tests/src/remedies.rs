@@ -1,6 +1,6 @@
 //! What messages name as the remedy, found in the source and held against the programs' commands.
 
-use clap::{Args, Command, FromArgMatches, Subcommand};
+use clap::{Args, Command, Subcommand};
 use sordino_device::{single, swarm::Swarm};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,19 +10,6 @@ pub fn programs() -> [Command; 3] {
     let device = single::Command::augment_subcommands(Command::new("sordino-device"));
     let device = device.subcommand(Swarm::augment_args(Command::new("swarm")));
     [sordino_coordinator::cli::command(), device, sordino_simulator::cli::command()]
-}
-
-/// Runs the device's program with this process's arguments.
-///
-/// # Errors
-/// Its own.
-pub fn run_device() -> anyhow::Result<()> {
-    let [_, device, _] = programs();
-    let matches = device.get_matches();
-    match matches.subcommand() {
-        Some(("swarm", swarm)) => Swarm::from_arg_matches(swarm)?.run(),
-        _ => single::Command::from_arg_matches(&matches)?.run(),
-    }
 }
 
 /// Commands in a text that are there in no program: what is wrong with each. A bare word in backticks is a command of `own`, or one of

@@ -4,7 +4,7 @@
 mod keys;
 
 use crate::config::Config;
-use crate::rollout::{Guardrail, Policy};
+use crate::rollout::{Guardrail, Policy, Stage};
 use crate::task::TaskFile;
 use keys::{COORDINATOR, Key, ROLLOUT, TASK};
 use std::fmt::Write;
@@ -52,7 +52,7 @@ impl File {
             Self::Task => {
                 BARE_TASK.lines().any(|line| line.starts_with(&format!("{} = ", key.name()))) && key.left_out.is_none()
             }
-            Self::Rollout => key.path == "name",
+            Self::Rollout => key.path == "name" || key.path == "stages[].share",
         }
     }
 
@@ -89,17 +89,31 @@ impl File {
     fn needed(self, key: &Key) -> String {
         let unit = if key.unit.is_empty() { String::new() } else { format!(" Unit: {}.", key.unit) };
         let needed = if self.is_required(key) { " Needed." } else { "" };
-        let left_out = key.left_out.map(|text| format!(" Left out: {text}.")).unwrap_or_default();
+        let of_stage = (key.section() == STAGES && !self.is_required(key))
+            .then(|| self.default_of(key, &Table::new()))
+            .flatten()
+            .map(|value| in_toml(&value));
+        let left_out = key.left_out.map(str::to_owned).or(of_stage);
+        let left_out = left_out.map(|text| format!(" Left out: {text}.")).unwrap_or_default();
         format!("{unit}{needed}{left_out}")
+    }
+
+    // What a key is where it is left out. The stages that are written are not what a stage is by default.
+    fn default_of(self, key: &Key, values: &Table) -> Option<Value> {
+        if key.section() != STAGES {
+            return lookup(values, key.path).cloned();
+        }
+        let bare: Stage = toml::from_str("share = 10000").expect("a stage needs a share alone");
+        Table::try_from(bare).expect("a stage has a form in TOML").remove(key.name())
     }
 
     fn section(self, page: &mut String) {
         let values = self.values();
         for key in self.keys() {
-            let default = match (self.is_required(key), key.left_out, lookup(&values, key.path)) {
+            let default = match (self.is_required(key), key.left_out, self.default_of(key, &values)) {
                 (true, ..) => "needed".to_owned(),
                 (_, Some(text), _) => format!("left out: {text}"),
-                (_, None, Some(value)) => format!("default {}", in_toml(value)),
+                (_, None, Some(value)) => format!("default {}", in_toml(&value)),
                 (_, None, None) => "none by default".to_owned(),
             };
             let unit = if key.unit.is_empty() { String::new() } else { format!(", {}", key.unit) };
@@ -221,6 +235,9 @@ mod tests {
         let policy: Policy = toml::from_str(&File::Rollout.commented()).expect("valid");
         assert!(policy.check().is_ok() && policy.margins.len() == Guardrail::ALL.len());
         assert_eq!(Policy { margins: Default::default(), ..policy }, Policy::named("spring"));
+        let bare: Policy = toml::from_str("name = \"spring\"").expect("valid");
+        assert_eq!(bare, Policy::named("spring"), "what is left out is what is shown");
+        assert!(page().contains("`stages[].dwell_hours`: whole number, hours; default 48."), "a stage's own default");
     }
 
     // Every key that a file may have: one value of each, also where nothing is written by default.
