@@ -157,7 +157,10 @@ pub fn set(
     let policy = Policy { budget: wanted, ..ledger.policy().clone() };
     ledger.rebase(policy, why, now).map_err(Error::Ledger)?;
     let changed = changes(ledger.history()).pop();
-    finish(folder, &config.listen.population, store, changed.as_ref())?;
+    if let Some(changed) = &changed {
+        write_settings(folder, changed.to)?;
+        record(changed, &config.listen.population, store)?;
+    }
     Ok(changed)
 }
 
@@ -169,7 +172,7 @@ pub fn set(
 pub fn open(folder: &Path, config: Config, store: &mut dyn Store) -> Result<(PopulationLedgers, Config), Error> {
     let (ledger, finished) = settled(folder, &config, store)?;
     let budget = ledger.policy().budget.tidy();
-    let given = Budget { epsilon: config.privacy.epsilon, delta: config.privacy.delta }.tidy();
+    let given = given(&config);
     if let Some(changed) = &finished {
         tracing::warn!(
             budget = %Words(changed.to),
@@ -212,19 +215,21 @@ fn settled(folder: &Path, config: &Config, store: &mut dyn Store) -> Result<(Led
     if store.audit()?.iter().any(|row| row.what == words) {
         return Ok((ledger, None));
     }
-    finish(folder, population, store, Some(&changed))?;
+    // Settings that say neither the budget of before nor the new one were edited since: they are for `open` to refuse.
+    if given(config) == changed.from {
+        write_settings(folder, changed.to)?;
+    }
+    record(&changed, population, store)?;
     Ok((ledger, Some(changed)))
 }
 
-fn finish(folder: &Path, population: &str, store: &mut dyn Store, changed: Option<&Changed>) -> Result<(), Error> {
-    let Some(changed) = changed else { return Ok(()) };
-    // Settings that say neither the budget of before nor the new one were edited since: they are for `open` to refuse.
-    let now = Config::read(folder)?.privacy;
-    if (Budget { epsilon: now.epsilon, delta: now.delta }).tidy() == changed.from {
-        write_settings(folder, changed.to)?;
-    }
+fn record(changed: &Changed, population: &str, store: &mut dyn Store) -> Result<(), Error> {
     let words = vec![changed.words(population)];
     Ok(store.change(&Change { words, ..Change::default() }, changed.at)?)
+}
+
+fn given(config: &Config) -> Budget {
+    Budget { epsilon: config.privacy.epsilon, delta: config.privacy.delta }.tidy()
 }
 
 fn write_settings(folder: &Path, budget: Budget) -> Result<(), Error> {
@@ -360,7 +365,11 @@ mod tests {
         assert!(words.contains(&command) && words.contains("epsilon 4 at delta 1e-6"), "{words}");
         set(folder.path(), &mut store, OLD, Some("..."), 2).expect("the command");
         assert_eq!(start(&folder, &mut store).expect("it starts").1.privacy.epsilon, 8.0);
-        // Edited, and then the ledger's own is set: that goes.
+        // Edited, and then another is set, or the ledger's own: that goes.
+        std::fs::write(&path, "[privacy]\nepsilon = 60.0\n").expect("settings no server would take");
+        set(folder.path(), &mut store, NEW, None, 3).expect("less");
+        assert_eq!(start(&folder, &mut store).expect("it starts").1.privacy.epsilon, 4.0);
+        set(folder.path(), &mut store, OLD, Some("..."), 3).expect("more");
         std::fs::write(&path, "[privacy]\nepsilon = 60.0\n").expect("settings no server would take");
         set(folder.path(), &mut store, OLD, None, 3).expect("as it is in force");
         assert_eq!(start(&folder, &mut store).expect("it starts").1.privacy.epsilon, 8.0);

@@ -70,7 +70,9 @@ impl Driver {
             }
         };
         if let Err(error) = self.spend(&live, false) {
-            let why = format!("the population's budget does not allow the next round: {error}");
+            let why = format!(
+                "the population's budget does not allow the next round: {error}; `sordino-coordinator budget show` says what is left"
+            );
             tracing::warn!(task = self.name, why, "the task is paused");
             return self.set(Doing::Paused, Some(why));
         }
