@@ -46,4 +46,5 @@ pub use skipping::{not_run, skipped, test_name};
 pub mod browser;
 pub mod page;
 pub mod phone;
+pub mod remedies;
 pub mod trial;
