@@ -4,17 +4,7 @@ use std::io::{IsTerminal, Write};
 
 /// An error with its causes, each said once: many an error has its cause in its own words already.
 pub fn of(error: &anyhow::Error) -> String {
-    let mut words = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if words.contains(&cause) {
-            continue;
-        }
-        if !words.is_empty() {
-            words.push_str(": ");
-        }
-        words.push_str(&cause);
-    }
-    words
+    sordino_shared::causes::sentence(error.as_ref())
 }
 
 /// Prints; a reader that has gone away is no fault.
