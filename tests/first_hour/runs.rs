@@ -2,6 +2,7 @@
 //! second time.
 
 use crate::pages::{Command, root};
+use crate::rows::{FILES, ROWS, SETS};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
