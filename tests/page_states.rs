@@ -259,7 +259,8 @@ fn what_is_rare_is_said_too() {
     assert!(quality("advantage: TOLD", "-0.0412").contains("worse than popularity: −0.0412"));
     assert!(quality("advantage: TOLD", "0.0112").contains("not to be told from popularity"));
     assert!(quality("is_popularity: true, turned_down: TOLD", "0.0012").contains("so it was not kept"));
-    assert!(quality("", "").contains("has not been compared with popularity yet"));
+    assert!(quality("after: 'factors'", "").contains("has not been compared with popularity yet"));
+    assert!(quality("after: null", "").contains("was not learnt here"));
 
     let task = |fields: &str| {
         let view = format!(
