@@ -8,7 +8,7 @@ use sordino_shared::privacy::accountant::calibrate::{Cost, calibrate};
 use sordino_shared::privacy::accountant::correlated::{ParticipationLimits, Strategy, tree_sensitivity_squared};
 use sordino_shared::privacy::accountant::distributed::Sensitivity;
 use sordino_shared::privacy::accountant::{Target, gaussian, loss, renyi, zcdp};
-use sordino_shared::privacy::ledger::Ledger;
+use sordino_shared::privacy::ledger::History;
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -253,7 +253,7 @@ pub(super) fn run(command: &Command) -> Result<()> {
         }
         Command::Explain { plan } => output::say(&PlanFile::read(plan)?.explain()?.text()),
         Command::Ledger { file } => {
-            let ledger = Ledger::inspect(file).map_err(|error| Error::input(error.to_string()))?;
+            let ledger = History::read(file).map_err(|error| Error::input(error.to_string()))?;
             output::say(&ledger.in_words());
         }
         Command::Audit { seed, markdown, quick } => {

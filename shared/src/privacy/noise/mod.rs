@@ -9,6 +9,7 @@ mod generator;
 mod table;
 
 pub use generator::DeviceGenerator;
+pub(super) use table::DISTANCE as DRAW_DISTANCE;
 
 use super::Rounded;
 use crate::plan::RoundPlan;
