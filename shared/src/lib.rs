@@ -17,6 +17,7 @@
 //! | learn | [`privacy::Sum`] | [`model::Model`] | [`workload`] |
 
 pub mod bytes;
+pub mod causes;
 pub mod control;
 pub mod evaluate;
 pub mod ids;

@@ -403,7 +403,6 @@ impl Part {
     }
 }
 
-/// A statistical generator is enough to simulate with, and five times as fast as a device's.
 /// A simulated device's vector in a round of this seed ([`step_seed`]), from seeded generators, and which of its blocks were
 /// clipped. For comparing a federation between processes with a simulated one.
 pub fn seeded(
@@ -419,6 +418,7 @@ pub fn seeded(
     (contribution.noised(samplers, &mut noise), contribution.shortened)
 }
 
+/// A statistical generator is enough to simulate with, and five times as fast as a device's.
 fn device_generator(seed: u64, device: usize) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(mix(seed, DEVICE_STREAM, device as u64))
 }
