@@ -12,6 +12,8 @@ pub struct TaskView {
     pub name: String,
     /// What it is doing.
     pub state: String,
+    /// Why it is paused or cancelled.
+    pub why: Option<String>,
     /// Steps of the training done.
     pub steps: u64,
     /// The next step's kind.
