@@ -39,4 +39,5 @@ pub fn rng(seed: u64) -> rand_chacha::ChaCha8Rng {
 }
 
 pub mod phone;
+pub mod remedies;
 pub mod trial;

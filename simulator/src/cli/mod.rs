@@ -184,6 +184,11 @@ struct PlanArgs {
     content: bool,
 }
 
+/// The whole tree of commands.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Parses the arguments, does what they say, and turns errors into one sentence and an exit code.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
