@@ -312,21 +312,17 @@ impl<'a> Experiment<'a> {
         if self.population.validation.total() == 0 || self.population.devices() > MOST_TUNED {
             return Ok(IalsSettings::default());
         }
+        let mut best = (f64::NEG_INFINITY, IalsSettings::default());
         let mut evaluation = self.scenario.evaluation(Part::Validation);
         evaluation.most_listeners = evaluation.most_listeners.min(VALIDATION_LISTENERS);
-        let quick = methods::QuickIals::new(&self.population, d, self.scenario.seed);
-        let mut tried = Vec::new();
-        for settings in IalsSettings::grid() {
-            tried.push((self.ndcg(&quick.train(settings), &evaluation)?, settings));
-        }
-        tried.sort_by(|a, b| b.0.total_cmp(&a.0));
-        // What comes out ahead in a quick fit may be behind in an exact one: the best are held against each other again.
-        let mut best = (f64::NEG_INFINITY, IalsSettings::default());
-        for &(_, settings) in tried.iter().take(SETTLED_EXACTLY) {
-            let exact = methods::train_ials(&self.population, d, settings, self.scenario.seed);
-            let ndcg = self.ndcg(&exact, &evaluation)?;
-            if ndcg > best.0 {
-                best = (ndcg, settings);
+        for path in IalsSettings::grid() {
+            let mut factors = methods::IalsPath::new(&self.population, d, self.scenario.seed);
+            for (place, settings) in path.into_iter().enumerate() {
+                let passes = if place == 0 { settings.iterations } else { PASSES_BETWEEN };
+                let ndcg = self.ndcg(&factors.advance(settings, passes), &evaluation)?;
+                if ndcg > best.0 {
+                    best = (ndcg, settings);
+                }
             }
         }
         Ok(best.1)
@@ -476,8 +472,8 @@ impl<'a> Experiment<'a> {
 // Of FedRecon, where the settings do not say.
 const RECONSTRUCTION_PASSES: usize = 10;
 const VALIDATION_LISTENERS: usize = 5000;
-// Of the twelve settings of the central baseline.
-const SETTLED_EXACTLY: usize = 2;
+// Of the central baseline from one ridge to the next, of which it is at most a half or a third.
+const PASSES_BETWEEN: usize = 5;
 // Tuning is twelve factorisations; on larger populations the default is used, and the settings say so.
 const MOST_TUNED: usize = 50_000;
 const MOST_FOR_CURVE: usize = 50_000;

@@ -6,7 +6,7 @@ mod popularity;
 mod sordino;
 
 pub use fedmf::train as train_fedmf;
-pub use ials::{IalsSettings, QuickIals, train as train_ials};
+pub use ials::{IalsPath, IalsSettings, train as train_ials};
 pub use popularity::train as train_popularity;
 pub use sordino::{Trained, content_of, schedule, train as train_sordino, train_rounds};
 

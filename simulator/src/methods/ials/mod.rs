@@ -1,9 +1,9 @@
 //! Central implicit-feedback alternating least squares (Hu et al. 2008; regularised as in Rendle et al. 2022): the
 //! baseline that sees everybody's data. It shares no code with the federated factors but the linear solver.
 
-mod quick;
+mod path;
 
-pub use quick::QuickIals;
+pub use path::IalsPath;
 
 use crate::population::Population;
 use ndarray::Array2;
@@ -35,15 +35,10 @@ impl Default for IalsSettings {
 }
 
 impl IalsSettings {
-    /// What is tried when the baseline is tuned on validation tracks.
-    pub fn grid() -> Vec<Self> {
-        let mut grid = Vec::new();
-        for background in [0.1, 0.3, 1.0] {
-            for ridge in [0.001, 0.003, 0.01, 0.03] {
-                grid.push(Self { background, ridge, ..Self::default() });
-            }
-        }
-        grid
+    /// What is tried when the baseline is tuned on validation tracks: a path of falling ridges for each background.
+    pub fn grid() -> Vec<Vec<Self>> {
+        let path = |background| [0.03, 0.01, 0.003, 0.001].map(|ridge| Self { background, ridge, ..Self::default() });
+        [0.1, 0.3, 1.0].map(|background| path(background).to_vec()).to_vec()
     }
 }
 

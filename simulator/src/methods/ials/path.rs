@@ -1,6 +1,6 @@
-//! The same factorisation for choosing among settings: each row is improved by a few steps of conjugate gradients from
-//! where it stands (Takács, Pilászy and Tikk 2011) instead of being solved, in single precision. What is chosen is then
-//! trained exactly.
+//! Factorisations along a path of settings, to choose among them: each row is improved by a few steps of conjugate
+//! gradients from where it stands (Takács, Pilászy and Tikk 2011) instead of being solved, in single precision, and the
+//! next ridge goes on from the last one's factors. What is chosen is trained anew and exactly.
 
 use super::{Ials, IalsSettings, Sides, start};
 use crate::population::Population;
@@ -8,31 +8,30 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use sordino_shared::linalg::{dot_f32, gram};
 
-/// The examples and the start that every setting is tried from.
-pub struct QuickIals {
+/// A factorisation that is led from one setting to the next.
+pub struct IalsPath {
     data: Sides,
     listeners: Array2<f32>,
     tracks: Array2<f32>,
 }
 
-impl QuickIals {
-    /// Before any setting.
+impl IalsPath {
+    /// Before the first setting.
     pub fn new(population: &Population, d: usize, seed: u64) -> Self {
         let (listeners, tracks) = start(population, d, seed);
         let single = |side: Array2<f64>| side.mapv(|value| value as f32);
         Self { data: Sides::new(population), listeners: single(listeners), tracks: single(tracks) }
     }
 
-    /// What a setting gives.
-    pub fn train(&self, settings: IalsSettings) -> Ials {
-        let (mut listeners, mut tracks) = (self.listeners.clone(), self.tracks.clone());
-        for _ in 0..settings.iterations {
-            half(&mut listeners, &tracks, &self.data.rows, settings);
-            half(&mut tracks, &listeners, &self.data.columns, settings);
+    /// Goes on to a setting with so many passes over both sides, and says what it gives.
+    pub fn advance(&mut self, settings: IalsSettings, passes: usize) -> Ials {
+        for _ in 0..passes {
+            half(&mut self.listeners, &self.tracks, &self.data.rows, settings);
+            half(&mut self.tracks, &self.listeners, &self.data.columns, settings);
         }
-        half(&mut listeners, &tracks, &self.data.rows, settings);
-        let double = |side: Array2<f32>| side.mapv(f64::from);
-        Ials { listeners: double(listeners), tracks: double(tracks) }
+        half(&mut self.listeners, &self.tracks, &self.data.rows, settings);
+        let double = |side: &Array2<f32>| side.mapv(f64::from);
+        Ials { listeners: double(&self.listeners), tracks: double(&self.tracks) }
     }
 }
 
