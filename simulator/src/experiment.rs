@@ -313,16 +313,13 @@ impl<'a> Experiment<'a> {
             return Ok(IalsSettings::default());
         }
         let mut best = (f64::NEG_INFINITY, IalsSettings::default());
-        let mut evaluation = self.scenario.evaluation(Part::Validation);
-        evaluation.most_listeners = evaluation.most_listeners.min(VALIDATION_LISTENERS);
-        for path in IalsSettings::grid() {
-            let mut factors = methods::IalsPath::new(&self.population, d, self.scenario.seed);
-            for (place, settings) in path.into_iter().enumerate() {
-                let passes = if place == 0 { settings.iterations } else { PASSES_BETWEEN };
-                let ndcg = self.ndcg(&factors.advance(settings, passes), &evaluation)?;
-                if ndcg > best.0 {
-                    best = (ndcg, settings);
-                }
+        for settings in IalsSettings::grid() {
+            let factors = methods::train_ials(&self.population, d, settings, self.scenario.seed);
+            let mut evaluation = self.scenario.evaluation(Part::Validation);
+            evaluation.most_listeners = evaluation.most_listeners.min(VALIDATION_LISTENERS);
+            let ndcg = self.ndcg(&factors, &evaluation)?;
+            if ndcg > best.0 {
+                best = (ndcg, settings);
             }
         }
         Ok(best.1)
@@ -472,8 +469,6 @@ impl<'a> Experiment<'a> {
 // Of FedRecon, where the settings do not say.
 const RECONSTRUCTION_PASSES: usize = 10;
 const VALIDATION_LISTENERS: usize = 5000;
-// Of the central baseline from one ridge to the next, of which it is at most a half or a third.
-const PASSES_BETWEEN: usize = 5;
 // Tuning is twelve factorisations; on larger populations the default is used, and the settings say so.
 const MOST_TUNED: usize = 50_000;
 const MOST_FOR_CURVE: usize = 50_000;

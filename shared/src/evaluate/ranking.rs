@@ -90,23 +90,6 @@ impl Judged {
         Self { found, grades: vec![1; scores.len()] }
     }
 
-    /// [`Self::from_scores`] with the others' scores in one slice, in which NaN stands for what is not in the list: a pass
-    /// for each relevant track, in vector instructions. A relevant track's NaN ranks last.
-    pub fn among(relevant: &[f32], others: &[f32]) -> Self {
-        let key = |score: f32| if score.is_nan() { f32::NEG_INFINITY } else { score };
-        if relevant.len() > MOST_PASSES {
-            return Self::from_scores(relevant, others.iter().copied().filter(|other| !other.is_nan()));
-        }
-        let mut scores: Vec<f32> = relevant.iter().map(|&s| key(s)).collect();
-        scores.sort_by(|a, b| b.total_cmp(a));
-        let ahead = |score: f32| -> usize {
-            let chunks = others.chunks(1 << 16);
-            chunks.map(|chunk| chunk.iter().map(|&other| u32::from(other >= score)).sum::<u32>() as usize).sum()
-        };
-        let found = scores.iter().enumerate().map(|(place, &score)| (ahead(score) + place + 1, 1)).collect();
-        Self { found, grades: vec![1; scores.len()] }
-    }
-
     /// Whether anything is relevant at all.
     pub fn has_relevant(&self) -> bool {
         !self.grades.is_empty()
@@ -175,9 +158,6 @@ impl Judged {
     }
 }
 
-// More relevant tracks than this are found faster by one pass that searches among them.
-const MOST_PASSES: usize = 16;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,11 +189,6 @@ mod tests {
             .map(|(i, (s, g))| (i, s, g))
             .collect();
         assert_eq!(Judged::from_scores(&relevant, others.iter().copied()), Judged::new(&list, &[], Ties::Against));
-        let with_holes: Vec<f32> = others.iter().flat_map(|&other| [f32::NAN, other]).collect();
-        assert_eq!(Judged::among(&relevant, &with_holes), Judged::new(&list, &[], Ties::Against));
-        let (many, last) = (vec![1.0; MOST_PASSES + 1], [f32::NEG_INFINITY, 2.0]);
-        assert_eq!(Judged::among(&many, &with_holes), Judged::from_scores(&many, others.into_iter()));
-        assert_eq!(Judged::among(&[f32::NAN], &last), Judged::from_scores(&[f32::NAN], last.into_iter()));
     }
 
     #[test]
