@@ -89,12 +89,7 @@ pub fn train(population: &Population, d: usize, settings: IalsSettings, seed: u6
 ///
 /// Half of the settings are dropped after two iterations and half of the rest after four, by the same quality; those that
 /// are left go on from where they stand, so that the winner's factors are those of a training of its own.
-pub fn tune(
-    population: &Population,
-    d: usize,
-    seed: u64,
-    quality: impl Fn(&Ials) -> Result<f64>,
-) -> Result<Tuned> {
+pub fn tune(population: &Population, d: usize, seed: u64, quality: impl Fn(&Ials) -> Result<f64>) -> Result<Tuned> {
     let examples = Examples::of(population);
     let mut fits: Vec<Fit> =
         IalsSettings::grid().into_iter().map(|settings| Fit::new(&examples, d, settings, seed)).collect();
@@ -256,3 +251,72 @@ impl Room {
 // After so many iterations, so many settings are left.
 const HALVINGS: [(usize, usize); 2] = [(2, 6), (4, 3)];
 const START_STREAM: u64 = 521;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::{Part, mean_ndcg};
+    use crate::experiment::dataset;
+    use crate::methods::Scorer;
+    use crate::scenario::Scenario;
+    use crate::world::WorldSettings;
+    use sordino_shared::linalg::dot;
+
+    const D: usize = 6;
+
+    fn scenario() -> Scenario {
+        let world = WorldSettings { listeners: 600, tracks: 150, artists: 30, ..WorldSettings::default() };
+        Scenario { world, ..Scenario::default() }
+    }
+
+    fn population(scenario: &Scenario) -> Population {
+        let data = dataset(scenario).expect("a world");
+        Population::build(&data, &scenario.policy().expect("a policy"), scenario.protocol, scenario.seed)
+            .expect("devices")
+    }
+
+    fn scores(ials: &Ials, listener: usize) -> Vec<f32> {
+        let mut scores = Vec::new();
+        ials.score(listener, &[], &mut Solver::default(), &mut scores);
+        scores
+    }
+
+    #[test]
+    fn a_side_is_solved_where_its_gradient_vanishes() {
+        let population = population(&scenario());
+        let (examples, settings) = (Examples::of(&population), IalsSettings::default());
+        let mut fit = Fit::new(&examples, D, settings, 1);
+        fit.iterate(&examples);
+        fit.settle(&examples);
+        let all = gram(fit.tracks.view()) * settings.background;
+        for (row, x) in examples.rows.iter().zip(fit.listeners.outer_iter()).take(50) {
+            let count: f64 = row.iter().map(|(_, c)| c).sum();
+            let ridge = settings.ridge * (count + settings.background * population.tracks as f64);
+            let mut gradient = all.dot(&x) + &x * ridge;
+            for &(track, confidence) in row {
+                let y = fit.tracks.row(track);
+                let error = dot(y.as_slice().expect("row order"), x.as_slice().expect("row order")) - 1.0;
+                gradient.scaled_add(confidence * error, &y);
+            }
+            assert!(gradient.iter().all(|v| v.abs() < 1e-9), "{gradient}");
+        }
+    }
+
+    // A rival that was tuned worse would be a lie.
+    #[test]
+    fn tuning_by_halves_finds_what_trying_everything_finds() {
+        let scenario = scenario();
+        let population = population(&scenario);
+        let evaluation = scenario.evaluation(Part::Validation);
+        let quality = |factors: &Ials| mean_ndcg(&population, factors, &evaluation);
+        let tuned = tune(&population, D, 1, quality).expect("tuned");
+        let whole = train(&population, D, tuned.settings, 1);
+        assert_eq!(scores(&whole, 17), scores(&tuned.factors, 17), "the winner is trained to the end");
+        let reached = quality(&tuned.factors).expect("measured");
+        let best = IalsSettings::grid()
+            .into_iter()
+            .map(|settings| quality(&train(&population, D, settings, 1)).expect("measured"))
+            .fold(0.0, f64::max);
+        assert!(reached > best - 0.002, "{reached} of {best}");
+    }
+}

@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn bars_within_bars_are_one_line() {
         let mut reporter = Reporter::default();
-        let nested = |s| vec![bar("curve", 0, 5, s, 0), bar("measuring listeners", 9000, 9000, 3, 600), bar("new", 0, 1, 0, 0)];
+        let nested =
+            |s| vec![bar("curve", 0, 5, s, 0), bar("measuring listeners", 9000, 9000, 3, 600), bar("new", 0, 1, 0, 0)];
         let told = lines(&mut reporter, 0, 12, nested);
         assert_eq!(told, [(10, "curve: 0 %; measuring listeners: 100 %, about 10 min left".to_owned())]);
     }
