@@ -198,7 +198,8 @@ fn rows_that_cannot_be_read_are_taken_over_as_they_are() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    // Each case is some transactions on a disk, so that shrinking far would take minutes.
+    #![proptest_config(ProptestConfig { max_shrink_iters: 60, ..ProptestConfig::with_cases(60) })]
     // In whatever order and pieces, however often, across openings: the same events are kept, each
     // once.
     #[test]

@@ -38,7 +38,7 @@ type Names<'a> = (
     (named::Example, named::Model, named::PlayBands, named::Shown, named::Solver, named::RoundPlan),
     (named::Balance, named::Ledger, named::Policy, named::Refusal, named::DeviceGenerator, named::NoiseError),
     (named::Noised, named::Samplers, named::Choice, named::Freshness, named::Probe, named::Trusted),
-    (named::VersionInfo, named::Advertised, named::Joining, named::Member<'a>, named::Ready, named::RecordError),
+    (named::VersionInfo, named::Advertised, named::Joining<'a>, named::Member<'a>, named::Ready, named::RecordError),
     (named::RoundRefusal, named::Shared, named::Unsaved<named::Uploaded, named::Upload>, named::Advertisement),
     (named::Roster, named::Shares, named::Hash, named::Identity, named::Kind, named::Broadcast, named::Counted),
     (named::Device<'a>, named::Shrinkage),
