@@ -1,7 +1,9 @@
 //! The command line.
 
+mod again;
 mod experiments;
 mod privacy;
+mod shell;
 
 use crate::assess;
 use crate::error::{Error, Result};
@@ -189,7 +191,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => run(&args),
         Command::Compare(args) => compare(&args),
-        Command::Report { folder } => rewrite_report(&folder),
+        Command::Report { folder } => again::report(&folder),
         Command::Plan(args) => plan(&args),
         Command::Privacy { command } => privacy::run(&command),
         Command::Evaluate(args) => experiments::evaluate(&args),
@@ -220,14 +222,16 @@ fn run(command: &RunCommand) -> Result<()> {
     let (results, model) = experiment::run(&scenario)?;
     write(&args.out, &results, model.as_ref())?;
     if let Some(path) = &args.json {
-        output::write_whole(path, format!("{:#}\n", results.to_json()).as_bytes())?;
+        output::write_to(path, format!("{:#}\n", results.to_json()).as_bytes())?;
     }
-    output::say(&report::text(&results));
-    output::say(&format!("\nreport: {}\n", args.out.join("report.html").display()));
+    let json = args.json.as_deref();
+    output::tell_people(json, &report::text(&results));
+    output::tell_people(json, &format!("\nreport: {}\n", args.out.join("report.html").display()));
     Ok(())
 }
 
 fn write(folder: &Path, results: &Results, model: Option<&Model>) -> Result<()> {
+    let made = shell::made();
     let mut lines = String::new();
     for (name, method) in &results.methods {
         for round in &method.rounds {
@@ -240,7 +244,7 @@ fn write(folder: &Path, results: &Results, model: Option<&Model>) -> Result<()> 
         ("config.toml", results.scenario.to_toml().into_bytes()),
         ("metrics.jsonl", lines.into_bytes()),
         (output::RESULTS, results_json),
-        ("report.html", report::page(results).into_bytes()),
+        ("report.html", report::page(results, &made).into_bytes()),
     ];
     if let Some(model) = model {
         files.push(("model.bin", model.to_bytes()));
@@ -248,7 +252,7 @@ fn write(folder: &Path, results: &Results, model: Option<&Model>) -> Result<()> 
     if let Some(card) = assess::of_run(results)? {
         files.extend(experiments::card_files(&card));
     }
-    output::write_folder(folder, &files)
+    output::write_folder(folder, &made, &files)
 }
 
 fn compare(args: &CompareArgs) -> Result<()> {
@@ -261,22 +265,15 @@ fn compare(args: &CompareArgs) -> Result<()> {
     }
     if let Some(path) = &args.json {
         let entries: serde_json::Map<_, _> = all.iter().map(|(name, r)| (name.clone(), r.to_json())).collect();
-        output::write_whole(path, format!("{:#}\n", serde_json::Value::Object(entries)).as_bytes())?;
+        output::write_to(path, format!("{:#}\n", serde_json::Value::Object(entries)).as_bytes())?;
     }
     let results = serde_json::to_vec_pretty(&all).expect("results have a form in JSON");
-    let files = [(output::RESULTS, results), ("report.html", report::comparison_page(&all).into_bytes())];
-    output::write_folder(&args.out, &files)?;
-    output::say(&report::comparison_text(&all));
-    output::say(&format!("\nreport: {}\n", args.out.join("report.html").display()));
-    Ok(())
-}
-
-fn rewrite_report(folder: &Path) -> Result<()> {
-    let results = output::read_folder(folder)?;
-    let path = folder.join("report.html");
-    output::write_whole(&path, report::page(&results).as_bytes())?;
-    output::say(&report::text(&results));
-    output::say(&format!("\nreport: {}\n", path.display()));
+    let made = shell::made();
+    let files = [(output::RESULTS, results), ("report.html", report::comparison_page(&all, &made).into_bytes())];
+    output::write_folder(&args.out, &made, &files)?;
+    let json = args.json.as_deref();
+    output::tell_people(json, &report::comparison_text(&all));
+    output::tell_people(json, &format!("\nreport: {}\n", args.out.join("report.html").display()));
     Ok(())
 }
 

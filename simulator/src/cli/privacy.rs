@@ -9,6 +9,7 @@ use sordino_shared::privacy::accountant::correlated::{ParticipationLimits, Strat
 use sordino_shared::privacy::accountant::distributed::Sensitivity;
 use sordino_shared::privacy::accountant::{Target, gaussian, loss, renyi, zcdp};
 use sordino_shared::privacy::ledger::Ledger;
+use sordino_shared::privacy::rounded;
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -237,10 +238,10 @@ pub(super) fn run(command: &Command) -> Result<()> {
             releases.check()?;
             releases.check_noise(*noise)?;
             let figures = releases.figures(*noise)?;
-            output::say(&format!("epsilon {:.6} at delta {:e}\n", figures.epsilon, releases.delta));
+            output::say(&format!("epsilon {} at delta {:e}\n", rounded::up(figures.epsilon, 6), releases.delta));
             output::say(&format!("by {}\n", figures.by));
             if let Some(check) = figures.check {
-                output::say(&format!("beside it, by Renyi divergence or zCDP: {check:.6}\n"));
+                output::say(&format!("beside it, by Renyi divergence or zCDP: {}\n", rounded::up(check, 6)));
             }
             output::say(&format!("{}\n", caution(releases.mechanism)));
         }
@@ -248,7 +249,8 @@ pub(super) fn run(command: &Command) -> Result<()> {
             releases.check()?;
             Target::new(*epsilon, releases.delta).map_err(|e| Error::input(e.to_string()))?;
             let (noise, spent) = releases.calibrate(*epsilon)?;
-            output::say(&format!("noise {noise}: epsilon {spent:.6} of {epsilon} at delta {:e}\n", releases.delta));
+            let spent = rounded::up(spent, 6);
+            output::say(&format!("noise {noise}: epsilon {spent} of {epsilon} at delta {:e}\n", releases.delta));
             output::say(&format!("{}\n", caution(releases.mechanism)));
         }
         Command::Explain { plan } => output::say(&PlanFile::read(plan)?.explain()?.text()),
@@ -258,9 +260,9 @@ pub(super) fn run(command: &Command) -> Result<()> {
         }
         Command::Audit { seed, markdown, quick } => {
             let report = audit::run(*seed, *quick)?;
-            output::say(&report.text());
+            output::tell_people(markdown.as_deref(), &report.text());
             if let Some(path) = markdown {
-                output::write_whole(path, report.markdown().as_bytes())?;
+                output::write_to(path, report.markdown().as_bytes())?;
             }
             if !report.passed() {
                 return Err(Error::input("the audit failed: see the lines marked FAILED"));

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan, WRAP_PROBABILITY};
 use sordino_shared::privacy::accountant::correlated::Strategy;
 use sordino_shared::privacy::accountant::{Claim, Target, distributed, loss};
-use sordino_shared::privacy::{Mechanism, Mode, Samplers};
+use sordino_shared::privacy::{Mechanism, Mode, Samplers, rounded};
 use sordino_shared::secagg::{Assumptions, Terms};
 use std::fmt::Write;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub struct PlanFile {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PlanBlock {
+pub(crate) struct PlanBlock {
     name: String,
     rows: usize,
     #[serde(default = "one_value")]
@@ -254,7 +254,7 @@ impl Explanation {
         let width = self.lines.iter().map(|l| l.against.len()).max().unwrap_or(0);
         let _ = writeln!(text, "{:width$}  epsilon", "against");
         for line in &self.lines {
-            let epsilon = if line.epsilon.is_finite() { format!("{:.3}", line.epsilon) } else { "none".to_owned() };
+            let epsilon = if line.epsilon.is_finite() { rounded::up(line.epsilon, 3) } else { "none".to_owned() };
             let _ = writeln!(text, "{:width$}  {epsilon:>7}  assumes: {}", line.against, line.assumes);
             let _ = writeln!(text, "{:width$}           by: {}", "", line.theorem);
         }
@@ -297,19 +297,19 @@ impl Explanation {
     }
 
     fn words(&self) -> String {
-        let odds = |epsilon: f64| format!("{:.1} times", epsilon.exp());
+        let odds = |epsilon: f64| format!("{} times", rounded::up(epsilon.exp(), 1));
         match self.file.mode {
             Mode::Secure => {
                 let claim = self.lines[1].epsilon;
                 format!(
                     "whatever somebody believes about one listener, seeing all that the coordinator sees changes the odds by \
                      at most {}, except with probability about {:e}. That holds with up to {} of {} devices against the \
-                     listener. Alone against all others, a device's own noise promises epsilon {:.1}.",
+                     listener. Alone against all others, a device's own noise promises epsilon {}.",
                     odds(claim),
                     self.file.delta,
                     self.file.cohort - self.plan.honest(),
                     self.file.cohort,
-                    self.lines[3].epsilon
+                    rounded::up(self.lines[3].epsilon, 1)
                 )
             }
             Mode::Local => format!(
