@@ -76,13 +76,17 @@ fn each_gets_its_sentence() {
         ("head.csv", "user,item,timestamp\n".into(), "no events"),
         ("one.csv", listening(1, 60), "one listener"),
         ("few.csv", listening(40, 12), "too few"),
-        ("nan.csv", listening(3, 60) + "u1,i1,NaN\n", "line 26"),
-        ("negative.csv", listening(3, 60) + "u1,i1,-5\n", "negative"),
-        ("cut.csv", listening(3, 60) + "u1,i", "line 26"),
         ("column.csv", "user,song,timestamp\na,b,1\n".into(), "song"),
         ("kind.csv", "user,item,timestamp,kind\na,b,1,hum\n".into(), "hum"),
     ] {
         refused(f, &["--data", &csv(f, name, &text)], needle);
+    }
+    for (name, text, needle) in [
+        ("nan.csv", listening(3, 60) + "u1,i1,NaN\n", "line 26"),
+        ("negative.csv", listening(3, 60) + "u1,i1,-5\n", "negative"),
+        ("cut.csv", listening(3, 60) + "u1,i", "line 26"),
+    ] {
+        refused(f, &["--data", &csv(f, name, &text), "--strict"], needle);
     }
     std::fs::create_dir(f.join("ml")).expect("a folder");
     std::fs::write(f.join("ml/ratings.csv"), "userId,movieId,rating\n1,2,3\n").expect("a file");
@@ -128,6 +132,12 @@ fn odd_but_good_files_run_and_foreign_folders_are_kept() {
     ] {
         assert!(json["methods"]["sordino"].get(key).is_some(), "methods.sordino.{key}");
     }
+    // A bad row is left out, and said with what the file was taken for.
+    let one_bad = csv(f, "bad-row.csv", &(listening(40, 60) + "u1,i1,soon\n"));
+    let output = simulator(f, &[&arguments[..2], &[&one_bad], &arguments[3..]].concat());
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(words.contains("passed over: 1 x timestamp that is none (first in line 322)"), "{words}");
+    assert!(words.contains("bad-row.csv: UTF-8; separated by commas; a header;"), "{words}");
     // The same again replaces an own folder; a stranger's is left alone.
     assert!(simulator(f, &arguments).status.success());
     std::fs::create_dir(f.join("mine")).expect("a folder");

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use sordino_shared::evaluate::{Gain, Judged, Ties};
+use sordino_shared::math;
 use sordino_shared::privacy::accountant::correlated::{
     ParticipationLimits, restarted_trees_sensitivity_squared, square_root, toeplitz_sensitivity,
     tree_sensitivity_squared,
@@ -161,7 +162,7 @@ fn claimed(kind: &str, p: &Value) -> Option<Claimed> {
         }
         "discrete_gaussian" => {
             let (deviation, sensitivity) = (number("sigma"), count("sensitivity") as u32);
-            let rho = (f64::from(sensitivity) / deviation).powi(2) / 2.0;
+            let rho = math::powi(f64::from(sensitivity) / deviation, 2) / 2.0;
             Claimed {
                 epsilon: tight(loss::Mechanism::DiscreteGaussian { deviation, sensitivity }, count("steps")),
                 floor: &["eps_lower"],
@@ -187,10 +188,12 @@ fn claimed(kind: &str, p: &Value) -> Option<Claimed> {
             let length = count("dim_padded") as usize;
             let squared = rounded_norm_squared(number("l2_clip") / gamma, length as f64, number("beta"));
             let sensitivity = Sensitivity { l2_squared: squared, l1: (length as f64 * squared).sqrt().min(squared) };
-            let local_variance = (local / gamma).powi(2);
+            let local_variance = math::powi(local / gamma, 2);
             let mechanism = match kind {
                 "ddgauss" => renyi::Mechanism::GaussianSum { sensitivity, local_variance, devices, length },
-                _ => renyi::Mechanism::Skellam { sensitivity, variance: (number("central_stddev") / gamma).powi(2) },
+                _ => {
+                    renyi::Mechanism::Skellam { sensitivity, variance: math::powi(number("central_stddev") / gamma, 2) }
+                }
             };
             let orders: Vec<f64> = (2..=128).map(f64::from).chain([256.0]).collect();
             let epsilon = renyi::epsilon_at(&[(mechanism, count("steps"))], delta, &orders);

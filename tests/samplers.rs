@@ -1,5 +1,6 @@
 //! The device's samplers against exact probabilities and against OpenDP's, a million draws each, at alpha = 1e-6.
 
+use sordino_shared::math;
 use sordino_shared::privacy::{Law, Mechanism, Sampler, SamplerKind, central_release};
 use sordino_tests::rng;
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ fn counts(values: &[i64], cell: impl Fn(i64) -> i64) -> BTreeMap<i64, f64> {
 // Upper 1e-6 point of chi-square, by Wilson and Hilferty (1931): 4.753 is the normal's.
 fn limit(freedom: usize) -> f64 {
     let k = freedom as f64;
-    k * (1.0 - 2.0 / (9.0 * k) + 4.753 * (2.0 / (9.0 * k)).sqrt()).powi(3)
+    k * math::powi(1.0 - 2.0 / (9.0 * k) + 4.753 * (2.0 / (9.0 * k)).sqrt(), 3)
 }
 
 // Cells of a tenth of a deviation or of one value, the tails together where fewer than ten are expected.
@@ -41,7 +42,7 @@ fn against_exact(values: &[i64], weight: impl Fn(i64) -> f64, deviation: f64) {
     let mut merged = BTreeMap::<i64, f64>::new();
     expected.iter().for_each(|(&c, e)| *merged.entry(cell(c)).or_default() += e);
     let seen = counts(values, |v| cell(v.div_euclid(width)));
-    let statistic: f64 = merged.iter().map(|(c, e)| (seen.get(c).copied().unwrap_or(0.0) - e).powi(2) / e).sum();
+    let statistic: f64 = merged.iter().map(|(c, e)| math::powi(seen.get(c).copied().unwrap_or(0.0) - e, 2) / e).sum();
     assert!(statistic < limit(merged.len() - 1), "{statistic} on {} cells", merged.len());
     // And the two sides are equally likely.
     let positive = values.iter().filter(|&&v| v > 0).count() as f64;
@@ -50,7 +51,7 @@ fn against_exact(values: &[i64], weight: impl Fn(i64) -> f64, deviation: f64) {
 }
 
 fn gaussian_weight(variance: u64) -> impl Fn(i64) -> f64 {
-    move |k| (-(k as f64).powi(2) / (2.0 * variance as f64)).exp()
+    move |k| math::exp(-math::powi(k as f64, 2) / (2.0 * variance as f64))
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn the_table_follows_the_skellam_law() {
         let weight = |k: i64| {
             let at = |i: i32| {
                 let t = std::f64::consts::PI * f64::from(i) / f64::from(points);
-                (variance as f64 * (t.cos() - 1.0)).exp() * (k as f64 * t).cos()
+                math::exp(variance as f64 * (math::cos(t) - 1.0)) * math::cos(k as f64 * t)
             };
             let ends = 0.5 * (at(0) + at(points));
             ((ends + (1..points).map(at).sum::<f64>()) / f64::from(points)).max(0.0)
@@ -95,7 +96,7 @@ fn both_samplers_agree_with_opendp() {
             let statistic: f64 = (-16..=16)
                 .map(|c| (seen.get(&c).copied().unwrap_or(0.0), expected.get(&c).copied().unwrap_or(0.0)))
                 .filter(|(a, b)| a + b > 0.0)
-                .map(|(a, b)| (a - b).powi(2) / (a + b))
+                .map(|(a, b)| math::powi(a - b, 2) / (a + b))
                 .sum();
             assert!(statistic < limit(32), "variance {variance}, {kind:?}: {statistic}");
         }

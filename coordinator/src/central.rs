@@ -1,6 +1,7 @@
 //! Mode `central`: the coordinator, trusted with the exact sum, adds independent discrete Gaussian noise to it.
 
 use rand_core::Rng;
+use sordino_shared::math;
 use sordino_shared::plan::RoundPlan;
 use sordino_shared::privacy::{Law, Mechanism, NoiseError, Sampler, Sum, central_release};
 
@@ -43,7 +44,7 @@ mod tests {
         let mut sum = Sum::new(&plan);
         add_noise(&mut sum, &plan, &mut ChaCha8Rng::seed_from_u64(1)).expect("noise");
         for (values, block) in sum.blocks().iter().zip(plan.blocks()) {
-            let deviation = (values.iter().map(|&v| (v as f64).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
+            let deviation = (values.iter().map(|&v| math::powi(v as f64, 2)).sum::<f64>() / values.len() as f64).sqrt();
             let ratio = deviation * block.grid / block.sum_deviation(100);
             // Six standard errors.
             let tolerance = 6.0 / (2.0 * values.len() as f64).sqrt();

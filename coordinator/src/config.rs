@@ -1,6 +1,7 @@
 //! The coordinator's settings: one TOML file in its folder, whose every key is known.
 
 use serde::{Deserialize, Serialize};
+use sordino_shared::privacy::ledger::{self, Policy};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -28,6 +29,9 @@ pub enum Error {
     /// A value that cannot be.
     #[error("{0}")]
     Value(String),
+    /// A budget that cannot be kept.
+    #[error("privacy: {0}")]
+    Budget(String),
 }
 
 /// All settings. Each section has defaults; an empty file is a valid one.
@@ -177,9 +181,23 @@ impl Config {
     /// # Errors
     /// [`enum@Error`].
     pub fn load(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(|fault| Error::Read { path: path.clone(), fault })?;
-        Self::parse(&text, &path)
+        Self::parse(&text(folder)?, &folder.join(FILE)).map_err(|error| match error {
+            Error::Budget(reason) => {
+                let folder = crate::files::quoted(folder);
+                Error::Budget(format!(
+                    "{reason}; `sordino-coordinator budget set --epsilon 8 --why \"...\" {folder}` sets one"
+                ))
+            }
+            error => error,
+        })
+    }
+
+    /// Reads the settings in a coordinator's folder as they are: for whoever is about to put them right.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Syntax`].
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        Self::decode(&text(folder)?, &folder.join(FILE))
     }
 
     /// Reads and checks settings.
@@ -187,13 +205,21 @@ impl Config {
     /// # Errors
     /// [`enum@Error`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let syntax = |error: toml::de::Error| Error::Syntax { path: path.to_owned(), reason: error.to_string() };
-        let config: Self = toml::from_str(text).map_err(syntax)?;
+        let config = Self::decode(text, path)?;
         config.check()?;
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn decode(text: &str, path: &Path) -> Result<Self, Error> {
+        let syntax = |error: toml::de::Error| Error::Syntax { path: path.to_owned(), reason: error.to_string() };
+        toml::from_str(text).map_err(syntax)
+    }
+
+    /// Whether all values can be.
+    ///
+    /// # Errors
+    /// [`Error::Value`], [`Error::Budget`].
+    pub fn check(&self) -> Result<(), Error> {
         let value = |text: String| Err(Error::Value(text));
         if !self.listen.admin.ip().is_loopback() {
             return value(format!(
@@ -226,6 +252,15 @@ impl Config {
         if let Some((name, _)) = positive.iter().find(|(_, number)| *number == 0) {
             return value(format!("{name} must be at least 1"));
         }
+        check_budget(self.privacy.epsilon, self.privacy.delta).map_err(Error::Budget)?;
+        let seconds = [
+            ("limits.handshake_seconds", self.limits.handshake_seconds),
+            ("limits.grace_seconds", self.limits.grace_seconds),
+            ("limits.idle_seconds", u64::from(self.limits.idle_seconds)),
+        ];
+        if let Some((name, _)) = seconds.iter().find(|(_, number)| *number > MOST_SECONDS) {
+            return value(format!("{name} must be at most {MOST_SECONDS}"));
+        }
         if self.limits.hold_seconds > 25 {
             return value("limits.hold_seconds must be at most 25: devices wait 60 seconds for an answer".into());
         }
@@ -233,8 +268,71 @@ impl Config {
     }
 }
 
+/// Whether a budget, or a task's price, can be kept at all.
+///
+/// # Errors
+/// In a sentence that says which can.
+pub fn check_budget(epsilon: f64, delta: f64) -> Result<(), String> {
+    if !(epsilon > 0.0 && epsilon.is_finite()) {
+        return Err(format!("epsilon must be a positive number, not {epsilon}: try 8"));
+    }
+    Policy::new(epsilon, delta).check().map_err(|error| match error {
+        ledger::Error::Policy(error) => error.to_string(),
+        error => error.to_string(),
+    })
+}
+
+/// The settings' text.
+///
+/// # Errors
+/// [`Error::Read`].
+pub(crate) fn text(folder: &Path) -> Result<String, Error> {
+    let path = folder.join(FILE);
+    std::fs::read_to_string(&path).map_err(|fault| Error::Read { path, fault })
+}
+
+/// Settings with another budget: the operator's own lines and comments stay as they are where that can be.
+///
+/// # Errors
+/// [`Error::Syntax`] where they cannot be read.
+pub(crate) fn with_budget(text: &str, epsilon: f64, delta: f64, path: &Path) -> Result<String, Error> {
+    let wanted = Config { privacy: Privacy { epsilon, delta }, ..Config::decode(text, path)? };
+    let edited = edit(text, &[("epsilon", epsilon), ("delta", delta)]);
+    if Config::decode(&edited, path).is_ok_and(|config| config == wanted) {
+        return Ok(edited);
+    }
+    Ok(toml::to_string(&wanted).expect("plain settings"))
+}
+
+// Line by line: a number in `[privacy]` is put in the place of the one that is there, or right under the section's name.
+fn edit(text: &str, numbers: &[(&str, f64)]) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let name = |line: &str| line.split('#').next().unwrap_or_default().trim().replace(' ', "");
+    let begin = lines.iter().position(|line| name(line) == "[privacy]").unwrap_or_else(|| {
+        lines.push("[privacy]".to_owned());
+        lines.len() - 1
+    });
+    for (key, number) in numbers.iter().rev() {
+        let end = lines.iter().skip(begin + 1).position(|line| line.trim_start().starts_with('['));
+        let end = end.map_or(lines.len(), |after| begin + 1 + after);
+        let is_key = |line: &String| line.split_once('=').is_some_and(|(left, _)| left.trim() == *key);
+        match (begin + 1..end).find(|&at| is_key(&lines[at])) {
+            Some(at) => {
+                let comment = lines[at].find('#').map(|at_comment| lines[at][at_comment..].to_owned());
+                let comment = comment.map(|comment| format!(" {comment}")).unwrap_or_default();
+                lines[at] = format!("{key} = {number:?}{comment}");
+            }
+            None => lines.insert(begin + 1, format!("{key} = {number:?}")),
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
 /// The settings' place in a coordinator's folder.
 pub const FILE: &str = "coordinator.toml";
+
+// An hour: whoever takes longer is not there.
+const MOST_SECONDS: u64 = 3600;
 
 #[cfg(test)]
 mod tests {
@@ -248,6 +346,26 @@ mod tests {
     }
 
     #[test]
+    fn another_budget_leaves_the_other_lines_alone() {
+        let path = Path::new("x");
+        for text in [
+            "",
+            "[privacy]\n",
+            "[privacy]\ndelta = 1e-5 # small\n\n[listen]\npopulation = \"eu\" # ours\n",
+            "# ours\n[listen]\npopulation = \"eu\"\n",
+            "[ privacy ]\nepsilon=3\n",
+            "privacy = { epsilon = 3.0 }\n",
+            "privacy.epsilon = 3.0\n",
+        ] {
+            let edited = with_budget(text, 2.5, 1e-7, path).expect("valid");
+            let expected = Privacy { epsilon: 2.5, delta: 1e-7 };
+            let before = Config::parse(text, path).expect("valid");
+            assert_eq!(Config::parse(&edited, path).expect("valid"), Config { privacy: expected, ..before }, "{text}");
+            assert!(text.contains("# ours") == edited.contains("# ours"), "{edited}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_with_a_reason() {
         for (text, reason) in [
             ("[listen]\nadmin = \"0.0.0.0:9464\"", "loopback"),
@@ -256,6 +374,10 @@ mod tests {
             ("[enrolment]\nrefresh_seconds = 0", "1 to 60"),
             ("[flush]\nentries = 0", "at least 1"),
             ("[limits]\nhold_seconds = 60", "at most 25"),
+            ("[privacy]\nepsilon = 60", "up to epsilon 37.5"),
+            ("[privacy]\nepsilon = 0", "positive number"),
+            ("[privacy]\ndelta = 1.5", "between 0 and 1"),
+            ("[limits]\ngrace_seconds = 9223372036854775807", "at most"),
         ] {
             let error = Config::parse(text, Path::new("x")).expect_err("refused").to_string();
             assert!(error.contains(reason), "{text}: {error}");

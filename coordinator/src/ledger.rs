@@ -40,6 +40,11 @@ impl PopulationLedgers {
         Ok(())
     }
 
+    /// Takes a ledger that is open already.
+    pub fn adopt(&mut self, population: &str, ledger: Ledger) {
+        self.open.insert(population.to_owned(), ledger);
+    }
+
     /// Pays for a round before it is opened. A population whose ledger is not open can pay for nothing.
     ///
     /// # Errors
@@ -68,8 +73,8 @@ impl PopulationLedgers {
         self.open.get(population).map(Ledger::by_task).unwrap_or_default()
     }
 
-    // Names are the operator's own; what a file name cannot hold becomes its code.
-    fn path(&self, population: &str) -> PathBuf {
+    /// Where a population's ledger is. Names are the operator's own; what a file name cannot hold becomes its code.
+    pub fn path(&self, population: &str) -> PathBuf {
         let safe: String = population
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c.to_string() } else { format!("_{:x}", u32::from(c)) })

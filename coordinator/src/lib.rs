@@ -9,6 +9,8 @@
 pub mod admin;
 #[cfg(feature = "server")]
 pub mod authority;
+#[cfg(feature = "server")]
+pub mod budget;
 pub mod central;
 #[cfg(feature = "server")]
 pub mod cli;
@@ -25,6 +27,8 @@ pub mod rollout;
 pub mod round;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod settings;
 pub mod store;
 #[cfg(feature = "server")]
 pub mod task;

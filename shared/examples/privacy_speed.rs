@@ -5,6 +5,7 @@
 //! With arguments `epsilon RATE NOISE_MULTIPLIER STEPS DELTA` it prints one epsilon and the seconds that it took, for
 //! comparisons with other accountants (docs/benchmarks.md).
 
+use sordino_shared::math;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan};
 use sordino_shared::privacy::accountant::loss::{self, Mechanism as LossMechanism};
 use sordino_shared::privacy::{
@@ -67,7 +68,7 @@ fn encoding() {
         .expect("a valid plan");
         let samplers = Samplers::new(&plan).expect("samplers");
         let mut rng = DeviceGenerator::from_operating_system().expect("randomness");
-        let values: Vec<f32> = (0..131_072).map(|i| (i as f32).sin() * 0.004).collect();
+        let values: Vec<f32> = (0..131_072).map(|i| math::sin_f32(i as f32) * 0.004).collect();
         let statistics = Statistics { blocks: vec![Block::Dense(values)] };
         let clip = seconds(50, || Clipped::new(statistics.clone(), &plan));
         let clipped = Clipped::new(statistics, &plan);

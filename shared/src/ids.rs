@@ -13,15 +13,3 @@ impl TrackId {
         self.0 as usize
     }
 }
-
-/// One device, as stand-in for its listener: the unit of privacy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DeviceId(pub u32);
-
-impl DeviceId {
-    /// The device's place in the simulated population.
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}

@@ -17,10 +17,12 @@
 //! | learn | [`privacy::Sum`] | [`model::Model`] | [`workload`] |
 
 pub mod bytes;
+pub mod causes;
 pub mod control;
 pub mod evaluate;
 pub mod ids;
 pub mod linalg;
+pub mod math;
 pub mod model;
 pub mod plan;
 pub mod privacy;

@@ -58,6 +58,7 @@ fn finalise(mut z: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::math;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
 
@@ -79,7 +80,7 @@ mod tests {
         for _ in 0..60_000 {
             counts[below(&mut rng, 6) as usize] += 1;
         }
-        let chi_square: f64 = counts.iter().map(|&c| (f64::from(c) - 10_000.0).powi(2) / 10_000.0).sum();
+        let chi_square: f64 = counts.iter().map(|&c| math::powi(f64::from(c) - 10_000.0, 2) / 10_000.0).sum();
         assert!(chi_square < 30.0, "5 degrees of freedom, p = 1e-5: {chi_square}");
     }
 

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::federation::Federation;
 use crate::population::Population;
 use crate::scenario::Scenario;
+use indicatif::ProgressBar;
 use sordino_shared::privacy::Mode;
 use sordino_shared::privacy::accountant::{Claim, Target};
 use sordino_shared::random::mix;
@@ -75,6 +76,19 @@ impl Budget {
         rho: Option<f64>,
         stream: (u64, u64),
     ) -> Result<()> {
+        self.train_under(&ProgressBar::hidden(), workload, population, rounds, rho, stream)
+    }
+
+    /// As [`Self::train`], with a bar that moves by one at each round.
+    pub fn train_under(
+        &self,
+        bar: &ProgressBar,
+        workload: &mut impl Workload,
+        population: &Population,
+        rounds: usize,
+        rho: Option<f64>,
+        stream: (u64, u64),
+    ) -> Result<()> {
         let federation = Federation { seed: mix(self.federation.seed, stream.0, stream.1), ..self.federation.clone() };
         let mut memories = vec![Vec::new(); population.devices()];
         let mut noise = federation.sum_noise();
@@ -83,6 +97,7 @@ impl Budget {
             let outcome = federation.run(workload, each, population, &mut memories, round, &mut noise)?;
             workload.apply(outcome.sum, &outcome.deviations, outcome.devices as f64);
             self.pay(each);
+            bar.inc(1);
         }
         Ok(())
     }
@@ -100,7 +115,7 @@ mod tests {
     use super::*;
     use crate::scenario::Epsilon;
     use sordino_shared::ids::TrackId;
-    use sordino_shared::model::Shown;
+    use sordino_shared::model::{Inputs, Shown};
     use sordino_shared::workload::{Cells, Rates};
 
     const DEVICES: usize = 400;
@@ -163,7 +178,7 @@ mod tests {
     #[test]
     fn what_devices_were_shown_arrives() {
         let budget = budget(None);
-        let shown = Shown { track: TrackId(3), features: Vec::new(), pleased: true, weight: 1.0, list: 0 };
+        let shown = Shown { track: TrackId(3), features: Inputs::default(), pleased: true, weight: 1.0, list: 0 };
         let population = Population::of_shown(5, vec![vec![shown]; DEVICES]);
         let mut rates = Rates::new(Cells::Numbered(5), 0.5, 2.0);
         budget.train(&mut rates, &population, 1, None, (1, 1)).expect("a round");

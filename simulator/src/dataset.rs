@@ -1,5 +1,6 @@
 //! A data set: a catalogue and the events of each device, read from files or made by the synthetic world.
 
+use crate::error::shown;
 use crate::world::World;
 use sordino_client::event::{PlaybackEvent, Timestamp};
 use sordino_shared::ids::TrackId;
@@ -27,6 +28,8 @@ pub struct Dataset {
     pub fixed_test: Option<Vec<FixedTest>>,
     /// Rows of the files that were passed over, by reason.
     pub passed_over: Vec<(String, u64)>,
+    /// What the files were taken for, and what of them was left out or is missing, a sentence each.
+    pub notes: Vec<String>,
     /// Where there is one, events from its first time up to, and not at, its second are all that devices have.
     pub span: Option<(Timestamp, Timestamp)>,
     /// The events.
@@ -95,7 +98,7 @@ pub struct Builder {
     content: HashMap<u32, Vec<u32>>,
     titles: BTreeMap<u32, String>,
     passed_over: HashMap<String, u64>,
-    latest: Timestamp,
+    notes: Vec<String>,
 }
 
 impl Builder {
@@ -121,7 +124,6 @@ impl Builder {
     /// Adds one event to a user.
     pub fn event(&mut self, user: &str, event: PlaybackEvent) {
         let user = self.user(user);
-        self.latest = self.latest.max(event.time);
         self.events[user].push(event);
     }
 
@@ -142,7 +144,22 @@ impl Builder {
 
     /// Counts a row that was passed over.
     pub fn pass_over(&mut self, reason: &str) {
-        *self.passed_over.entry(reason.to_owned()).or_default() += 1;
+        self.pass_over_all(reason, 1);
+    }
+
+    /// Counts rows that were passed over.
+    pub fn pass_over_all(&mut self, reason: &str, rows: u64) {
+        *self.passed_over.entry(reason.to_owned()).or_default() += rows;
+    }
+
+    /// Says something about the files, in a sentence.
+    pub fn note(&mut self, sentence: String) {
+        self.notes.push(sentence);
+    }
+
+    /// Puts each user's events into the order of their times; equal times stay as they are.
+    pub fn sort_by_time(&mut self) {
+        self.events.iter_mut().for_each(|events| events.sort_by_key(|event| event.time));
     }
 
     /// Tracks so far.
@@ -186,22 +203,67 @@ impl Builder {
         });
         let mut passed_over: Vec<_> = self.passed_over.into_iter().collect();
         passed_over.sort();
+        let latest = latest(&events);
+        let visible = |names: Vec<String>| names.iter().map(|name| shown(name).into_owned()).collect::<Vec<_>>();
         Dataset {
             name,
-            track_names,
-            titles,
-            content: Content { names: feature_names, rows },
+            track_names: visible(track_names),
+            titles: visible(titles),
+            content: Content { names: visible(feature_names), rows },
             dated,
-            has_clock: dated && self.latest >= Timestamp(FIRST_CLOCK),
-            now: Timestamp(self.latest.0.saturating_add(86_400_000)),
+            has_clock: dated && latest >= Timestamp(FIRST_CLOCK),
+            now: Timestamp(latest.0.saturating_add(DAY_MS)),
             fixed_test,
             passed_over,
+            notes: self.notes,
             span: None,
             source: Source::Recorded(events),
         }
     }
 }
 
+// The last time that is believed. A few events that lie more than a year after all others are clocks
+// gone wrong: they would put the present of every device into a future of their own, and are turned
+// away instead.
+fn latest(events: &[Vec<PlaybackEvent>]) -> Timestamp {
+    let mut days = BTreeMap::<i64, (u64, i64)>::new();
+    let mut total = 0;
+    for list in events {
+        let mut times = list.iter().map(|event| event.time.0).peekable();
+        while let Some(time) = times.next() {
+            let day = time.div_euclid(DAY_MS);
+            let (mut count, mut last) = (1, time);
+            while let Some(next) = times.next_if(|next| next.div_euclid(DAY_MS) == day) {
+                count += 1;
+                last = last.max(next);
+            }
+            let entry = days.entry(day).or_insert((0, last));
+            *entry = (entry.0 + count, entry.1.max(last));
+            total += count;
+        }
+    }
+    let most = if total < FEWEST_TO_JUDGE { 0 } else { (total / STRAY_SHARE).max(1) };
+    let mut believed = days.values().map(|(_, last)| *last).max().unwrap_or_default();
+    let mut behind = 0;
+    let mut later: Option<i64> = None;
+    for (&day, &(count, last)) in days.iter().rev() {
+        if later.is_some_and(|later| later - day > STRAY_DAYS) {
+            believed = last;
+        }
+        behind += count;
+        if behind > most {
+            break;
+        }
+        later = Some(day);
+    }
+    Timestamp(believed)
+}
+
+const DAY_MS: i64 = 86_400_000;
+// Strays are at most one in a hundred, and lie a year and a day after all others.
+const STRAY_SHARE: u64 = 100;
+const STRAY_DAYS: i64 = 366;
+const FEWEST_TO_JUDGE: u64 = 10;
 // 1990: a set whose latest event is before it counts from some other zero.
 const FIRST_CLOCK: i64 = 631_152_000_000;
 

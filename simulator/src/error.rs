@@ -1,5 +1,6 @@
 //! What can go wrong in a simulation, in one sentence that says what to do.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -8,10 +9,15 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// The user's input cannot be used.
-    #[error("{0}")]
+    #[error("{}", shown(.0))]
     Input(String),
     /// A file cannot be read as what it should be.
-    #[error("{}{}: {problem}", path.display(), line.map_or(String::new(), |l| format!(", line {l}")))]
+    #[error(
+        "{}{}: {}",
+        shown(&path.to_string_lossy()),
+        line.map_or(String::new(), |l| format!(", line {l}")),
+        shown(problem)
+    )]
     File {
         /// The file.
         path: PathBuf,
@@ -21,7 +27,7 @@ pub enum Error {
         problem: String,
     },
     /// The world's fault: a disk that is full, a permission that is missing.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", shown(&path.to_string_lossy()))]
     Output {
         /// The file or folder.
         path: PathBuf,
@@ -58,5 +64,55 @@ impl Error {
             Self::Input(_) | Self::File { .. } => 2,
             Self::Output { .. } | Self::Noise(_) => 1,
         }
+    }
+}
+
+/// Text of a file as a terminal may have it: control characters, and those that turn the direction
+/// of writing, are escaped. Line feeds stay, since some messages have several lines.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| (c.is_control() && c != '\n') || TURNING.contains(&c);
+    if !text.chars().any(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_hidden(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// A field of a file within a message: on one line, escaped, and cut where it is long.
+pub fn quoted(field: &str) -> String {
+    let start: String = field.chars().take(LONGEST_QUOTE).collect();
+    let dots = if start.len() < field.len() { "..." } else { "" };
+    format!("'{}{dots}'", shown(&start).replace('\n', "\\n"))
+}
+
+const LONGEST_QUOTE: usize = 60;
+// Marks, embeddings, overrides and isolates of bidirectional text, and the two separators.
+const TURNING: [char; 13] = [
+    '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
+    '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_message_commands_the_terminal() {
+        let title = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}cba\r";
+        for error in [
+            Error::input(title),
+            Error::line(Path::new(title), 3, title),
+            Error::Output { path: title.into(), source: std::io::Error::other("full") },
+        ] {
+            let words = error.to_string();
+            assert!(!words.chars().any(|c| c.is_control() || c == '\u{202e}'), "{words:?}");
+            assert!(words.contains("\\u{1b}]0;owned\\u{7}"), "{words}");
+        }
+        assert_eq!(shown("Björk, 坂本\nnext"), "Björk, 坂本\nnext");
+        assert_eq!(quoted("a\nb"), "'a\\nb'");
+        assert_eq!(quoted(&"x".repeat(61)), format!("'{}...'", "x".repeat(60)));
     }
 }

@@ -3,11 +3,12 @@
 use crate::error::{Error, Result};
 use crate::methods::Scorer;
 use crate::population::{Population, Protocol};
+use crate::progress;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sordino_shared::evaluate::{Exposure, Gain, Interval, Judged, bootstrap_mean};
+use sordino_shared::evaluate::{Exposure, Gain, Interval, Judged, mean_interval, mean_intervals};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Solver;
 use sordino_shared::random::{below, distinct_below, mix};
@@ -87,20 +88,27 @@ pub fn evaluate(population: &Population, scorer: &dyn Scorer, settings: &Setting
     if population.protocol == Protocol::Loo99 && population.fixed_negatives.is_none() {
         check_candidates(population, &listeners)?;
     }
+    let prepared = scorer.prepared();
+    let scorer = prepared.as_deref().unwrap_or(scorer);
+    let bar = progress::steps(listeners.len() as u64, "evaluating listeners");
     let rows: Vec<Row> = listeners
         .par_iter()
         .map_init(
-            || (Solver::default(), Vec::new()),
-            |(solver, scores), &listener| {
+            || (Solver::default(), Vec::new(), Vec::new()),
+            |(solver, scores, open), &listener| {
                 scorer.score(listener, population.train.of(listener), solver, scores);
-                row(population, listener, scores, settings)
+                bar.inc(1);
+                row(population, listener, scores, open, settings)
             },
         )
         .collect();
+    bar.finish_and_clear();
     let mut rng = ChaCha8Rng::seed_from_u64(mix(settings.seed, BOOTSTRAP_STREAM, 0));
     let column = |k: usize| rows.iter().map(|r| r.values[k]).collect::<Vec<f64>>();
-    let metrics =
-        NAMES.iter().enumerate().map(|(k, &name)| (name.to_owned(), bootstrap_mean(&column(k), &mut rng))).collect();
+    let columns: Vec<Vec<f64>> = (0..NAMES.len()).map(column).collect();
+    let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+    let intervals = mean_intervals(&columns, &mut rng);
+    let metrics = NAMES.iter().zip(intervals).map(|(&name, interval)| (name.to_owned(), interval)).collect();
     let (mut candidates, mut full) = (Exposure::new(population.tracks), Exposure::new(population.tracks));
     for row in &rows {
         candidates.add(&row.list);
@@ -138,6 +146,15 @@ fn held_out(population: &Population, device: usize, part: Part) -> &[TrackId] {
     }
 }
 
+/// Tracks that a listener knows or that are held out elsewhere, so that they are never listed.
+fn known(population: &Population, listener: usize, part: Part) -> impl Iterator<Item = TrackId> + '_ {
+    let other = match part {
+        Part::Validation => population.test.of(listener),
+        Part::Test => population.validation.of(listener),
+    };
+    population.train.of(listener).iter().map(|e| e.track).chain(other.iter().copied())
+}
+
 /// What each track is to a listener: a candidate; known or held out elsewhere, so never listed; looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -148,13 +165,8 @@ pub(crate) enum Role {
 
 /// The roles of all tracks.
 pub(crate) fn roles(population: &Population, listener: usize, part: Part) -> Vec<Role> {
-    let other = match part {
-        Part::Validation => population.test.of(listener),
-        Part::Test => population.validation.of(listener),
-    };
     let mut role = vec![Role::Candidate; population.tracks];
-    population.train.of(listener).iter().for_each(|e| role[e.track.row()] = Role::Known);
-    other.iter().for_each(|t| role[t.row()] = Role::Known);
+    known(population, listener, part).for_each(|t| role[t.row()] = Role::Known);
     held_out(population, listener, part).iter().for_each(|t| role[t.row()] = Role::Sought);
     role
 }
@@ -186,16 +198,20 @@ fn check_candidates(population: &Population, listeners: &[usize]) -> Result<()> 
     }
 }
 
-fn row(population: &Population, listener: usize, scores: &[f32], settings: &Settings) -> Row {
+fn row(population: &Population, listener: usize, scores: &mut [f32], open: &mut Vec<f32>, settings: &Settings) -> Row {
+    scores.iter_mut().filter(|score| score.is_nan()).for_each(|score| *score = f32::NEG_INFINITY);
     let held = held_out(population, listener, settings.part);
-    let role = roles(population, listener, settings.part);
     let relevant: Vec<f32> = held.iter().map(|t| scores[t.row()]).collect();
-    let others = (0..population.tracks).filter(|&t| role[t] == Role::Candidate);
-    let full = Judged::from_scores(&relevant, others.map(|t| scores[t]));
-    let list_full = top(scores, (0..population.tracks).filter(|&t| role[t] != Role::Known), 10);
+    // What is no candidate is marked by NaN, which no comparison is ever true of.
+    open.clear();
+    open.extend_from_slice(scores);
+    known(population, listener, settings.part).for_each(|t| open[t.row()] = f32::NAN);
+    let list_full = top(open, 0..population.tracks, 10);
+    held.iter().for_each(|t| open[t.row()] = f32::NAN);
+    let full = Judged::among(&relevant, open);
     let (judged, list) = match population.protocol {
         Protocol::Loo99 => {
-            let negatives = negatives(population, listener, &role, settings);
+            let negatives = negatives(population, listener, open, settings);
             let judged = Judged::from_scores(&relevant, negatives.iter().map(|&t| scores[t]));
             let held = held.iter().map(|t| t.row());
             (judged, top(scores, negatives.iter().copied().chain(held), 10))
@@ -221,40 +237,42 @@ fn row(population: &Population, listener: usize, scores: &[f32], settings: &Sett
 }
 
 // The candidates that a held-out track is ranked among: the data set's own, or 99 outside everything the listener knows.
-fn negatives(population: &Population, listener: usize, role: &[Role], settings: &Settings) -> Vec<usize> {
+fn negatives(population: &Population, listener: usize, open: &[f32], settings: &Settings) -> Vec<usize> {
     if let (Some(fixed), Part::Test) = (&population.fixed_negatives, settings.part) {
         return fixed.of(listener).iter().map(|t| t.row()).collect();
     }
     let stream = NEGATIVE_STREAM + u64::from(settings.part == Part::Validation);
     let device = u64::from(population.origin[listener]);
     let mut rng = ChaCha8Rng::seed_from_u64(mix(settings.seed, stream, device));
-    let free = role.iter().filter(|&&r| r == Role::Candidate).count();
+    let free = open.iter().filter(|score| !score.is_nan()).count();
     let wanted = NEGATIVES.min(free);
     if free < 2 * NEGATIVES {
-        let all: Vec<usize> = (0..role.len()).filter(|&t| role[t] == Role::Candidate).collect();
+        let all: Vec<usize> = (0..open.len()).filter(|&t| !open[t].is_nan()).collect();
         return distinct_below(&mut rng, free, wanted).into_iter().map(|i| all[i]).collect();
     }
     let mut drawn = std::collections::BTreeSet::new();
     while drawn.len() < wanted {
-        let track = below(&mut rng, role.len() as u64) as usize;
-        if role[track] == Role::Candidate {
+        let track = below(&mut rng, open.len() as u64) as usize;
+        if !open[track].is_nan() {
             drawn.insert(track);
         }
     }
     drawn.into_iter().collect()
 }
 
-// The best k by score, ties by the lower number.
+// The best k by score, ties by the lower number; a score that is no number is not listed.
 pub(crate) fn top(scores: &[f32], candidates: impl Iterator<Item = usize>, k: usize) -> Vec<usize> {
-    let key = |t: usize| if scores[t].is_nan() { f32::NEG_INFINITY } else { scores[t] };
     let mut best: Vec<usize> = Vec::with_capacity(k + 1);
+    let mut least = f32::NEG_INFINITY;
     for track in candidates {
-        if best.len() == k && key(best[k - 1]) >= key(track) {
+        let score = scores[track];
+        if score.is_nan() || (best.len() == k && score <= least) {
             continue;
         }
-        let place = best.partition_point(|&b| key(b) >= key(track));
+        let place = best.partition_point(|&b| scores[b] >= score);
         best.insert(place, track);
         best.truncate(k);
+        least = scores[best[best.len() - 1]];
     }
     best
 }
@@ -266,7 +284,7 @@ fn by_activity(population: &Population, listeners: &[usize], ndcg: &[f64], rng: 
         .map(|third| {
             let range = order.len() * third / 3..order.len() * (third + 1) / 3;
             let values: Vec<f64> = order[range].iter().map(|&i| ndcg[i]).collect();
-            bootstrap_mean(&values, rng)
+            mean_interval(&values, rng)
         })
         .collect()
 }
@@ -285,6 +303,6 @@ mod tests {
     fn top_lists_are_ordered_and_ties_go_to_the_lower_number() {
         let scores = [1.0, 3.0, f32::NAN, 3.0, 2.0, 0.5];
         assert_eq!(top(&scores, 0..6, 3), vec![1, 3, 4]);
-        assert_eq!(top(&scores, 0..6, 10), vec![1, 3, 4, 0, 5, 2]);
+        assert_eq!(top(&scores, 0..6, 10), vec![1, 3, 4, 0, 5]);
     }
 }

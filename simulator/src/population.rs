@@ -72,6 +72,11 @@ impl<T> Lists<T> {
         &self.items[start..self.ends[device]]
     }
 
+    /// All devices' items, in their order.
+    pub fn all(&self) -> &[T] {
+        &self.items
+    }
+
     /// Items over all devices.
     pub fn total(&self) -> usize {
         self.items.len()
@@ -154,6 +159,7 @@ impl Population {
     pub fn of_shown(tracks: usize, shown: impl IntoIterator<Item = Vec<Shown>>) -> Self {
         let mut lists = Lists::new();
         shown.into_iter().for_each(|list| lists.push(list));
+        lists.items.shrink_to_fit();
         let devices = lists.ends.len();
         fn nothing<T>(devices: usize) -> Lists<T> {
             Lists { ends: vec![0; devices], items: Vec::new() }

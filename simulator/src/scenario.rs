@@ -37,6 +37,9 @@ pub struct Epsilon(pub Option<f64>);
 pub struct Scenario {
     /// `synthetic`, or KIND:PATH.
     pub data: String,
+    /// Whether a row of a user's own file that cannot be read refuses the file.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
     /// How test tracks are chosen.
     pub protocol: Protocol,
     /// The method that the run is about.
@@ -99,6 +102,7 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             data: "synthetic".into(),
+            strict: false,
             protocol: Protocol::Loo,
             method: Method::Sordino,
             baselines: vec![Method::Popularity, Method::Ials],

@@ -2,7 +2,6 @@
 
 use sordino_simulator::scenario::{Auto, Epsilon, Scenario};
 use sordino_simulator::world::WorldSettings;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The folder of reference values and real sets: `SORDINO_REFERENCE_DIR`, else `../shared/data` beside the repository.
@@ -17,32 +16,9 @@ pub fn reference(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: there is no {}; SORDINO_REFERENCE_DIR names the folder of references", path.display());
+    let why = "SORDINO_REFERENCE_DIR names the folder of real sets and reference values";
+    skipped(&test_name(), &format!("there is no {}; {why}", path.display()));
     None
-}
-
-/// Tells a person that a test did not run: on the standard error as it is, which the test harness does not swallow, and as a line
-/// of `target/skipped-tests.txt`.
-pub fn skipped(test: &str, why: &str) {
-    let line = format!("skipped: {test}: {why}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    let program = std::env::current_exe().unwrap_or_default();
-    // target/PROFILE/deps/PROGRAM
-    let Some(target) = program.ancestors().nth(3) else { return };
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(target.join("skipped-tests.txt"));
-    let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
-}
-
-/// The test that runs on this thread, with its program's name.
-fn test_name() -> String {
-    let program = std::env::current_exe().unwrap_or_default();
-    let stem = program.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    // Cargo adds a hash.
-    let stem = stem.rsplit_once('-').map_or(stem.as_str(), |(stem, _)| stem);
-    match std::thread::current().name() {
-        Some(test) => format!("{stem}::{test}"),
-        None => stem.to_owned(),
-    }
 }
 
 /// A world that a test can afford.
@@ -63,7 +39,12 @@ pub fn rng(seed: u64) -> rand_chacha::ChaCha8Rng {
     rand_core::SeedableRng::seed_from_u64(seed)
 }
 
+mod skipping;
+
+pub use skipping::{not_run, skipped, test_name};
+
 pub mod browser;
 pub mod page;
 pub mod phone;
+pub mod remedies;
 pub mod trial;

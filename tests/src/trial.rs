@@ -72,7 +72,7 @@ impl Trial {
     pub fn task(&self, text: &str) {
         let file = TaskFile::parse(text).expect("a valid task");
         let seed = file.training.seed.expect("a test's task has a seed");
-        let row = TaskRow { name: file.name, text: text.to_owned(), seed, state: TaskState::Running };
+        let row = TaskRow { name: file.name, text: text.to_owned(), seed, state: TaskState::Running, why: None };
         self.store().add_task(&row, now()).expect("a new task");
     }
 

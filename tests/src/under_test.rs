@@ -118,8 +118,8 @@ impl Store for Watched {
         self.inner.tasks()
     }
 
-    fn set_task(&mut self, name: &str, state: TaskState, at: i64) -> Result<(), Error> {
-        self.write("set_task", |store| store.set_task(name, state, at))
+    fn set_task(&mut self, name: &str, state: TaskState, why: Option<&str>, at: i64) -> Result<(), Error> {
+        self.write("set_task", |store| store.set_task(name, state, why, at))
     }
 
     fn open_round(&mut self, round: &RoundRow) -> Result<(), Error> {

@@ -1,4 +1,6 @@
 //! Devices on the command line: one with its folder ([`single`]), or many in one process ([`swarm`]).
 
+pub mod cli;
 pub mod single;
 pub mod swarm;
+pub mod words;

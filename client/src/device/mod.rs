@@ -1,72 +1,61 @@
 //! A device: what an application embeds. It records events, takes part in rounds when the host allows it, and recommends.
+//!
+//! One process at a time has a device open ([`Device::open`]): it visits, pays and sends. Others
+//! may open it beside that one ([`Device::open_beside`]) to record, recommend, export and show what
+//! was spent.
 
+mod budget;
 mod day;
+mod error;
+mod files;
+mod host;
+mod open;
+mod pretend;
+#[cfg(test)]
+mod tests;
 mod versions;
+
+pub use budget::Standing;
+pub use error::Error;
+pub use files::write_whole;
+pub use host::{Desk, Host, Secret};
+pub use open::{kept_budget, parse_federation};
+pub use pretend::{Pretend, pretend_federation};
 
 use crate::event::{PlaybackEvent, Timestamp};
 use crate::example::examples;
 use crate::holdout::{Holdout, Split};
 use crate::label::{LabelPolicy, label};
-use crate::masks;
 use crate::part::{self, Participant, Round};
 use crate::participation::Invitation;
 use crate::quality::{BotVerdict, Checks, check};
 use crate::retrieval::Recommender;
-use crate::store::{self, Bounds, Store};
-use crate::train::Randomness;
+use crate::store::{self, Bounds, Keep, Recorded, Store};
+use budget::Purse;
 use sordino_shared::control::{Enrolled, Federation, from_hexadecimal};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Example;
-use sordino_shared::privacy::ledger::{self, Balance, Ledger};
+use sordino_shared::privacy::ledger::{self, Balance};
 use sordino_shared::rollout::Cells;
 use sordino_shared::secagg::device::{Member, Policy, Ready, Unsaved, Uploaded};
 use sordino_shared::secagg::messages::Upload;
 use sordino_shared::secagg::{Hash, Identity};
 use sordino_shared::workload::{self, Broadcast};
-use std::path::{Path, PathBuf};
-use thiserror::Error;
 use versions::{REGISTRY, VERSIONS};
 use zeroize::Zeroizing;
 
-/// A device's secret; wiped on drop.
-pub type Secret = Zeroizing<[u8; 32]>;
-
-/// What the application and its platform give.
-pub trait Host: Send {
-    /// Whether nobody uses the device now.
-    fn idle(&self) -> bool;
-
-    /// Whether it is being charged.
-    fn charging(&self) -> bool;
-
-    /// Whether the network costs nothing by volume.
-    fn unmetered(&self) -> bool;
-
-    /// The time, in milliseconds since 1970.
-    fn now(&self) -> i64;
-
-    /// The group that the application puts the device in, such as its testers, if any: an operator may pin a group to a version.
-    fn group(&self) -> Option<String> {
-        None
-    }
-
-    /// The device's secret from the platform's key storage, if it was put there.
-    ///
-    /// # Errors
-    /// A sentence, where the storage cannot be read: then nothing is made anew.
-    fn load_secret(&self) -> Result<Option<Secret>, String>;
-
-    /// Puts the device's secret into the platform's key storage, once.
-    ///
-    /// # Errors
-    /// A sentence.
-    fn store_secret(&mut self, secret: &Secret) -> Result<(), String>;
-}
-
 /// What an application decides.
+///
+/// ```
+/// use sordino_client::prelude::*;
+/// // Two units of epsilon in the device's life, one training a week.
+/// let settings = Settings { ledger: Policy::new(2.0, 1e-6), least_hours: 7 * 24, ..Settings::default() };
+/// # assert_eq!(settings.least_survivors, 8);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What may be spent.
+    /// What may be spent. A device whose ledger allows less goes on with that: [`Device::standing`]
+    /// says so.
     pub ledger: ledger::Policy,
     /// The fewest devices whose sum may be opened.
     pub least_survivors: u32,
@@ -91,48 +80,8 @@ impl Default for Settings {
     }
 }
 
-/// Why a device cannot work.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The host's key storage.
-    #[error("the platform's key storage failed: {0}")]
-    Keys(String),
-    /// No random bytes.
-    #[error("the operating system gives no random bytes")]
-    Randomness,
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] ledger::Error),
-    /// The folder.
-    #[error("{path}: {fault}")]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        fault: std::io::Error,
-    },
-    /// It has no certificate.
-    #[error("this device is not enrolled: enrol it with a token")]
-    NotEnrolled,
-    /// There is no model yet.
-    #[error("there is no model yet: let the device visit its coordinator first")]
-    NoModel,
-    /// The operator has switched learnt models off.
-    #[error("the operator has switched learnt models off: rank as the application does without one")]
-    SwitchedOff,
-    /// The registry is not believed.
-    #[error(transparent)]
-    Registry(#[from] sordino_shared::registry::Error),
-    /// What was kept cannot be read.
-    #[error("what the device has kept cannot be read: {0}")]
-    Kept(String),
-}
-
-/// A device with its folder.
+/// A device with its folder: open it, record what is listened to, let it visit its coordinator, and
+/// ask it what to play.
 pub struct Device<H> {
     host: H,
     settings: Settings,
@@ -141,7 +90,17 @@ pub struct Device<H> {
     enrolled: Option<Enrolled>,
     policy: Policy,
     store: Store,
-    ledger: Ledger,
+    purse: Purse,
+    standing: Standing,
+}
+
+/// What was erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erased {
+    /// Events.
+    pub events: usize,
+    /// Versions of the model.
+    pub versions: usize,
 }
 
 /// What a device learns from.
@@ -156,51 +115,37 @@ pub struct Learning {
 }
 
 impl<H: Host> Device<H> {
-    /// Opens the device in its folder, or makes it there: key, store and ledger.
+    /// Records events, durably: each once, however often and in whatever order they come, also
+    /// after a crash. Those that can never count are refused, and the others kept.
+    ///
+    /// ```
+    /// # use sordino_client::device::{Pretend, pretend_federation};
+    /// use sordino_client::prelude::*;
+    /// # let (folder, phone) = (tempfile::tempdir().unwrap(), Pretend::default());
+    /// # let now = phone.now();
+    /// # let mut device = Device::open(folder.path(), pretend_federation(), Settings::default(), phone)?;
+    /// let liked = PlaybackEvent::new(TrackId(17), Timestamp(now), EventKind::Like);
+    /// // A time in seconds, where milliseconds are meant.
+    /// let wrong = PlaybackEvent::new(TrackId(18), Timestamp(now / 1000), EventKind::Like);
+    /// let recorded = device.record(&[liked, wrong])?;
+    /// assert_eq!((recorded.kept, recorded.refused.len()), (1, 1));
+    /// assert_eq!(recorded.refused[0].1.to_string(), "its time is before 1990: times are in milliseconds since 1970");
+    /// assert_eq!(device.record(&[liked])?.known, 1);
+    /// # Ok::<(), sordino_client::device::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`enum@Error`]. A device whose key or ledger was lost does not begin afresh by itself.
-    pub fn open(folder: &Path, federation: Federation, settings: Settings, mut host: H) -> Result<Self, Error> {
-        std::fs::create_dir_all(folder).map_err(|fault| Error::Folder { path: folder.to_owned(), fault })?;
-        let (store_path, ledger_path) = (folder.join("store.sqlite"), folder.join("ledger"));
-        let secret = match host.load_secret().map_err(Error::Keys)? {
-            Some(secret) => secret,
-            None if store_path.exists() => {
-                return Err(Error::Keys(
-                    "the device's secret is gone, but its store is not: erase the folder".to_owned(),
-                ));
-            }
-            None => {
-                let mut randomness = Randomness::from_operating_system().map_err(|_| Error::Randomness)?;
-                let secret = masks::identity(&mut randomness).secret();
-                host.store_secret(&secret).map_err(Error::Keys)?;
-                secret
-            }
-        };
-        let mut store = Store::open(&store_path, &secret, settings.bounds)?;
-        let ledger = if store.get(HAS_LEDGER)?.is_some() {
-            Ledger::open(&ledger_path, &settings.ledger)?
-        } else {
-            let ledger = Ledger::create(&ledger_path, settings.ledger.clone(), host.now())?;
-            store.put(HAS_LEDGER, b"")?;
-            ledger
-        };
-        let enrolled = store.get(ENROLLED)?.map(|frame| Enrolled::from_frame(&frame));
-        let enrolled = enrolled.transpose().map_err(|error| Error::Kept(error.to_string()))?;
-        let policy = Policy {
-            least_survivors: settings.least_survivors,
-            ..Policy::new(federation.authority.0.clone(), federation.operator.0.clone())
-        };
-        let identity = Identity::from_secret(&secret);
-        Ok(Self { host, settings, federation, identity, enrolled, policy, store, ledger })
+    /// [`enum@Error`]; then none was recorded.
+    pub fn record(&mut self, events: &[PlaybackEvent]) -> Result<Recorded, Error> {
+        Ok(self.store.record(events, Timestamp(self.host.now()), Keep::Good)?)
     }
 
-    /// Records events, durably.
+    /// Records all of the events or, where one of them is refused, none.
     ///
     /// # Errors
-    /// [`enum@Error`].
-    pub fn record(&mut self, events: &[PlaybackEvent]) -> Result<(), Error> {
-        Ok(self.store.record(events, Timestamp(self.host.now()))?)
+    /// [`enum@Error`]; then none was recorded.
+    pub fn record_all_or_none(&mut self, events: &[PlaybackEvent]) -> Result<Recorded, Error> {
+        Ok(self.store.record(events, Timestamp(self.host.now()), Keep::AllOrNone)?)
     }
 
     /// Everything that was recorded, for the listener to take along.
@@ -211,24 +156,37 @@ impl<H: Host> Device<H> {
         Ok(self.store.events()?)
     }
 
-    /// Erases what was recorded and the models. What the registry said last stays known, so that nothing older is believed. What was spent
-    /// stays spent, so the ledger stays.
+    /// Erases what was recorded and the models, and says how much that was. What the registry said
+    /// last stays known, so that nothing older is believed. What was spent stays spent, so the
+    /// ledger stays.
     ///
     /// # Errors
     /// [`enum@Error`].
-    pub fn erase(&mut self) -> Result<(), Error> {
-        self.forget_versions()?;
-        Ok(self.store.erase(&[HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY])?)
+    pub fn erase(&mut self) -> Result<Erased, Error> {
+        self.alone()?;
+        let versions = self.forget_versions()?;
+        let events = self.store.erase(&[HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY])?;
+        Ok(Erased { events, versions })
     }
 
     /// What has been spent, and what is left.
     pub fn balance(&self) -> Balance {
-        self.ledger.balance()
+        self.purse.history().balance()
     }
 
-    /// The ledger in words.
+    /// What was spent and what for, and each change of the budget with its reason, in words for the
+    /// listener.
+    ///
+    /// ```
+    /// # use sordino_client::device::{Pretend, pretend_federation};
+    /// use sordino_client::prelude::*;
+    /// # let (folder, phone) = (tempfile::tempdir().unwrap(), Pretend::default());
+    /// # let device = Device::open(folder.path(), pretend_federation(), Settings::default(), phone)?;
+    /// assert!(device.ledger().starts_with("Nothing has been sent so far."));
+    /// # Ok::<(), sordino_client::device::Error>(())
+    /// ```
     pub fn ledger(&self) -> String {
-        self.ledger.in_words()
+        self.purse.history().in_words()
     }
 
     /// The best tracks for this listener now, of those that the model knows and the listener does not. In a rollout the device notes the list and
@@ -274,6 +232,8 @@ impl<H: Host> Device<H> {
     /// Whether the host lets the device take part now; else what is in the way.
     pub fn may_take_part(&self) -> Result<(), &'static str> {
         let conditions = [
+            (matches!(self.purse, Purse::Open(_)), "another process has the device and takes part for it"),
+            (!matches!(self.standing, Standing::Paused { .. }), "the budget of the settings cannot be kept"),
             (self.host.idle(), "the device is in use"),
             (self.host.charging(), "the device is not being charged"),
             (self.host.unmetered(), "the network is metered"),
@@ -296,6 +256,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`enum@Error`].
     pub fn set_enrolled(&mut self, enrolled: Enrolled) -> Result<(), Error> {
+        self.alone()?;
         self.store.put(ENROLLED, &enrolled.to_frame())?;
         self.enrolled = Some(enrolled);
         Ok(())
@@ -329,6 +290,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`enum@Error`].
     pub fn keep_loaded(&mut self, digest: &Hash, bytes: &[u8]) -> Result<(), Error> {
+        self.alone()?;
         Ok(self.store.put(LOADED, &[digest, bytes].concat())?)
     }
 
@@ -338,6 +300,17 @@ impl<H: Host> Device<H> {
     /// [`enum@Error`].
     pub fn records(&self) -> Result<Vec<store::Record>, Error> {
         Ok(self.store.records()?)
+    }
+
+    /// Whether this process may visit: no other has the device open.
+    ///
+    /// # Errors
+    /// [`Error::Beside`] where it was opened beside another.
+    pub fn alone(&self) -> Result<(), Error> {
+        match self.purse {
+            Purse::Open(_) => Ok(()),
+            Purse::Beside(_) => Err(Error::Beside),
+        }
     }
 
     /// How long it has to wait until its next training, in milliseconds.
@@ -391,8 +364,8 @@ impl<H: Host> Participant for Device<H> {
         let device = workload::Device { examples: train, held_out, rollout, ..workspace.device() };
         let now = self.host.now();
         let invitation = Invitation { task: &round.task, round: round.number, plan: &round.plan };
-        let upload =
-            invitation.accept_masked(&round.broadcast, device, &mut self.ledger, now, ready, &self.identity)?;
+        let ledger = self.purse.open_ledger().map_err(store)?;
+        let upload = invitation.accept_masked(&round.broadcast, device, ledger, now, ready, &self.identity)?;
         // A rollout's round is no training, and asks for no rest.
         if !matches!(round.broadcast, Broadcast::Rollout(_)) {
             self.store.put(LAST_TRAINING, &now.to_le_bytes()).map_err(|error| store(error.into()))?;
@@ -401,10 +374,13 @@ impl<H: Host> Participant for Device<H> {
     }
 
     fn save(&mut self, context: &Hash, record: &[u8]) -> Result<(), part::Error> {
+        // A round goes on in one process alone: two of them could sign two sets of survivors.
+        self.alone().map_err(|error| part::Error::Store(error.to_string()))?;
         self.store.save(context, record).map_err(|error| part::Error::Store(error.to_string()))
     }
 
     fn forget(&mut self, context: &Hash) -> Result<(), part::Error> {
+        self.alone().map_err(|error| part::Error::Store(error.to_string()))?;
         self.store.forget(context).map_err(|error| part::Error::Store(error.to_string()))
     }
 }

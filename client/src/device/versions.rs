@@ -25,6 +25,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`enum@Error`].
     pub fn set_registry(&mut self, registry: &Trusted) -> Result<(), Error> {
+        self.alone()?;
         Ok(self.store.put(REGISTRY, &registry.to_bytes())?)
     }
 
@@ -52,6 +53,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`enum@Error`].
     pub fn keep_version(&mut self, info: &VersionInfo, bytes: &[u8]) -> Result<bool, Error> {
+        self.alone()?;
         let mut versions = self.versions()?;
         let test = match Model::from_bytes(bytes) {
             _ if info.min_runtime > RUNTIME => Err(Fault::Newer { wanted: info.min_runtime, runtime: RUNTIME }),
@@ -80,6 +82,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`enum@Error`]; also where what is good for all has gone back.
     pub fn settle(&mut self, choice: &Choice) -> Result<(), Error> {
+        self.alone()?;
         let mut versions = self.versions()?;
         versions.serve(choice.serve, choice.good).map_err(|error| Error::Kept(error.to_string()))?;
         let kept: Vec<u64> = choice.keep.iter().copied().chain(choice.spare).collect();
@@ -97,9 +100,12 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`enum@Error`].
     pub fn model_failed(&mut self) -> Result<bool, Error> {
-        let mut versions = self.versions()?;
-        let falls = versions.failed(Timestamp(self.host.now()));
-        self.store.put(VERSIONS, &versions.to_bytes())?;
+        let (now, mut falls) = (Timestamp(self.host.now()), false);
+        self.store.update(VERSIONS, |stored| -> Result<_, Error> {
+            let mut versions = read(stored)?;
+            falls = versions.failed(now);
+            Ok(Some(versions.to_bytes()))
+        })?;
         self.note_day(|day| day.not_loaded = true)?;
         Ok(falls)
     }
@@ -109,9 +115,7 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`enum@Error`].
     pub fn versions(&self) -> Result<Keeper, Error> {
-        let stored = self.store.get(VERSIONS)?;
-        let keeper = stored.map(|bytes| Keeper::from_bytes(&bytes)).transpose();
-        Ok(keeper.map_err(|error| Error::Kept(error.to_string()))?.unwrap_or_default())
+        read(self.store.get(VERSIONS)?.as_ref().map(|stored| stored.as_slice()))
     }
 
     /// The model that it ranks with.
@@ -141,14 +145,20 @@ impl<H: Host> Device<H> {
         }
     }
 
-    /// Forgets the models, and remembers what was good.
-    pub(super) fn forget_versions(&mut self) -> Result<(), Error> {
+    /// Forgets the models, says how many, and remembers what was good.
+    pub(super) fn forget_versions(&mut self) -> Result<usize, Error> {
         let mut versions = self.versions()?;
         let gone: Vec<String> = versions.kept().iter().map(|kept| name(kept.counter)).collect();
         versions.forget();
         let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
-        Ok(self.store.change(&[(VERSIONS, &versions.to_bytes())], &gone)?)
+        self.store.change(&[(VERSIONS, &versions.to_bytes())], &gone)?;
+        Ok(gone.len())
     }
+}
+
+fn read(stored: Option<&[u8]>) -> Result<Keeper, Error> {
+    let keeper = stored.map(Keeper::from_bytes).transpose();
+    Ok(keeper.map_err(|error| Error::Kept(error.to_string()))?.unwrap_or_default())
 }
 
 fn name(counter: u64) -> String {

@@ -1,7 +1,18 @@
-//! Playback events as the host application records them.
+//! Playback events as the host application records them: `docs/events.md` has every field, with
+//! examples.
+
+#[cfg(feature = "store")]
+mod fields;
+#[cfg(feature = "store")]
+mod lines;
+
+#[cfg(feature = "store")]
+pub use fields::{FIELDS, Field, FieldFaults, NoEvent, WrongField};
+#[cfg(feature = "store")]
+pub use lines::{Lines, MOST_LINE};
+pub use sordino_shared::ids::TrackId;
 
 use serde::{Deserialize, Serialize};
-use sordino_shared::ids::TrackId;
 
 /// The version of the event's fields. Version 1 is the first; an older event is upgraded when it is read.
 pub const SCHEMA_VERSION: u16 = 1;
@@ -96,6 +107,10 @@ pub enum Context {
 }
 
 impl Context {
+    /// Those with a name.
+    pub const NAMED: [Self; 7] =
+        [Self::Unknown, Self::Playlist, Self::Album, Self::Artist, Self::Radio, Self::Search, Self::Queue];
+
     /// Its number among all contexts: those with a name first, then the application's own places.
     pub fn place(self) -> usize {
         match self {
@@ -128,10 +143,30 @@ pub enum Reason {
     Fault,
 }
 
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Unknown, Self::TrackDone, Self::Listener, Self::Application, Self::Fault];
+}
+
 /// One event, as recorded. Nothing in it is trusted before [`crate::quality`] has looked at it.
+///
+/// ```
+/// use sordino_client::event::{EventKind, PlaybackEvent, Timestamp, TrackId};
+/// let liked = PlaybackEvent::new(TrackId(17), Timestamp(1_795_000_000_000), EventKind::Like);
+/// let heard = PlaybackEvent {
+///     event_id: PlaybackEvent::id_of("7f6c1e1a-35f0-4d43-8d1b-0f9b7f0a3a11"),
+///     seconds_listened: Some(201.5),
+///     track_seconds: Some(204.0),
+///     ..PlaybackEvent::new(TrackId(17), Timestamp(1_795_000_000_000), EventKind::Play)
+/// };
+/// assert!(heard.played_fraction() > Some(0.98) && liked.played_fraction().is_none());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlaybackEvent {
-    /// Unique on the device; 0 where the source has none.
+    /// What the application calls the event, so that it is kept once however often it is recorded;
+    /// 0 where it has no name: then one event of a kind, a track and a time is kept.
+    /// [`PlaybackEvent::id_of`] makes one of a text.
+    #[serde(default)]
     pub event_id: u64,
     /// The track.
     pub track: TrackId,
@@ -144,14 +179,19 @@ pub struct PlaybackEvent {
     /// The track's length in seconds, where known.
     pub track_seconds: Option<f32>,
     /// Where the track came from.
+    #[serde(default)]
     pub context: Context,
     /// Why it started.
+    #[serde(default)]
     pub reason_start: Reason,
     /// Why it ended.
+    #[serde(default)]
     pub reason_end: Reason,
     /// Whether shuffle was on.
+    #[serde(default)]
     pub shuffle: bool,
     /// Whether the device was offline.
+    #[serde(default)]
     pub offline: bool,
     /// Place in the list that it was played from, from 0; where known.
     pub position: Option<u16>,
@@ -173,6 +213,20 @@ impl PlaybackEvent {
             shuffle: false,
             offline: false,
             position: None,
+        }
+    }
+
+    /// The id of an event that an application names by a text, such as a UUID: always the same for
+    /// the same text, never 0. A text of digits is that number, so that what was exported as a
+    /// number may come back as a text.
+    pub fn id_of(text: &str) -> u64 {
+        match text.parse::<u64>() {
+            Ok(number) if number.to_string() == text && number != 0 => number,
+            _ => {
+                let hash = sordino_shared::secagg::digest(&[b"sordino event id v1 ", text.as_bytes()].concat());
+                let (first, _) = hash.split_first_chunk::<8>().expect("32 bytes");
+                u64::from_le_bytes(*first).max(1)
+            }
         }
     }
 

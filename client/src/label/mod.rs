@@ -6,7 +6,7 @@
 mod policy;
 mod said;
 
-pub use policy::{Error, LabelPolicy, Rule};
+pub use policy::{Error, LabelPolicy, Rule, TomlError};
 pub use said::{Said, said};
 
 use crate::quality::ValidEvent;

@@ -1,5 +1,7 @@
 //! The label policy: rules as data.
 
+pub use toml::de::Error as TomlError;
+
 use super::LabelKind;
 use crate::event::{EventKind, PlaybackEvent, Reason};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use crate::event::{EventKind, PlaybackEvent};
 use crate::quality::ValidEvent;
 use crate::session::GAP_SECONDS;
 use sordino_shared::ids::TrackId;
-use sordino_shared::model::{PlayBands, Shown};
+use sordino_shared::model::{Inputs, PlayBands, Shown};
 
 /// A play of known length with the explicit action that came after it, if one did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +26,7 @@ impl Said {
     /// As an outcome to be counted in its cell.
     pub fn counted(&self, bands: &PlayBands, pleased: bool) -> Shown {
         let cell = TrackId(bands.cell(self.fraction, self.seconds) as u32);
-        Shown { track: cell, features: Vec::new(), pleased, weight: 1.0, list: 0 }
+        Shown { track: cell, features: Inputs::default(), pleased, weight: 1.0, list: 0 }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::ValidEvent;
 use serde::{Deserialize, Serialize};
+use sordino_shared::math;
 
 /// A rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -77,7 +78,7 @@ fn gap_variation(events: &[&ValidEvent]) -> f64 {
         return f64::INFINITY;
     }
     let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
-    let variance = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
+    let variance = gaps.iter().map(|g| math::powi(g - mean, 2)).sum::<f64>() / gaps.len() as f64;
     if mean > 0.0 { variance.sqrt() / mean } else { f64::INFINITY }
 }
 

@@ -117,7 +117,7 @@ pub fn check(mut events: Vec<PlaybackEvent>, checks: &Checks) -> (Vec<ValidEvent
 }
 
 // What is wrong with one event by itself.
-fn fault(event: &PlaybackEvent, checks: &Checks) -> Option<Rejection> {
+pub(crate) fn fault(event: &PlaybackEvent, checks: &Checks) -> Option<Rejection> {
     let bad = |number: Option<f32>| number.is_some_and(|v| !(v >= 0.0 && v.is_finite()));
     if event.track.row() >= checks.tracks {
         Some(Rejection::UnknownTrack)

@@ -9,7 +9,8 @@ use sordino_shared::registry::Freshness;
 use sordino_shared::secagg::{Hash, Identity};
 use std::time::Duration;
 
-/// Enrols a device with a token.
+/// Enrols a device with a token of its coordinator's. Once is enough: ask [`Device::enrolled`]
+/// first.
 ///
 /// # Errors
 /// [`enum@Error`].
@@ -19,17 +20,32 @@ pub async fn enrol_device<H: Host>(
     token: Hash,
     attestation: Vec<u8>,
 ) -> Result<(), Error> {
+    device.alone()?;
     let line = Line::new(endpoint, device.federation(), None)?;
     let enrolled = enrol(&line, device.identity(), token, attestation).await?;
     line.hang_up().await;
     Ok(device.set_enrolled(enrolled)?)
 }
 
-/// One visit of a device to its coordinator.
+/// One visit of a device to its coordinator: call it when the platform wakes the application in the
+/// background, and again after the time of [`Visited::Later`].
+///
+/// ```no_run
+/// use sordino_client::prelude::*;
+/// # async fn visit(device: &mut Device<sordino_client::device::Desk>) -> Result<(), sordino_client::quic::Error> {
+/// let endpoint = endpoint()?;
+/// match visit_once(device, &endpoint, "jukebox 2.1").await? {
+///     Visited::Done { task, round, .. } => println!("took part in round {round} of '{task}'"),
+///     Visited::Later(wait) => println!("nothing to do; again in {} s", wait.as_secs()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`enum@Error`]; what was interrupted is taken up at the next visit.
 pub async fn visit_once<H: Host>(device: &mut Device<H>, endpoint: &Endpoint, client: &str) -> Result<Visited, Error> {
+    device.alone()?;
     let line = line(device, endpoint)?;
     let result = visit_over(device, &line, client).await;
     line.hang_up().await;

@@ -13,8 +13,10 @@ pub use device::{enrol_device, visit_once};
 pub use enrol::{Credentials, enrol, renew};
 pub use visit::{Visit, Visited, check_in, drive, pause, refresh, visit};
 
+pub use quinn::{Connection, Endpoint};
+
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, IdleTimeout, RecvStream, TransportConfig, VarInt};
+use quinn::{ClientConfig, IdleTimeout, RecvStream, TransportConfig, VarInt};
 use rustls::RootCertStore;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;

@@ -13,7 +13,7 @@ use crate::event::{EventKind, PlaybackEvent, Timestamp};
 use crate::quality::ValidEvent;
 use crate::session::sessions;
 use serde::{Deserialize, Serialize};
-use sordino_shared::model::{EmbeddingModel, Shown, Solver};
+use sordino_shared::model::{EmbeddingModel, Inputs, Shown, Solver};
 use sordino_shared::workload::{Counted, Shrinkage};
 
 /// What is public of a track and bears on its rank.
@@ -134,7 +134,7 @@ pub fn shown(
         let start = list.first().map_or(Timestamp(0), |valid| valid.event().time);
         for event in list.iter().map(ValidEvent::event) {
             let Some(pleased) = outcome.of(event) else { continue };
-            let features = state.features(event, start, knowledge);
+            let features = Inputs::new(&state.features(event, start, knowledge), FEATURES.len());
             let shown = Shown { track: event.track, features, pleased, weight: 1.0, list: number as u32 };
             all.push(Dated { shown, time: event.time });
         }
@@ -245,7 +245,7 @@ mod tests {
             shown(&valid(vec![event]), &knowledge, learnt, Listing::Day, &mut Solver::default())[0]
                 .shown
                 .features
-                .clone()
+                .to_vec()
         };
         for learnt in [Outcome::Heard { seconds: 18.0 }, Outcome::Kept] {
             for (a, b) in features(90.0, learnt).iter().zip(features(2.0, learnt)) {

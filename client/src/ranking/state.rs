@@ -6,6 +6,7 @@ use crate::event::{EventKind, PlaybackEvent, Timestamp};
 use crate::session::GAP_SECONDS;
 use sordino_shared::ids::TrackId;
 use sordino_shared::linalg::dot_f32;
+use sordino_shared::math;
 use sordino_shared::model::{Example, Solver};
 use sordino_shared::workload::Counted;
 use std::collections::BTreeMap;
@@ -101,29 +102,29 @@ impl State {
         let named: [f32; FEATURES.len()] = [
             bounded(affinity),
             bounded(product(&sitting.taste)),
-            bounded(affinity * self.all.plays.ln_1p()),
+            bounded(affinity * math::ln_1p_f32(self.all.plays)),
             rate(&facts.counted),
-            0.3 * (facts.counted.shown as f32).max(0.0).ln_1p(),
+            0.3 * math::ln_1p_f32((facts.counted.shown as f32).max(0.0)),
             by_artist.map_or(0.0, rate),
-            if facts.seconds > 0.0 { (facts.seconds / 30.0).ln().clamp(-3.0, 3.0) } else { 0.0 },
+            if facts.seconds > 0.0 { math::ln_f32(facts.seconds / 30.0).clamp(-3.0, 3.0) } else { 0.0 },
             self.all.log_odds(mean) - log_odds(mean),
-            0.5 * self.all.plays.ln_1p(),
-            if self.timed > 0.0 { (self.seconds / self.timed / 15.0).ln_1p() } else { 0.0 },
-            known.plays.ln_1p(),
+            0.5 * math::ln_1p_f32(self.all.plays),
+            if self.timed > 0.0 { math::ln_1p_f32(self.seconds / self.timed / 15.0) } else { 0.0 },
+            math::ln_1p_f32(known.plays),
             (1.0 / (1.0 + days)) as f32,
             flag(known.liked),
-            artist.plays.ln_1p(),
+            math::ln_1p_f32(artist.plays),
             artist.log_odds(mean) - log_odds(mean),
-            sitting.count.plays.ln_1p(),
+            math::ln_1p_f32(sitting.count.plays),
             sitting.count.log_odds(mean) - log_odds(mean),
             flag(sitting.last_pleased),
             sitting.skips_in_a_row.min(10.0) * 0.3,
-            gap.map_or(2.0, |gap| (0.2 * (gap / 60.0).ln_1p()) as f32),
+            gap.map_or(2.0, |gap| (0.2 * math::ln_1p(gap / 60.0)) as f32),
             flag(goes_on),
-            hour.sin(),
-            hour.cos(),
-            (2.0 * hour).sin(),
-            (2.0 * hour).cos(),
+            math::sin_f32(hour),
+            math::cos_f32(hour),
+            math::sin_f32(2.0 * hour),
+            math::cos_f32(2.0 * hour),
             flag(weekday >= 5),
         ];
         let mut features = vec![0.0; WIDTH];
@@ -193,7 +194,7 @@ impl State {
 
 fn log_odds(rate: f32) -> f32 {
     let rate = rate.clamp(1e-3, 1.0 - 1e-3);
-    (rate / (1.0 - rate)).ln()
+    math::ln_f32(rate / (1.0 - rate))
 }
 
 // Tables are scaled so that products are of order 1 for tracks that fit; a few go far beyond.
@@ -231,8 +232,8 @@ mod tests {
             state.take(&event, outcome, &knowledge);
         }
         let after = state.features(&shown, shown.time, &knowledge);
-        assert_eq!(named(&after, "log of the listener's plays"), 0.5 * 3f32.ln_1p());
-        assert_eq!(named(&after, "log of how often the listener heard the track"), 1f32.ln_1p());
+        assert_eq!(named(&after, "log of the listener's plays"), 0.5 * math::ln_1p_f32(3f32));
+        assert_eq!(named(&after, "log of how often the listener heard the track"), math::ln_1p_f32(1f32));
         assert_eq!(named(&after, "skips in a row"), 0.6);
         assert_eq!(named(&after, "the sitting has begun"), 1.0);
         assert_eq!(named(&after, "the last track pleased"), 0.0);
@@ -240,7 +241,7 @@ mod tests {
         let later = play(3, 9000, 90.0);
         let next = state.features(&later, later.time, &knowledge);
         assert_eq!(named(&next, "log of the sitting's plays"), 0.0);
-        assert_eq!(named(&next, "log of the listener's plays"), 0.5 * 3f32.ln_1p());
+        assert_eq!(named(&next, "log of the listener's plays"), 0.5 * math::ln_1p_f32(3f32));
         assert!(after.iter().chain(&next).all(|value| value.is_finite() && value.abs() < 10.0));
     }
 }

@@ -11,6 +11,7 @@ pub use queue::{Candidate, Filters, QueueRules, queue};
 use ndarray::Array2;
 use sordino_shared::ids::TrackId;
 use sordino_shared::linalg::dot_f32;
+use sordino_shared::math;
 use sordino_shared::model::{EmbeddingModel, Example, Model, Solver};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -321,7 +322,7 @@ mod tests {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let mut value = || {
                 let u = unit_f64(&mut rng) - 0.5;
-                ((u * f64::from(levels)).round() * 2f64.powi(power) + if levels > 3 { u } else { 0.0 }) as f32
+                ((u * f64::from(levels)).round() * math::powi(2f64, power) + if levels > 3 { u } else { 0.0 }) as f32
             };
             let table: Vec<f32> = (0..d * tracks).map(|_| value()).collect();
             let place: Vec<f32> = (0..d).map(|_| value()).collect();

@@ -1,5 +1,6 @@
 //! `audit verify|show`.
 
+use super::words::{Table, count};
 use super::{At, print, time};
 use crate::rollout::book;
 use crate::store::{Store, verify};
@@ -7,7 +8,8 @@ use sordino_shared::control::hexadecimal;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Checks that no row was changed or left out, makes every verdict of every rollout again, and prints the last hash: keep it elsewhere to notice a log written anew.
+    /// Checks that no row was changed or left out, makes every verdict of every rollout again, and prints the last hash: keep that
+    /// elsewhere to notice a log that was written anew.
     Verify {
         #[command(flatten)]
         at: At,
@@ -29,13 +31,20 @@ impl Command {
                 let last = rows.last().map_or_else(|| "none".into(), |row| hexadecimal(&row.hash));
                 let (rollouts, verdicts) = book::audit(&store)?;
                 print(&format!(
-                    "{} rows, unbroken; {verdicts} verdicts of {rollouts} rollouts made again; last hash {last}\n",
-                    rows.len()
+                    "{}, unbroken; {} of {} made again; last hash {last}\n",
+                    count(rows.len(), "row"),
+                    count(verdicts, "verdict"),
+                    count(rollouts, "rollout")
                 ));
             }
             Self::Show { at } => {
+                let mut table = Table::new(&[">row", "when (UTC)", "what"]);
                 for row in at.store()?.audit()? {
-                    print(&format!("{:>6}  {}  {}\n", row.number, time(row.at), row.what));
+                    table.row(vec![row.number.to_string(), time(row.at), row.what]);
+                }
+                match table.is_empty() {
+                    true => print("nothing was done yet\n"),
+                    false => print(&table.to_string()),
                 }
             }
         }

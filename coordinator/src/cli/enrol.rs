@@ -1,14 +1,16 @@
 //! `enrol token|revoke|list`.
 
+use super::words::Table;
 use super::{At, print, time};
 use crate::authority::{Attestation, Authority};
 use crate::config::Config;
 use crate::server::now;
+use crate::store::{Change, Store};
 use sordino_shared::control::{from_hexadecimal, hexadecimal};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Makes one-time tokens, one a line.
+    /// Makes tokens, one a line: each lets one device in, once.
     Token {
         /// How many.
         #[arg(long, default_value_t = 1)]
@@ -19,17 +21,17 @@ pub(super) enum Command {
         #[command(flatten)]
         at: At,
     },
-    /// Revokes a device for good; a running server knows within a minute.
+    /// Shuts a device out for good; a running server knows within a minute.
     Revoke {
         /// The device's key, as `list` shows it.
         key: String,
-        /// Why.
-        #[arg(long)]
-        reason: String,
+        /// Why: kept with the device and in the audit log.
+        #[arg(long, visible_alias = "reason", value_name = "REASON")]
+        why: String,
         #[command(flatten)]
         at: At,
     },
-    /// Lists devices.
+    /// Lists devices, and until when their certificates hold.
     List {
         /// As JSON.
         #[arg(long)]
@@ -47,11 +49,18 @@ impl Command {
                 let tokens = authority(&at)?.tokens(count, until)?;
                 tokens.iter().for_each(|token| print(&(hexadecimal(token) + "\n")));
             }
-            Self::Revoke { key, reason, at } => {
+            Self::Revoke { key, why, at } => {
                 let device =
                     from_hexadecimal(&key).ok_or_else(|| anyhow::anyhow!("a key has 64 hexadecimal digits"))?;
-                let found = authority(&at)?.revoke(&device, &reason, now())?;
-                anyhow::ensure!(found, "there is no device of this key that is not revoked already");
+                let found = authority(&at)?.revoke(&device, &why, now())?;
+                anyhow::ensure!(
+                    found,
+                    "there is no device of this key that is not revoked already: `sordino-coordinator enrol list {}` shows all",
+                    at.quoted()
+                );
+                let words = vec![format!("device {key}: revoked: {why}")];
+                at.store()?.change(&Change { words, ..Change::default() }, now())?;
+                print(&format!("device {key} is revoked; a running server refuses it within a minute\n"));
             }
             Self::List { json, at } => {
                 let devices = authority(&at)?.devices()?;
@@ -59,12 +68,20 @@ impl Command {
                     print(&(serde_json::to_string(&devices)? + "\n"));
                     return Ok(());
                 }
+                let mut table = Table::new(&["key", "enrolled (UTC)", "certificate"]);
                 for device in devices {
                     let state = device.revoked.map_or_else(
                         || format!("holds until {}", time(device.not_after)),
                         |why| format!("revoked: {why}"),
                     );
-                    print(&format!("{}  enrolled {}  {state}\n", device.key, time(device.enrolled)));
+                    table.row(vec![device.key, time(device.enrolled), state]);
+                }
+                match table.is_empty() {
+                    true => print(&format!(
+                        "no device yet: `sordino-coordinator enrol token --count 10 {}` makes tokens for some\n",
+                        at.quoted()
+                    )),
+                    false => print(&table.to_string()),
                 }
             }
         }
@@ -73,6 +90,7 @@ impl Command {
 }
 
 fn authority(at: &At) -> anyhow::Result<Authority> {
+    at.check()?;
     let config = Config::load(&at.folder)?;
     Ok(Authority::open(&at.folder().authority(), config.enrolment.certificate_days, Attestation::None)?)
 }

@@ -1,5 +1,6 @@
 //! `model list|show|export|import`.
 
+use super::words::Table;
 use super::{At, print, time};
 use crate::server::{Models, now};
 use crate::store::{Store, VersionRow};
@@ -44,22 +45,28 @@ impl Command {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List { at } => {
+                let mut table =
+                    Table::new(&[">version", "made (UTC)", "task or file", "from", "SHA-256 begins", ">bytes"]);
                 for version in at.store()?.versions()? {
                     let round = version.round.map_or_else(|| "imported".into(), |round| format!("round {round}"));
-                    print(&format!(
-                        "{:>4}  {}  {:<16} {round:<10} {}  {} bytes\n",
-                        version.number,
-                        time(version.made),
-                        version.task,
-                        &version.digest[..16],
-                        version.length
-                    ));
+                    let digest = version.digest.get(..16).unwrap_or(&version.digest).to_owned();
+                    let (number, length) = (version.number.to_string(), version.length.to_string());
+                    table.row(vec![number, time(version.made), version.task, round, digest, length]);
+                }
+                match table.is_empty() {
+                    true => print(&format!(
+                        "no version yet: the first round of a task that is done makes one, and `sordino-coordinator model import FILE {}` \
+                         brings one from elsewhere\n",
+                        at.quoted()
+                    )),
+                    false => print(&table.to_string()),
                 }
             }
             Self::Show { number, at } => print(&(serde_json::to_string_pretty(&find(&at, number)?)? + "\n")),
             Self::Export { number, file, at } => {
                 let version = find(&at, number)?;
                 std::fs::write(&file, load(&at, &version)?).with_context(|| file.display().to_string())?;
+                print(&format!("version {number}: {} bytes in {}\n", version.length, file.display()));
             }
             Self::Import { file, at } => {
                 let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
@@ -86,7 +93,10 @@ impl Command {
 
 fn find(at: &At, number: u64) -> anyhow::Result<VersionRow> {
     let versions = at.store()?.versions()?;
-    versions.into_iter().find(|version| version.number == number).ok_or_else(|| anyhow!("there is no version {number}"))
+    let version = versions.into_iter().find(|version| version.number == number);
+    version.ok_or_else(|| {
+        anyhow!("there is no version {number}: `sordino-coordinator model list {}` says which there are", at.quoted())
+    })
 }
 
 fn load(at: &At, version: &VersionRow) -> anyhow::Result<Vec<u8>> {

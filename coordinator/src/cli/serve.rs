@@ -3,6 +3,7 @@
 use super::{At, print};
 use crate::config::Config;
 use crate::server::Server;
+use std::io::IsTerminal;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -10,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 pub(super) struct Serve {
     #[command(flatten)]
     at: At,
-    /// What is logged, as in `info,sordino_coordinator=debug`.
+    /// What is logged: `error`, `warn`, `info`, `debug`, or parts of it, as in `info,sordino_coordinator=debug`.
     #[arg(long, env = "SORDINO_LOG", default_value = "info")]
     log: String,
 }
@@ -18,9 +19,14 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let filter = EnvFilter::try_new(&self.log)?;
-        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
-        let config = Config::load(&self.at.folder)?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_target(false)
+            .with_writer(std::io::stderr)
+            .with_ansi(coloured())
+            .init();
         let store = Box::new(self.at.store()?);
+        let config = Config::load(&self.at.folder)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(async {
             let server = Server::start(&self.at.folder, config, store).await?;
@@ -35,4 +41,9 @@ impl Serve {
             Ok(())
         })
     }
+}
+
+// Colours are for people: not for files and pipes, and not for those who say so (no-color.org).
+fn coloured() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -1,5 +1,6 @@
 //! `status`: what the store says, whether a server runs or not.
 
+use super::words::{Table, count};
 use super::{At, print, time};
 use crate::rollout::book::Course;
 use crate::server::RolloutView;
@@ -32,6 +33,7 @@ struct Seen {
 struct TaskSeen {
     name: String,
     state: &'static str,
+    why: Option<String>,
     steps: usize,
     epsilon: f64,
     epsilon_limit: f64,
@@ -54,7 +56,7 @@ impl Status {
         let store = self.at.store()?;
         loop {
             let seen = see(&store)?;
-            let text = if self.json { serde_json::to_string(&seen)? + "\n" } else { in_words(&seen) };
+            let text = if self.json { serde_json::to_string(&seen)? + "\n" } else { in_words(&seen, &self.at) };
             let clear = if self.watch && !self.json { "\x1b[2J\x1b[H" } else { "" };
             print(&format!("{clear}{text}"));
             if !self.watch {
@@ -95,6 +97,7 @@ fn see(store: &SqliteStore) -> anyhow::Result<Seen> {
         tasks.push(TaskSeen {
             name: row.name,
             state: row.state.name(),
+            why: row.why,
             steps: aggregates.len(),
             epsilon: spent,
             epsilon_limit: limit,
@@ -104,28 +107,39 @@ fn see(store: &SqliteStore) -> anyhow::Result<Seen> {
     Ok(Seen { tasks, versions: store.versions()?.len() as u64 })
 }
 
-fn in_words(seen: &Seen) -> String {
+fn in_words(seen: &Seen, at: &At) -> String {
     let mut text = String::new();
     for task in &seen.tasks {
         text += &format!(
-            "task {}: {}, {} steps done, epsilon {:.3} of {} spent by a device\n",
-            task.name, task.state, task.steps, task.epsilon, task.epsilon_limit
+            "task {}: {}, {} done, epsilon {:.3} of {} spent by a device\n",
+            task.name,
+            task.state,
+            count(task.steps, "step"),
+            task.epsilon,
+            task.epsilon_limit
         );
+        if let Some(why) = &task.why {
+            text += &format!("  {}: {why}\n", task.state);
+        }
+        let mut table = Table::new(&["  round", "phase", ">devices counted", "since (UTC)", "what came of it"]);
         for round in &task.rounds {
-            let note = if round.note.is_empty() { String::new() } else { format!(": {}", round.note) };
-            text += &format!(
-                "  round {:>3}  {:<11} {:>6} counted  since {}{note}\n",
-                round.number,
-                round.phase,
-                round.counted,
-                time(round.changed)
-            );
+            table.row(vec![
+                format!("  {}", round.number),
+                round.phase.to_owned(),
+                round.counted.to_string(),
+                time(round.changed),
+                round.note.clone(),
+            ]);
+        }
+        match table.is_empty() {
+            true => text += "  no round yet: one opens once enough devices check in\n",
+            false => text += &table.to_string(),
         }
     }
     if seen.tasks.is_empty() {
-        text += "no task yet: `task add FILE`\n";
+        text += &super::task::none(at);
     }
-    text + &format!("{} versions of models\n", seen.versions)
+    text + &format!("{} of models\n", count(seen.versions as usize, "version"))
 }
 
 const MOST_ROUNDS: usize = 10;

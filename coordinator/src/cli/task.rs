@@ -1,42 +1,56 @@
 //! `task add|list|pause|resume|cancel`.
 
+use super::words::Table;
 use super::{At, print};
+use crate::budget::{self, Words};
+use crate::config::Config;
 use crate::server::{Models, now};
 use crate::store::{Store, TaskRow, TaskState};
-use crate::task::TaskFile;
+use crate::task::{TaskFile, check_price, owed};
 use anyhow::Context;
 use sordino_shared::control::hexadecimal;
 use sordino_shared::model::Content;
+use sordino_shared::privacy::ledger::History;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Adds a task from a file and says what it can hope for.
+    /// Adds a task from a file and says what it can hope for; refuses one that the population's budget can never pay.
+    #[command(after_help = "`sordino-coordinator settings task` prints a file with every key explained.")]
     Add {
         /// The task's file (TOML).
         file: PathBuf,
         #[command(flatten)]
         at: At,
     },
-    /// Lists tasks.
+    /// Lists tasks, what they are doing, and why they are paused.
     List {
         #[command(flatten)]
         at: At,
     },
     /// Opens no new rounds; one under way goes on to its end.
-    Pause(Named),
+    Pause(Stopped),
     /// Opens rounds again.
     Resume(Named),
-    /// Ends a task for good.
-    Cancel(Named),
+    /// Ends a task for good; what it has learnt stays.
+    Cancel(Stopped),
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Named {
-    /// The task's name.
+    /// The task's name, as `task list` shows it.
     name: String,
     #[command(flatten)]
     at: At,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Stopped {
+    /// Why: shown with the task, and kept in the audit log.
+    #[arg(long, value_name = "REASON")]
+    why: Option<String>,
+    #[command(flatten)]
+    named: Named,
 }
 
 impl Command {
@@ -50,45 +64,71 @@ impl Command {
                 Ok(())
             }
             Self::List { at } => {
-                for task in at.store()?.tasks()? {
-                    print(&format!("{:<20} {}\n", task.name, task.state.name()));
-                }
+                print(&list(&at.store()?.tasks()?, &at));
                 Ok(())
             }
-            Self::Pause(named) => named.set(TaskState::Paused),
-            Self::Resume(named) => named.set(TaskState::Running),
-            Self::Cancel(named) => named.set(TaskState::Cancelled),
+            Self::Pause(stopped) => stopped.set(TaskState::Paused),
+            Self::Resume(named) => named.set(TaskState::Running, None),
+            Self::Cancel(stopped) => stopped.set(TaskState::Cancelled),
         }
     }
 }
 
-impl Named {
+fn list(tasks: &[TaskRow], at: &At) -> String {
+    let mut table = Table::new(&["task", "state", "why"]);
+    for task in tasks {
+        table.row(vec![task.name.clone(), task.state.name().into(), task.why.clone().unwrap_or_default()]);
+    }
+    if table.is_empty() { none(at) } else { table.to_string() }
+}
+
+/// What is said where there is no task.
+pub(super) fn none(at: &At) -> String {
+    format!("no task yet: `sordino-coordinator task add FILE {}` adds one\n", at.quoted())
+}
+
+impl Stopped {
     fn set(self, state: TaskState) -> anyhow::Result<()> {
-        Ok(self.at.store()?.set_task(&self.name, state, now())?)
+        let by = "by the operator";
+        let why = self.why.map_or_else(|| by.to_owned(), |why| format!("{by}: {why}"));
+        self.named.set(state, Some(&why))
+    }
+}
+
+impl Named {
+    fn set(self, state: TaskState, why: Option<&str>) -> anyhow::Result<()> {
+        let Self { name, at } = self;
+        let mut store = at.store()?;
+        store.set_task(&name, state, why, now())?;
+        let row = store.tasks()?.into_iter().find(|row| row.name == name);
+        let row = row.with_context(|| format!("there is no task '{name}'"))?;
+        anyhow::ensure!(row.state == state, "task '{name}' is {} already, and stays so", row.state.name());
+        let folder = at.quoted();
+        print(&match state {
+            TaskState::Paused => format!(
+                "task '{name}' is paused: a round under way goes on to its end. `sordino-coordinator task resume {name} {folder}` \
+                 goes on\n"
+            ),
+            TaskState::Running => format!(
+                "task '{name}' is running; `sordino-coordinator status {folder}` says why, if it is paused again\n"
+            ),
+            _ => format!("task '{name}' is {}\n", state.name()),
+        });
+        Ok(())
     }
 }
 
 /// Adds a task; a content file is found from `beside` and kept with the models, by its hash.
 pub(super) fn add(at: &At, text: &str, beside: &Path) -> anyhow::Result<String> {
+    let mut store = at.store()?;
     let mut task = TaskFile::parse(text)?;
-    let mut has_content = false;
+    let has_content = task.catalogue.content.is_some();
+    let config = Config::read(&at.folder)?;
+    let history = budget::history(&at.folder, &config.listen.population)?;
+    check_price(&task, has_content, &history, &at.quoted())?;
+    let before = store.tasks()?;
     if let Some(name) = &task.catalogue.content {
-        let path = beside.join(name);
-        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        let content: Content = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
-        anyhow::ensure!(
-            content.rows.len() == task.catalogue.tracks
-                && content
-                    .rows
-                    .iter()
-                    .flatten()
-                    .all(|(column, value)| (*column as usize) < content.names.len() && value.is_finite()),
-            "{}: there must be one row for each of the {} tracks, of features that have names",
-            path.display(),
-            task.catalogue.tracks
-        );
-        has_content = true;
-        let kept = Models::open(&at.folder().models())?.put(bytes)?;
+        let kept = Models::open(&at.folder().models())?.put(content(&beside.join(name), task.catalogue.tracks)?)?;
         task.catalogue.content = Some(hexadecimal(&kept.digest));
     }
     let seed = match task.training.seed {
@@ -99,10 +139,42 @@ pub(super) fn add(at: &At, text: &str, beside: &Path) -> anyhow::Result<String> 
             u64::from_le_bytes(bytes)
         }
     };
-    let row = TaskRow { name: task.name.clone(), text: toml::to_string(&task)?, seed, state: TaskState::Running };
-    at.store()?.add_task(&row, now())?;
+    let row =
+        TaskRow { name: task.name.clone(), text: toml::to_string(&task)?, seed, state: TaskState::Running, why: None };
+    store.add_task(&row, now())?;
     let plan = task.plan(has_content);
     let mut told = format!("task '{}' added\n", task.name);
     plan.reasons.iter().for_each(|reason| told += &format!("  {reason}\n"));
+    told += &warning(&task, &before, &history, at)?;
     Ok(told)
+}
+
+fn content(path: &Path, tracks: usize) -> anyhow::Result<Vec<u8>> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let content: Content = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
+    let fits = |(column, value): &(u32, f32)| (*column as usize) < content.names.len() && value.is_finite();
+    anyhow::ensure!(
+        content.rows.len() == tracks && content.rows.iter().flatten().all(fits),
+        "{}: there must be one row for each of the {tracks} tracks, of features that have names",
+        path.display()
+    );
+    Ok(bytes)
+}
+
+// A task that could be paid alone, and not beside those that are under way: whoever comes last is paused.
+fn warning(task: &TaskFile, others: &[TaskRow], history: &History, at: &At) -> anyhow::Result<String> {
+    let owed: f64 = owed(others, history)?.iter().map(|(_, rho)| rho).sum();
+    let balance = history.balance();
+    if owed == 0.0 || balance.rho + owed + task.rho() <= balance.rho_limit {
+        return Ok(String::new());
+    }
+    let budget = history.policy().budget;
+    let needed = history.epsilon_with(owed + task.rho(), task.privacy.mechanism, budget.delta);
+    Ok(format!(
+        "warning: tasks under way and this one may spend epsilon {:.1} in all, and the population has {}: one of them will be \
+         paused before its end. `sordino-coordinator budget show {}` says what each may still spend\n",
+        (10.0 * needed).ceil() / 10.0,
+        Words(budget.tidy()),
+        at.quoted()
+    ))
 }

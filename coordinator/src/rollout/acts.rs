@@ -29,6 +29,9 @@ pub enum Act {
     Promote {
         /// The share that the next stage should have, in percent, for whoever wants to be sure.
         to: Option<f64>,
+        /// Why, if somebody says so.
+        #[serde(default)]
+        why: Option<String>,
     },
     /// Goes on past a gate that has not passed; two persons.
     SkipGate {
@@ -164,11 +167,11 @@ pub fn perform(
         }
         Act::Hold { why } => rollout(store, Input::Hold(first.clone(), why.clone()), now),
         Act::Resume => rollout(store, Input::Resume(first.clone()), now),
-        Act::Promote { to } => {
+        Act::Promote { to, why } => {
             if let Some(percent) = to {
                 check_next(store, *percent)?;
             }
-            rollout(store, Input::Promote(first.clone()), now)
+            rollout(store, Input::Promote(first.clone(), why.clone()), now)
         }
         Act::SkipGate { why } => {
             let (one, other) = who.two()?;

@@ -15,7 +15,8 @@ pub fn sentence(event: &Event) -> String {
         Event::Waits { stage, .. } => format!("stage {} is over and has passed: somebody has to say yes", stage + 1),
         Event::Advanced { to, who, why, .. } => {
             let by = if who.is_empty() { "by itself".to_owned() } else { format!("by {}", who.join(" and ")) };
-            let why = why.as_ref().map(|why| format!(", past the gate: {why}")).unwrap_or_default();
+            let past = if who.len() == 2 { ", past the gate" } else { "" };
+            let why = why.as_ref().map(|why| format!("{past}: {why}")).unwrap_or_default();
             format!("on to stage {} {by}{why}", to + 1)
         }
         Event::Held { who, why, .. } => format!("held {}: {why}", by(who)),

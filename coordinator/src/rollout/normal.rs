@@ -1,16 +1,16 @@
 //! The standard normal distribution.
 
-use libm::erfc;
+use sordino_shared::math;
 use std::f64::consts::SQRT_2;
 
 /// P(Z > z).
 pub(super) fn upper_tail(z: f64) -> f64 {
-    0.5 * erfc(z / SQRT_2)
+    0.5 * math::erfc(z / SQRT_2)
 }
 
 /// The density.
 pub(super) fn density(z: f64) -> f64 {
-    (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt()
+    math::exp(-0.5 * z * z) / (2.0 * std::f64::consts::PI).sqrt()
 }
 
 /// z with P(Z > z) = `tail`, for tails from 1e-300 to 1 - 1e-16.

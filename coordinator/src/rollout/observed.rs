@@ -1,6 +1,7 @@
 //! What is known of both arms: sums of releases so far, and the estimates that follow.
 
 use serde::{Deserialize, Serialize};
+use sordino_shared::math;
 use sordino_shared::rollout::CellSums;
 
 /// What a candidate must not spoil.
@@ -132,7 +133,7 @@ impl Observed {
         let (treatment, control) = (count(0), count(1));
         // Each count is two cells' noise.
         let variance = (treatment + control).max(1.0) + 4.0 * self.noise_variance;
-        (treatment - control).powi(2) / variance
+        math::powi(treatment - control, 2) / variance
     }
 
     /// The estimate of a guardrail.
@@ -176,7 +177,7 @@ mod tests {
         assert!((skip.good + 0.02).abs() < 1e-12, "more skips are harm");
         // Within an arm the groups differ: .0625 + .8 * .2 * .4^2.
         let variance = [0.0625 + 0.16 * 0.16, 0.0625 + 0.16 * 0.09];
-        let noise = 200.0 * ((1.0 + 0.48f64.powi(2)) + (1.0 + 0.46f64.powi(2))) / 1e6;
+        let noise = 200.0 * ((1.0 + math::powi(0.48f64, 2)) + (1.0 + math::powi(0.46f64, 2))) / 1e6;
         let expected = (variance[0] / 1000.0 + variance[1] / 1000.0 + noise).sqrt();
         assert!((skip.error - expected).abs() < 1e-9, "{} {expected}", skip.error);
         let worst = observed.estimate(Guardrail::WorstSkipRate);

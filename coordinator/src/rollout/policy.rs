@@ -130,7 +130,8 @@ pub enum Error {
     Range(&'static str),
     /// Too few devices.
     #[error(
-        "the stage of {parts} parts of a million brings {devices:.0} devices an arm, and {least:.0} are needed: take a larger first stage"
+        "the stage of {parts} parts of a million brings {devices:.0} devices an arm, and {least:.0} are needed: take a larger first stage, as \
+         `sordino-coordinator rollout plan --devices {fleet}` proposes"
     )]
     TooFew {
         /// The stage's share.
@@ -139,6 +140,8 @@ pub enum Error {
         devices: f64,
         /// What is needed.
         least: f64,
+        /// Devices of the fleet.
+        fleet: usize,
     },
     /// The last stage cannot see a margin.
     #[error(
@@ -176,6 +179,34 @@ impl Policy {
             cohort: Trust::default(),
             schedule: Timing::default(),
         }
+    }
+
+    /// A policy for a fleet of so many devices, as the default one where that does. Where its first stage brings an arm too few devices for
+    /// anything to be claimed, it begins with 5 % (a fleet of fewer than 333,334 devices), or with 25 % (of fewer than 66,667). Where the last stage cannot see how often listeners skip, or
+    /// how well tracks are ranked, it becomes half of the devices; other guardrails that it cannot see are watched. [`Policy::plan`]
+    /// refuses what is left.
+    pub fn for_fleet(name: &str, devices: usize) -> Self {
+        let default = Self::named(name);
+        let first = |least: u32| {
+            let larger: Vec<Stage> = default.stages.iter().filter(|s| u32::from(s.share) >= least).copied().collect();
+            // The shadow tries the candidate on as many as the first stage that serves.
+            let shadow = default.stages.iter().filter(|stage| stage.shadow);
+            let shadow = shadow.filter_map(|stage| Some(Stage { share: larger.first()?.share, ..*stage }));
+            let serving = larger.iter().filter(|stage| !stage.shadow).copied();
+            Self { stages: shadow.chain(serving).collect(), ..default.clone() }
+        };
+        let has_enough = |policy: &Self| !matches!(policy.plan(devices), Err(Error::TooFew { .. }));
+        let mut policy = [10_000, 50_000].map(first).into_iter().find(has_enough).unwrap_or_else(|| first(250_000));
+        for _ in 0..=Guardrail::ALL.len() {
+            let Err(Error::Blind { guardrail, .. }) = policy.plan(devices) else { break };
+            match (guardrail, policy.stages.last_mut()) {
+                (Guardrail::SkipRate | Guardrail::Ndcg, Some(last)) => {
+                    last.share = Share::parts_per_million(500_000).expect("at most a half");
+                }
+                (guardrail, _) => policy.watched.push(guardrail),
+            }
+        }
+        policy
     }
 
     /// What is wrong with the policy by itself.
@@ -219,7 +250,7 @@ impl Policy {
         for (stage, gate) in (0..self.stages.len()).map(|stage| (stage, self.gate(stage, devices))) {
             if gate.planned_devices < gate.least_devices {
                 let (parts, least) = (u32::from(self.stages[stage].share), gate.least_devices);
-                return Err(Error::TooFew { parts, devices: gate.planned_devices, least });
+                return Err(Error::TooFew { parts, devices: gate.planned_devices, least, fleet: devices });
             }
         }
         let seen = self.sight(devices);
@@ -367,6 +398,29 @@ mod tests {
         assert!(blind.to_string().contains("cannot see that"), "{blind}");
         let widened = Policy { margins: Guardrail::ALL.map(|guardrail| (guardrail, 0.2)).into(), ..alone };
         assert!(widened.plan(66_700).is_ok());
+    }
+
+    #[test]
+    fn small_fleets_begin_with_larger_stages() {
+        let policy = |devices| {
+            let policy = Policy::for_fleet("spring", devices);
+            policy.check().expect("a policy");
+            policy
+        };
+        let shares = |devices| policy(devices).stages.iter().map(|s| u32::from(s.share)).collect::<Vec<_>>();
+        assert_eq!(policy(1_000_000), Policy::named("spring"));
+        assert_eq!(shares(333_334), [10_000, 10_000, 50_000, 250_000]);
+        assert_eq!(shares(333_333), [50_000, 50_000, 250_000]);
+        assert_eq!(shares(66_667)[..2], [50_000, 50_000]);
+        assert_eq!(shares(66_666).len(), 2, "a shadow and one stage");
+        // What is proposed can be judged, and by what listeners feel first.
+        for devices in [150_000, 200_000, 333_333, 333_334, 500_000] {
+            let policy = policy(devices);
+            let seen = policy.plan(devices).unwrap_or_else(|error| panic!("{devices}: {error}"));
+            let decides = |of| seen.last().is_some_and(|stage| stage.iter().any(|s| s.guardrail == of && s.decides));
+            assert!(decides(Guardrail::SkipRate) && decides(Guardrail::Ndcg), "{devices}");
+        }
+        assert!(Policy::for_fleet("spring", 3_000).plan(3_000).is_err(), "too small for anything");
     }
 
     #[test]

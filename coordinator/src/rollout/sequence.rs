@@ -7,21 +7,22 @@
 //! thousand devices in an arm.
 
 use super::normal::{bisect, upper_tail};
+use sordino_shared::math;
 
 /// How high Z must be at a share of the information, so that the chance to be there at any time is at most `alpha` without harm. It is
 /// lowest where the share is 1.
 pub fn bound(alpha: f64, share: f64) -> f64 {
     // The weight's width that makes the bound lowest at 1, as for two-sided sequences at twice the error.
-    let log = -2.0 * (2.0 * alpha).ln();
-    let rho = 1.0 / (log + (log + 1.0).ln());
+    let log = -2.0 * math::ln(2.0 * alpha);
+    let rho = 1.0 / (log + math::ln(log + 1.0));
     let (share, whole) = (share.max(1e-9), share.max(1e-9) + rho);
     let log_mixture = |z: f64| {
         std::f64::consts::LN_2
-            + 0.5 * (rho / whole).ln()
+            + 0.5 * math::ln(rho / whole)
             + z * z * share / (2.0 * whole)
-            + (1.0 - upper_tail(z * (share / whole).sqrt())).ln()
+            + math::ln(1.0 - upper_tail(z * (share / whole).sqrt()))
     };
-    bisect((0.0, 60.0), |z| log_mixture(z) < -alpha.ln())
+    bisect((0.0, 60.0), |z| log_mixture(z) < -math::ln(alpha))
 }
 
 #[cfg(test)]
@@ -54,8 +55,8 @@ mod tests {
     fn it_is_narrower_than_the_two_sided_one() {
         // Waudby-Smith et al. 2021, equation 13 used on one side, with its own rho.
         let alpha = 0.05f64;
-        let r = -2.0 * alpha.ln() + (-2.0 * alpha.ln() + 1.0).ln();
-        let two_sided = (2.0 * (r + 1.0) / r * ((r + 1.0).sqrt() / alpha).ln()).sqrt();
+        let r = -2.0 * math::ln(alpha) + math::ln(-2.0 * math::ln(alpha) + 1.0);
+        let two_sided = (2.0 * (r + 1.0) / r * math::ln((r + 1.0).sqrt() / alpha)).sqrt();
         let ours = bound(alpha, 1.0);
         assert!(ours < 0.97 * two_sided && ours > 2.2, "{ours} {two_sided}");
         assert!(bound(alpha, 0.2) > bound(alpha, 1.0) && bound(alpha, 30.0) > bound(alpha, 1.0));

@@ -5,6 +5,7 @@ use super::normal::upper_quantile;
 use super::observed::Guardrail;
 use super::spending;
 use serde::{Deserialize, Serialize};
+use sordino_shared::math;
 
 /// What one expects of a guardrail before anything is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +39,7 @@ pub fn smallest(gate: &Gate, guardrail: Guardrail, expected: Expected, noise: f6
     let groups = if guardrail == Guardrail::WorstSkipRate { 1.0 } else { 2.0 };
     let n = (gate.planned_devices * share).max(1.0);
     let variance = groups * gate.looks as f64 * noise * noise * (1.0 + expected.mean * expected.mean);
-    let error = (2.0 * expected.deviation.powi(2) / n + 2.0 * variance / (n * n)).sqrt();
+    let error = (2.0 * math::powi(expected.deviation, 2) / n + 2.0 * variance / (n * n)).sqrt();
     // The last look's bound stands for all looks: it asks for a little more than one look would.
     let shares: Vec<f64> = (1..=gate.looks).map(|look| look as f64 / gate.looks as f64).collect();
     let last = spending::bounds(gate.promote_error, &shares).last().copied().unwrap_or_default();

@@ -39,6 +39,7 @@ pub use view::{RoundView, TaskView, View};
 
 use crate::authority::{self, Attestation, Authority, KeyFile, Pair};
 use crate::config::Config;
+use crate::files::write_whole;
 use crate::ledger::PopulationLedgers;
 use crate::registry::{Keys, Office, Published};
 use crate::store::Store;
@@ -82,6 +83,9 @@ pub enum Error {
     /// The population's ledger.
     #[error(transparent)]
     Ledger(#[from] sordino_shared::privacy::ledger::Error),
+    /// The population's budget.
+    #[error(transparent)]
+    Budget(#[from] crate::budget::Error),
     /// The registry.
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
@@ -212,13 +216,13 @@ impl Folder {
             root: String::from_utf8(root).expect("JSON is text"),
         };
         let text = toml::to_string(&federation).expect("plain words and keys");
-        std::fs::write(self.federation(), text).map_err(file(self.federation()))?;
+        write_whole(&self.federation(), text.as_bytes()).map_err(file(self.federation()))?;
         crate::store::SqliteStore::open(&self.store())?;
         let privacy = &setup.config.privacy;
         let policy = Policy::new(privacy.epsilon, privacy.delta);
         PopulationLedgers::new(&self.0).create(&setup.config.listen.population, policy, now())?;
         let text = toml::to_string(&setup.config).expect("plain settings");
-        std::fs::write(&settings, text).map_err(file(settings))
+        write_whole(&settings, text.as_bytes()).map_err(file(settings))
     }
 }
 
@@ -234,7 +238,7 @@ impl Server {
     ///
     /// # Errors
     /// [`enum@Error`].
-    pub async fn start(folder: &Path, config: Config, store: Box<dyn Store>) -> Result<Self, Error> {
+    pub async fn start(folder: &Path, config: Config, mut store: Box<dyn Store>) -> Result<Self, Error> {
         let folder = Folder(folder.to_owned());
         let attestation = match &config.enrolment.attestation {
             None => Attestation::None,
@@ -243,7 +247,7 @@ impl Server {
         let authority = Authority::open(&folder.authority(), config.enrolment.certificate_days, attestation)?;
         let federation = folder.load_federation()?;
         let operator = folder.operator().load()?;
-        let ledgers = open_ledger(&folder, &config)?;
+        let (ledgers, config) = crate::budget::open(&folder.0, config, &mut *store)?;
         let models = Models::open(&folder.models())?;
         let endpoint = listen::endpoint(&folder, &config, &federation, &authority)?;
         let published = Published::new(&folder.registry(), folder.online().load()?);
@@ -291,19 +295,6 @@ impl Server {
         self.hub.stop();
         self.endpoint.close(quinn::VarInt::from_u32(0), b"the coordinator stops");
         self.endpoint.wait_idle().await;
-    }
-}
-
-fn open_ledger(folder: &Folder, config: &Config) -> Result<PopulationLedgers, Error> {
-    use sordino_shared::privacy::ledger::Error as Ledger;
-    let mut ledgers = PopulationLedgers::new(&folder.0);
-    let policy = Policy::new(config.privacy.epsilon, config.privacy.delta);
-    match ledgers.open(&config.listen.population, &policy) {
-        Err(Ledger::Missing(path)) => {
-            Err(Ledger::Missing(format!("{path} (`init` makes it; if it was lost, nobody knows what was spent)"))
-                .into())
-        }
-        result => Ok(result.map(|()| ledgers)?),
     }
 }
 

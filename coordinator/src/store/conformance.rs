@@ -78,19 +78,38 @@ fn one_hot(device: u32) -> Vec<u8> {
 }
 
 fn tasks(store: &mut impl Store) {
-    let task = TaskRow { name: "a".into(), text: "text".into(), seed: u64::MAX - 3, state: TaskState::Running };
+    let task =
+        TaskRow { name: "a".into(), text: "text".into(), seed: u64::MAX - 3, state: TaskState::Running, why: None };
     store.add_task(&task, 1).expect("a new task");
     assert!(store.add_task(&task, 2).is_err(), "a name is given once");
     store.add_task(&TaskRow { name: "b".into(), ..task.clone() }, 3).expect("another");
-    store.set_task("b", TaskState::Paused, 4).expect("a known task");
-    assert!(store.set_task("c", TaskState::Paused, 4).is_err());
+    store.set_task("b", TaskState::Paused, Some("too dear"), 4).expect("a known task");
+    assert!(store.set_task("c", TaskState::Paused, None, 4).is_err());
     let states: Vec<TaskState> = store.tasks().expect("no fault").iter().map(|task| task.state).collect();
     assert_eq!(states, [TaskState::Running, TaskState::Paused]);
     assert_eq!(store.tasks().expect("no fault")[0], task);
-    store.set_task("b", TaskState::Cancelled, 5).expect("a known task");
-    store.set_task("b", TaskState::Running, 6).expect("no error");
-    assert_eq!(store.tasks().expect("no fault")[1].state, TaskState::Cancelled, "what is over stays over");
+    reasons(store);
+    store.set_task("b", TaskState::Cancelled, Some("no more"), 5).expect("a known task");
+    store.set_task("b", TaskState::Running, None, 6).expect("no error");
+    let row = store.tasks().expect("no fault")[1].clone();
+    assert_eq!((row.state, row.why.as_deref()), (TaskState::Cancelled, Some("no more")), "what is over stays over");
     verify(&store.audit().expect("no fault")).expect("an unbroken chain");
+}
+
+// Why a task does not run stays with it until it changes, and each reason is in the log, once.
+fn reasons(store: &mut impl Store) {
+    let why = |store: &dyn Store| store.tasks().expect("no fault")[1].why.clone();
+    let told = |store: &dyn Store, word: &str| {
+        store.audit().expect("no fault").iter().filter(|row| row.what.contains(word)).count()
+    };
+    assert_eq!(why(store).as_deref(), Some("too dear"));
+    store.set_task("b", TaskState::Paused, None, 4).expect("nothing new");
+    store.set_task("b", TaskState::Paused, Some("too dear"), 4).expect("nothing new");
+    assert_eq!((why(store).as_deref(), told(store, "too dear")), (Some("too dear"), 1));
+    store.set_task("b", TaskState::Paused, Some("by anna"), 4).expect("another reason");
+    assert_eq!((why(store).as_deref(), told(store, "by anna")), (Some("by anna"), 1));
+    store.set_task("b", TaskState::Running, None, 4).expect("a known task");
+    assert_eq!(why(store), None, "what runs has no reason not to");
 }
 
 fn each_contribution_counts_once(store: &mut impl Store) {
@@ -178,7 +197,7 @@ fn phases_are_compared(store: &mut impl Store) {
 }
 
 fn changes_are_whole_or_nothing(store: &mut impl Store) {
-    let task = TaskRow { name: "spring".into(), text: "x".into(), seed: 0, state: TaskState::Running };
+    let task = TaskRow { name: "spring".into(), text: "x".into(), seed: 0, state: TaskState::Running, why: None };
     let events = |after, events: &[&str]| {
         let events = events.iter().map(|event| (*event).to_owned()).collect();
         Some(NewEvents { rollout: "spring".into(), after, events })

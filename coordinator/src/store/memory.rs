@@ -58,12 +58,12 @@ impl Store for MemoryStore {
         Ok(self.tasks.clone())
     }
 
-    fn set_task(&mut self, name: &str, state: TaskState, at: i64) -> Result<(), Error> {
+    fn set_task(&mut self, name: &str, state: TaskState, why: Option<&str>, at: i64) -> Result<(), Error> {
         let task = self.tasks.iter_mut().find(|task| task.name == name);
         let task = task.ok_or_else(|| Error::Missing(format!("task '{name}'")))?;
-        if !matches!(task.state, TaskState::Cancelled | TaskState::Finished) && task.state != state {
-            task.state = state;
-            self.note(at, &super::words::set(name, state));
+        if super::is_news(task.state, task.why.as_deref(), state, why) {
+            (task.state, task.why) = (state, why.map(str::to_owned));
+            self.note(at, &super::words::set(name, state, why));
         }
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Store for MemoryStore {
             self.serving = (seen + 1, Some(document.clone()));
         }
         if let Some((task, state)) = &change.state {
-            self.set_task(task, *state, at)?;
+            self.set_task(task, *state, None, at)?;
         }
         change.words.iter().for_each(|words| self.note(at, words));
         Ok(())

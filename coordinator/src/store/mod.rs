@@ -32,10 +32,10 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// The disk or the database failed.
-    #[error("the store failed: {0}")]
+    #[error("the store (coordinator.sqlite) failed: {0}")]
     Failed(String),
     /// It holds something that this program did not write.
-    #[error("the store holds a row that cannot be read: {0}")]
+    #[error("the store (coordinator.sqlite) cannot be read: {0}")]
     Damaged(String),
     /// There is something of this name already.
     #[error("there is already {0}")]
@@ -88,6 +88,8 @@ pub struct TaskRow {
     pub seed: u64,
     /// What it is doing.
     pub state: TaskState,
+    /// Why it is not running: who or what has paused or cancelled it.
+    pub why: Option<String>,
 }
 
 /// Where a round stands. Phases are passed in this order; a round ends in one of the last two.
@@ -253,11 +255,12 @@ pub trait Store: Send {
     /// [`Error::Failed`].
     fn tasks(&self) -> Result<Vec<TaskRow>, Error>;
 
-    /// Changes what a task is doing. A task that is over stays over.
+    /// Changes what a task is doing, and why: the reason stays with the task until its next change, and is in the audit log.
+    /// A task that is over stays over, and one that is told nothing new stays as it is.
     ///
     /// # Errors
     /// [`Error::Missing`], [`Error::Failed`].
-    fn set_task(&mut self, name: &str, state: TaskState, at: i64) -> Result<(), Error>;
+    fn set_task(&mut self, name: &str, state: TaskState, why: Option<&str>, at: i64) -> Result<(), Error>;
 
     /// Opens a round.
     ///
@@ -380,6 +383,12 @@ pub trait Store: Send {
     /// # Errors
     /// [`Error::Failed`].
     fn audit(&self) -> Result<Vec<AuditRow>, Error>;
+}
+
+/// Whether a task that is in this state for this reason is told something new.
+fn is_news(before: TaskState, reason: Option<&str>, state: TaskState, why: Option<&str>) -> bool {
+    let over = matches!(before, TaskState::Cancelled | TaskState::Finished);
+    !over && (before != state || why.is_some() && why != reason)
 }
 
 /// What a contribution is, beside what is written of its device.

@@ -6,8 +6,9 @@ pub(super) fn added(task: &TaskRow) -> String {
     format!("task {}: added", task.name)
 }
 
-pub(super) fn set(name: &str, state: TaskState) -> String {
-    format!("task {name}: {}", state.name())
+pub(super) fn set(name: &str, state: TaskState, why: Option<&str>) -> String {
+    let why = why.map(|why| format!(", {why}")).unwrap_or_default();
+    format!("task {name}: {}{why}", state.name())
 }
 
 pub(super) fn opened(round: &RoundRow) -> String {

@@ -1,10 +1,12 @@
 //! Tasks: what rounds are opened for. A training learns a model; a rollout is measured.
 
 mod file;
+mod price;
 mod rollout;
 mod training;
 
 pub use file::{Catalogue, CohortSettings, Price, TaskFile, TrainingSettings, WorkloadKind};
+pub use price::{TooDear, check_price, owed};
 pub use rollout::{RolloutTask, stage_of};
 pub use training::{MOST_FEATURES, TrainingTask};
 

@@ -1,5 +1,7 @@
 //! Beyond accuracy: what a set of lists does to the catalogue.
 
+use crate::math;
+
 /// How often each track was put into a list of k, over all listeners.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exposure {
@@ -56,7 +58,7 @@ impl Exposure {
     /// a play (Zhou et al. 2010).
     pub fn novelty(&self, popularity: &[f64]) -> f64 {
         let plays = popularity.iter().sum::<f64>().max(1.0);
-        let surprise = |p: f64| -(p.max(0.5) / plays).log2();
+        let surprise = |p: f64| -math::log2(p.max(0.5) / plays);
         let sum: f64 = self.counts.iter().zip(popularity).map(|(&c, &p)| f64::from(c) * surprise(p)).sum();
         sum / (self.listed as f64).max(1.0)
     }

@@ -1,5 +1,7 @@
 //! How well scores foretell outcomes: order (AUC), calibration, and the skip challenge's mean average accuracy.
 
+use crate::math;
+
 /// The chance that a random yes scores above a random no, ties counting half (Mann and Whitney 1947); `None` without both.
 pub fn auc(scored: &[(f32, bool)]) -> Option<f64> {
     let mut order: Vec<&(f32, bool)> = scored.iter().collect();
@@ -20,7 +22,7 @@ pub fn auc(scored: &[(f32, bool)]) -> Option<f64> {
 pub fn log_loss(probable: &[(f32, bool)]) -> f64 {
     let loss = |(p, yes): &(f32, bool)| {
         let p = f64::from(*p).clamp(1e-7, 1.0 - 1e-7);
-        -(if *yes { p } else { 1.0 - p }).ln()
+        -math::ln(if *yes { p } else { 1.0 - p })
     };
     probable.iter().map(loss).sum::<f64>() / probable.len().max(1) as f64
 }
@@ -98,7 +100,9 @@ mod tests {
         assert_eq!(bins.iter().map(|bin| bin.count).collect::<Vec<_>>(), [2, 2]);
         // |.2 - .5| and |.7 - 1|, half each.
         assert!((calibration_error(&bins) - 0.3).abs() < 1e-6);
-        assert!((log_loss(&[(0.5, true), (0.25, false)]) - (2f64.ln() + (4.0f64 / 3.0).ln()) / 2.0).abs() < 1e-7);
+        assert!(
+            (log_loss(&[(0.5, true), (0.25, false)]) - (math::ln(2f64) + math::ln(4.0f64 / 3.0)) / 2.0).abs() < 1e-7
+        );
         assert!(log_loss(&[(0.0, true)]).is_finite());
         assert!(reliability(&[], 15).is_empty());
     }

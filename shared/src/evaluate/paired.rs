@@ -1,6 +1,6 @@
 //! Paired comparison of two methods over the same listeners.
 
-use super::{Interval, bootstrap_mean};
+use super::{Interval, mean_interval};
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub fn paired(ours: &[f64], theirs: &[f64], rng: &mut impl Rng) -> Paired {
     }
     // The sign that came is one of those that could have come, so p is never 0.
     let p = f64::from(as_large + 1) / f64::from(THROWS + 1);
-    Paired { difference: bootstrap_mean(&differences, rng), p }
+    Paired { difference: mean_interval(&differences, rng), p }
 }
 
 /// p of several comparisons made together (Holm 1979): the chance that any of them is called different where none is stays

@@ -1,5 +1,7 @@
 //! Ranking metrics of one listener's list, after trec_eval (NIST), ranx (Bassani 2022) and Järvelin and Kekäläinen (2002).
 
+use crate::math;
+
 /// How equal scores are put in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ties {
@@ -24,7 +26,7 @@ impl Gain {
     fn of(self, grade: u32) -> f64 {
         match self {
             Self::Linear => f64::from(grade),
-            Self::Exponential => f64::from(grade).exp2() - 1.0,
+            Self::Exponential => math::exp2(f64::from(grade)) - 1.0,
             Self::Binary => f64::from(u8::from(grade > 0)),
         }
     }
@@ -88,6 +90,23 @@ impl Judged {
         Self { found, grades: vec![1; scores.len()] }
     }
 
+    /// [`Self::from_scores`] with the others' scores in one slice, in which NaN stands for what is not in the list: a pass
+    /// for each relevant track, in vector instructions. A relevant track's NaN ranks last.
+    pub fn among(relevant: &[f32], others: &[f32]) -> Self {
+        let key = |score: f32| if score.is_nan() { f32::NEG_INFINITY } else { score };
+        if relevant.len() > MOST_PASSES {
+            return Self::from_scores(relevant, others.iter().copied().filter(|other| !other.is_nan()));
+        }
+        let mut scores: Vec<f32> = relevant.iter().map(|&s| key(s)).collect();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        let ahead = |score: f32| -> usize {
+            let chunks = others.chunks(1 << 16);
+            chunks.map(|chunk| chunk.iter().map(|&other| u32::from(other >= score)).sum::<u32>() as usize).sum()
+        };
+        let found = scores.iter().enumerate().map(|(place, &score)| (ahead(score) + place + 1, 1)).collect();
+        Self { found, grades: vec![1; scores.len()] }
+    }
+
     /// Whether anything is relevant at all.
     pub fn has_relevant(&self) -> bool {
         !self.grades.is_empty()
@@ -97,7 +116,7 @@ impl Judged {
     /// length (`k`; all, where `None`).
     pub fn ndcg(&self, k: Option<usize>, gain: Gain) -> f64 {
         let cut = k.unwrap_or(usize::MAX);
-        let discounted = |rank: usize, grade: u32| gain.of(grade) / (rank as f64 + 1.0).log2();
+        let discounted = |rank: usize, grade: u32| gain.of(grade) / math::log2(rank as f64 + 1.0);
         let ideal: f64 = self.grades.iter().take(cut).enumerate().map(|(i, &g)| discounted(i + 1, g)).sum();
         if ideal == 0.0 {
             return 0.0;
@@ -156,6 +175,9 @@ impl Judged {
     }
 }
 
+// More relevant tracks than this are found faster by one pass that searches among them.
+const MOST_PASSES: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +209,11 @@ mod tests {
             .map(|(i, (s, g))| (i, s, g))
             .collect();
         assert_eq!(Judged::from_scores(&relevant, others.iter().copied()), Judged::new(&list, &[], Ties::Against));
+        let with_holes: Vec<f32> = others.iter().flat_map(|&other| [f32::NAN, other]).collect();
+        assert_eq!(Judged::among(&relevant, &with_holes), Judged::new(&list, &[], Ties::Against));
+        let (many, last) = (vec![1.0; MOST_PASSES + 1], [f32::NEG_INFINITY, 2.0]);
+        assert_eq!(Judged::among(&many, &with_holes), Judged::from_scores(&many, others.into_iter()));
+        assert_eq!(Judged::among(&[f32::NAN], &last), Judged::from_scores(&[f32::NAN], last.into_iter()));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 use super::logistic;
 use crate::linalg::cholesky_solve;
+use crate::math;
 use crate::workload::RateEstimate;
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +79,7 @@ impl Approval {
         let count = bands.fractions.len() + bands.seconds.len() + 1;
         let expected = |at: usize| if at <= bands.fractions.len() { FRACTION_STEP } else { SECONDS_STEP };
         let mut weights: Vec<f64> = (0..count).map(expected).collect();
-        weights[0] = (mean / (1.0 - mean)).ln();
+        weights[0] = math::ln(mean / (1.0 - mean));
         for _ in 0..NEWTON_STEPS {
             let (mut hessian, mut gradient) = (vec![0.0; count * count], vec![0.0; count]);
             for (at, weight) in weights.iter().enumerate() {
@@ -89,7 +90,7 @@ impl Approval {
             }
             for (steps, yes, all) in &cells {
                 let odds: f64 = steps.iter().zip(&weights).map(|(s, w)| s * w).sum();
-                let probability = 1.0 / (1.0 + (-odds).exp());
+                let probability = 1.0 / (1.0 + math::exp(-odds));
                 let (slope, bend) = (yes - all * probability, all.max(0.0) * probability * (1.0 - probability));
                 for (i, a) in steps.iter().enumerate().filter(|(_, step)| **step > 0.0) {
                     gradient[i] += slope * a;
@@ -155,7 +156,7 @@ mod tests {
         let bands = PlayBands { fractions: vec![0.5, 1.0], seconds: vec![30.0] };
         let truth = |cell: usize| {
             let steps = bands.steps(cell);
-            1.0 / (1.0 + (-(0.5 + 1.0 * steps[1] - 0.7 * steps[2] + 0.4 * steps[3])).exp())
+            1.0 / (1.0 + math::exp(-(0.5 + 1.0 * steps[1] - 0.7 * steps[2] + 0.4 * steps[3])))
         };
         let furthest = |each: f64, variance: f64| {
             let approval = Approval::fit(bands.clone(), &estimate(&bands, each, variance, truth));

@@ -2,6 +2,7 @@
 
 use super::Content;
 use crate::linalg::{dot_f32, thin_svd};
+use crate::math;
 use crate::random::unit_f64;
 use ndarray::{Array2, ArrayView2, Axis};
 use rand_core::Rng;
@@ -95,7 +96,7 @@ impl Clusters {
         let name = |(counts, total): (&BTreeMap<u32, f64>, &f64)| {
             let telling = |(&feature, &count): (&u32, &f64)| {
                 let (share, usual) = (count / f64::max(*total, 1e-12), overall[&feature] / f64::max(all, 1e-12));
-                (share * (share / usual).ln(), feature)
+                (share * math::ln(share / usual), feature)
             };
             let mut features: Vec<(f64, u32)> = counts.iter().map(telling).filter(|(tells, _)| *tells > 0.0).collect();
             features.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -167,7 +168,10 @@ mod tests {
         }
         // The same on the plane: tracks of a group lie together.
         let plane = clusters.plane(table().view());
-        let apart = |a: usize, b: usize| (plane[(a, 0)] - plane[(b, 0)]).hypot(plane[(a, 1)] - plane[(b, 1)]);
+        let apart = |a: usize, b: usize| {
+            let along = |axis| f64::from(plane[(a, axis)] - plane[(b, axis)]);
+            math::hypot(along(0), along(1))
+        };
         assert!(apart(0, 3) < 0.3 && apart(0, 1) > 0.7 && apart(1, 2) > 0.7, "{plane}");
     }
 

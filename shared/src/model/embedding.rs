@@ -12,6 +12,7 @@
 use super::Example;
 use crate::bytes;
 use crate::linalg::{cholesky_solve, dot_f32, gram};
+use crate::math;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,7 @@ impl Hyperparameters {
     /// With it the device's row block has length at most |x| max|e| and its count block at most 1 *by construction*,
     /// so nothing needs to be clipped away from listeners with a long history.
     pub fn device_weight(&self, examples: &[Example]) -> f64 {
-        let energy: f64 = examples.iter().map(|e| f64::from(e.confidence).powi(2)).sum();
+        let energy: f64 = examples.iter().map(|e| math::powi(f64::from(e.confidence), 2)).sum();
         1.0 / energy.max(self.full_weight_tracks).sqrt()
     }
 }

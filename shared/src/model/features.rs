@@ -4,8 +4,9 @@
 //! name's SHA-256, so that everybody finds the same one without a list of all names. Features that share a bucket share what is
 //! learnt of it (Weinberger et al. 2009).
 
-use super::{Content, Example};
+use super::{Content, Example, Tally};
 use crate::linalg::thin_svd;
+use crate::math;
 use crate::random::unit_f64;
 use ndarray::Array2;
 use rand_core::Rng;
@@ -50,7 +51,8 @@ impl Features {
             .collect();
         let mut uses = vec![0usize; buckets];
         rows.iter().flat_map(BTreeMap::keys).for_each(|&bucket| uses[bucket as usize] += 1);
-        let rarity: Vec<f32> = uses.iter().map(|&uses| (titles.len() as f32 / uses.max(1) as f32).ln()).collect();
+        let rarity: Vec<f32> =
+            uses.iter().map(|&uses| math::ln_f32(titles.len() as f32 / uses.max(1) as f32)).collect();
         let (mut ends, mut entries) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in &mut rows {
             row.iter_mut().for_each(|(&bucket, value)| *value *= rarity[bucket as usize]);
@@ -82,14 +84,16 @@ impl Features {
     /// What a listener's tracks have in common: the sum of their features, weighted by confidence, scaled to length 1. Buckets
     /// ascend.
     pub fn profile(&self, examples: impl Iterator<Item = Example>) -> Vec<(u32, f32)> {
-        let mut sum = BTreeMap::<u32, f32>::new();
+        let mut sum = Tally::new(self.buckets);
         for example in examples {
             for &(bucket, value) in self.row(example.track.row()) {
-                *sum.entry(bucket).or_default() += example.confidence * value;
+                sum.add(bucket, example.confidence * value);
             }
         }
-        let length = sum.values().map(|v| v * v).sum::<f32>().sqrt();
-        sum.into_iter().map(|(bucket, value)| (bucket, if length > 0.0 { value / length } else { 0.0 })).collect()
+        let mut profile = sum.entries();
+        let length = profile.iter().map(|(_, v)| v * v).sum::<f32>().sqrt();
+        profile.iter_mut().for_each(|(_, v)| *v = if length > 0.0 { *v / length } else { 0.0 });
+        profile
     }
 
     /// The `d` directions (buckets x d, orthonormal) along which tracks differ most, each track counting by its weight:

@@ -6,9 +6,13 @@ mod card;
 mod clusters;
 mod embedding;
 mod features;
+mod inputs;
+mod network;
 mod ranker;
 mod shrinkage;
+mod tally;
 mod tower;
+mod transposed;
 
 pub use approval::{Approval, PlayBands};
 pub use calibration::Calibration;
@@ -16,9 +20,13 @@ pub use card::{CardFigure, ModelCard};
 pub use clusters::Clusters;
 pub use embedding::{EmbeddingModel, Hyperparameters, Solver};
 pub use features::Features;
+pub use inputs::Inputs;
+pub use network::{Block as NetworkBlock, Network};
 pub use ranker::{Pass, Ranker, Shown, logistic};
 pub use shrinkage::{Prior, shrink_rows};
+pub(crate) use tally::Tally;
 pub use tower::Tower;
+pub use transposed::TransposedTable;
 
 use crate::bytes::{self, Reader, put_f32s, put_f64s};
 use crate::ids::TrackId;

@@ -3,8 +3,10 @@
 //! Fully connected layers with tanh between them and one output; without hidden layers it is logistic regression.
 //! Gradients are written out by hand and checked against finite differences.
 
+use super::Inputs;
 use crate::bytes::{self, Reader, put_f32s};
 use crate::ids::TrackId;
+use crate::math;
 use crate::random::unit_f64;
 use rand_core::Rng;
 
@@ -14,7 +16,7 @@ pub struct Shown {
     /// The track.
     pub track: TrackId,
     /// What was known when it was shown; as many as the ranker has inputs.
-    pub features: Vec<f32>,
+    pub features: Inputs,
     /// Whether it pleased.
     pub pleased: bool,
     /// How much it counts: 1, or the inverse of the chance with which its place is looked at.
@@ -67,6 +69,11 @@ impl Ranker {
         self.widths[0]
     }
 
+    /// Widths from the inputs to the one output.
+    pub(super) fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
     /// All weights and biases.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
@@ -92,7 +99,7 @@ impl Ranker {
             output.clear();
             output.extend(weights.chunks_exact(ins).zip(biases).map(|(row, bias)| {
                 let sum = bias + row.iter().zip(input).map(|(w, v)| w * v).sum::<f32>();
-                if layer + 2 == self.widths.len() { sum } else { sum.tanh() }
+                if layer + 2 == self.widths.len() { sum } else { math::tanh_f32(sum) }
             }));
             at += (ins + 1) * outs;
         }
@@ -168,7 +175,7 @@ fn count(widths: &[usize]) -> usize {
 
 /// `1 / (1 + exp(-z))`.
 pub fn logistic(z: f32) -> f32 {
-    1.0 / (1.0 + (-z).exp())
+    math::logistic_f32(z)
 }
 
 const NAME: &[u8; 8] = b"SORDRAN1";

@@ -7,6 +7,7 @@
 //! It sees released values only, so it costs no privacy.
 
 use crate::linalg::{cholesky_solve, cross};
+use crate::math;
 use ndarray::{Array1, Array2, Axis};
 use rayon::prelude::*;
 
@@ -22,11 +23,11 @@ impl Prior {
     /// Features from popularity (tracks) and content (tracks x any number, also zero).
     pub fn new(popularity: &[f64], content: &Array2<f64>) -> Self {
         let tracks = popularity.len();
-        let mut log: Array1<f64> = popularity.iter().map(|p| p.max(1e-9).ln()).collect();
+        let mut log: Array1<f64> = popularity.iter().map(|p| math::ln(p.max(1e-9))).collect();
         let mean = log.mean().unwrap_or(0.0);
         let spread = log.std(0.0).max(1e-9);
         log.mapv_inplace(|v| (v - mean) / spread);
-        let powers = Array2::from_shape_fn((tracks, POWERS), |(i, k)| log[i].powi(k as i32));
+        let powers = Array2::from_shape_fn((tracks, POWERS), |(i, k)| math::powi(log[i], k as i32));
         let scaled = content * &log.view().insert_axis(Axis(1));
         let features = ndarray::concatenate(Axis(1), &[powers.view(), content.view(), scaled.view()])
             .expect("all have one row a track");

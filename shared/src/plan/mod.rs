@@ -13,6 +13,7 @@ pub use blocks::CatalogueBlocks;
 pub use error::Error;
 pub use layout::{BlockLayout, ROW_SHARE, Rotation};
 
+use crate::math;
 use range::Range;
 pub use range::WRAP_PROBABILITY;
 
@@ -275,7 +276,7 @@ fn plan_block(layout: BlockLayout, share: f64, request: &PlanRequest, factor: f6
         Mechanism::Skellam => distributed::skellam_variance(sensitivity, rho),
     };
     // Rounded up: the noise is never less than the budget asks for.
-    let local_variance = (central * request.simulated_noise_scale.powi(2) / noise_shares).ceil() as u64;
+    let local_variance = (central * math::powi(request.simulated_noise_scale, 2) / noise_shares).ceil() as u64;
     BlockPlan { layout, length, rotation_seed, grid, bound_squared, local_variance, rho }
 }
 
@@ -292,7 +293,7 @@ fn noise_shares(request: &PlanRequest) -> usize {
 /// floor(B^2) after conditional randomised rounding of a vector of norm `scaled_clip` in `length` values
 /// (Kairouz, Liu and Steinke 2021, with beta = e^(-1/2)).
 pub fn rounding_bound(scaled_clip: f64, length: f64) -> u64 {
-    distributed::rounded_norm_squared(scaled_clip, length, (-0.5f64).exp()).floor() as u64
+    distributed::rounded_norm_squared(scaled_clip, length, math::exp(-0.5f64)).floor() as u64
 }
 
 // 2 sqrt(0.01 / length): rounding then lengthens the clip by half a percent (docs/privacy.md, section 1).

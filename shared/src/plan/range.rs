@@ -14,6 +14,7 @@
 //! A sum that wraps spoils the result. It costs no privacy: taking residues is post-processing.
 
 use super::{BlockPlan, Rotation};
+use crate::math;
 use crate::privacy::{Mechanism, skellam_tail};
 use core::f64::consts::LN_2;
 
@@ -32,14 +33,14 @@ pub(super) struct Range {
 impl Range {
     /// The least b for which the block's sum wraps with probability at most `probability`.
     pub(super) fn bits_needed(&self, block: &BlockPlan, probability: f64) -> u32 {
-        let largest = self.largest_value(block, probability.ln());
+        let largest = self.largest_value(block, math::ln(probability));
         // Residues are lifted to [-2^(b-1), 2^(b-1)).
-        1 + (largest + 1.0).log2().ceil().max(0.0) as u32
+        1 + math::log2(largest + 1.0).ceil().max(0.0) as u32
     }
 
     /// Upper bound on the probability that the block's sum wraps at b bits; not below 1e-300.
     pub(super) fn wrap_bound(&self, block: &BlockPlan, bits: u32) -> f64 {
-        let room = ((bits - 1) as f64).exp2() - 1.0;
+        let room = math::exp2((bits - 1) as f64) - 1.0;
         let fits = |log_probability: f64| self.largest_value(block, log_probability) <= room;
         let (mut low, mut high) = (-690.0, 0.0);
         if fits(low) {
@@ -56,13 +57,13 @@ impl Range {
                 low = middle;
             }
         }
-        high.exp()
+        math::exp(high)
     }
 
     // No value of the sum is larger, but for this probability: half of it for the signal, half for the noise.
     fn largest_value(&self, block: &BlockPlan, log_probability: f64) -> f64 {
         let (n, d) = (self.cohort as f64, block.length as f64);
-        let log_share = log_probability - (2.0 * d).ln();
+        let log_share = log_probability - math::ln(2.0 * d);
         let certain = n * (block.bound_squared as f64).sqrt();
         let signal = match block.layout.rotation {
             Rotation::None => certain,

@@ -1,6 +1,7 @@
 //! Plans: what is refused, and what their integers promise.
 
 use super::*;
+use crate::math;
 use crate::privacy::Samplers;
 use crate::privacy::accountant::correlated::Strategy;
 use proptest::prelude::*;
@@ -26,7 +27,7 @@ fn the_honest_noise_alone_keeps_the_budget() {
     let honest_variance = block.local_variance as f64 * 900.0;
     let rho = block.bound_squared as f64 / (2.0 * honest_variance);
     assert!(rho <= 0.1 && rho > 0.0995, "{rho}");
-    assert!(block.bound_squared as f64 * block.grid.powi(2) < 1.02);
+    assert!(block.bound_squared as f64 * math::powi(block.grid, 2) < 1.02);
 }
 
 #[test]
@@ -68,15 +69,15 @@ proptest! {
         mechanism in prop_oneof![Just(Mechanism::DiscreteGaussian), Just(Mechanism::Skellam)],
         rotation in prop_oneof![Just(Rotation::None), Just(Rotation::Hadamard)],
     ) {
-        let block = BlockLayout { rotation, ..BlockLayout::new("b", rows, 1, log_clip.exp()) };
-        let rho = log_rho.exp();
+        let block = BlockLayout { rotation, ..BlockLayout::new("b", rows, 1, math::exp(log_clip)) };
+        let rho = math::exp(log_rho);
         let asked = PlanRequest {
             mode, mechanism, cohort, honest_fraction, rho: Some(rho), blocks: vec![block], ..request()
         };
         if let Ok(plan) = RoundPlan::new(asked) {
             let block = &plan.blocks()[0];
             prop_assert!(plan.honest() >= 1);
-            prop_assert!(block.local_variance as f64 >= LEAST_DEVIATION.powi(2) * 0.999);
+            prop_assert!(block.local_variance as f64 >= math::powi(LEAST_DEVIATION, 2) * 0.999);
             prop_assert!(plan.rho_with(plan.honest()) <= rho * (1.0 + 1e-9), "{} {rho}", plan.rho_with(plan.honest()));
             prop_assert!(plan.rho_with(plan.honest()) >= rho * 0.99);
             prop_assert!(plan.wrap_probability() <= WRAP_PROBABILITY);

@@ -3,6 +3,7 @@
 //! Each device adds one more number, `1/2` where it was not clipped and `-1/2` where it was, with noise of its own. The
 //! clip of a round is fixed by its plan beforehand; what a round learns goes into the next plan.
 
+use crate::math;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -45,7 +46,7 @@ impl AdaptiveClip {
     pub fn update(&mut self, unclipped: f64) {
         if unclipped.is_finite() {
             let step = -self.rate * (unclipped.clamp(0.0, 1.0) - self.quantile);
-            self.clip = (self.clip * step.exp()).clamp(LEAST_CLIP, MOST_CLIP);
+            self.clip = (self.clip * math::exp(step)).clamp(LEAST_CLIP, MOST_CLIP);
         }
     }
 }
@@ -56,11 +57,11 @@ impl AdaptiveClip {
 /// # Errors
 /// [`CountTooExact`] where the count alone costs as much.
 pub fn vector_noise_multiplier(noise_multiplier: f64, count_deviation: f64) -> Result<f64, CountTooExact> {
-    let left = noise_multiplier.powi(-2) - (2.0 * count_deviation).powi(-2);
+    let left = math::powi(noise_multiplier, -2) - math::powi(2.0 * count_deviation, -2);
     if !(left > 0.0 && left.is_finite() && noise_multiplier > 0.0 && count_deviation > 0.0) {
         return Err(CountTooExact { noise_multiplier, count_deviation });
     }
-    Ok(left.powf(-0.5))
+    Ok(math::powf(left, -0.5))
 }
 
 const LEAST_CLIP: f64 = 1e-6;

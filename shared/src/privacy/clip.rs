@@ -1,5 +1,6 @@
 //! Stage: clip. In: [`Statistics`]. Out: [`Clipped`].
 
+use crate::math;
 use crate::plan::{BlockLayout, RoundPlan};
 use crate::workload::{Block, Statistics};
 
@@ -81,7 +82,7 @@ fn clip_rows(block: &mut Block, layout: &BlockLayout) -> bool {
 // In eight running sums: a single one would wait for each addition in turn.
 fn square_sum(values: &[f32]) -> f64 {
     let chunks = values.chunks_exact(8);
-    let tail: f64 = chunks.remainder().iter().map(|&v| f64::from(v).powi(2)).sum();
+    let tail: f64 = chunks.remainder().iter().map(|&v| math::powi(f64::from(v), 2)).sum();
     let mut sums = [0.0f64; 8];
     for chunk in chunks {
         for (sum, &value) in sums.iter_mut().zip(chunk) {

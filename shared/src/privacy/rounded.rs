@@ -1,5 +1,7 @@
 //! Privacy figures as text, rounded to the careful side: what was spent is never printed as less, what is left never as more.
 
+use crate::math;
+
 /// A figure that is spent or promised, such as an epsilon: rounded up at its last digit.
 ///
 /// ```
@@ -52,7 +54,7 @@ fn beyond(value: f64, digits: usize, is_wrong: fn(f64, f64) -> bool, direction: 
     if !value.is_finite() || !is_wrong(shown, value) {
         return text;
     }
-    let step = direction * libm::pow(10.0, -(digits as f64));
+    let step = direction * math::powi(10.0, -(digits as i32));
     let next = format!("{:.digits$}", shown + step);
     // A figure so large that the step is lost in it has no digits to round.
     if next.parse::<f64>().is_ok_and(|next| !is_wrong(next, value)) { next } else { format!("{value}") }
@@ -69,7 +71,7 @@ mod tests {
             for digits in [1, 2, 3, 4, 6] {
                 let parse = |text: String| text.parse::<f64>().expect("a number");
                 let (high, low) = (parse(up(value, digits)), parse(down(value, digits)));
-                let step = 10f64.powi(-(digits as i32)) * (1.0 + 1e-9);
+                let step = math::powi(10.0, -(digits as i32)) * (1.0 + 1e-9);
                 assert!(high >= value && high <= value + step, "{value} up: {high}");
                 assert!(low <= value && low >= value - step, "{value} down: {low}");
             }

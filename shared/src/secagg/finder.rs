@@ -3,6 +3,7 @@
 //! The method is that of `graph_parameter_finder.cc` in Google's `fcp/secagg`, after Bell et al. (2020), with the bits
 //! of security as a parameter.
 
+use crate::math;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -96,7 +97,7 @@ impl Assumptions {
     /// than w - 1 of them collude with probability at most 2^-(sigma + 1), for all places together: the order on the ring
     /// is drawn after the roster is fixed.
     pub fn least_in_window(&self, devices: u32, neighbours: u32) -> u32 {
-        let log_failure = -f64::from(self.security_bits + 1) * std::f64::consts::LN_2 - f64::from(devices).ln();
+        let log_failure = -f64::from(self.security_bits + 1) * std::f64::consts::LN_2 - math::ln(f64::from(devices));
         most_above(devices, self.colluders(devices), neighbours / 2, log_failure) + 1
     }
 
@@ -131,7 +132,7 @@ impl Assumptions {
         let bad = corrupt + ((self.dropping + ROUNDING) * f64::from(n)).floor() as u32;
         let log_failure = -f64::from(self.security_bits + 1) * std::f64::consts::LN_2;
         let log_incorrect = -CORRECTNESS_BITS * std::f64::consts::LN_2;
-        let each = f64::from(n).ln();
+        let each = math::ln(f64::from(n));
         for k in (2..n.saturating_sub(1).min(MOST_NEIGHBOURS)).step_by(2) {
             if log_disconnected(n, k, bad) >= log_failure {
                 continue;
@@ -165,7 +166,7 @@ fn log_disconnected(n: u32, k: u32, bad: u32) -> f64 {
         return f64::NEG_INFINITY;
     }
     let pairs = f64::from(n) * f64::from(n - k - 1) / 2.0;
-    pairs.ln() + log_falling(bad, k) - log_falling(n, k)
+    math::ln(pairs) + log_falling(bad, k) - log_falling(n, k)
 }
 
 /// Least t with Pr[X > t] <= e^log_probability, X the marked among k drawn without replacement.
@@ -173,8 +174,8 @@ fn most_above(n: u32, marked: u32, k: u32, log_probability: f64) -> u32 {
     let mut tail = 0.0;
     // From the small end, so that no digit of the tail is lost.
     for t in (0..=k.min(marked)).rev() {
-        tail += log_mass(n, marked, k, t).exp();
-        if tail > log_probability.exp() {
+        tail += math::exp(log_mass(n, marked, k, t));
+        if tail > math::exp(log_probability) {
             return t;
         }
     }
@@ -185,8 +186,8 @@ fn most_above(n: u32, marked: u32, k: u32, log_probability: f64) -> u32 {
 fn least_at(n: u32, marked: u32, k: u32, log_probability: f64) -> u32 {
     let mut cumulative = 0.0;
     for t in 0..=k {
-        cumulative += log_mass(n, marked, k, t).exp();
-        if cumulative >= log_probability.exp() {
+        cumulative += math::exp(log_mass(n, marked, k, t));
+        if cumulative >= math::exp(log_probability) {
             return t;
         }
     }
@@ -211,7 +212,7 @@ fn log_falling(n: u32, k: u32) -> f64 {
 }
 
 fn log_factorial(n: u32) -> f64 {
-    libm::lgamma(f64::from(n) + 1.0)
+    math::lgamma(f64::from(n) + 1.0)
 }
 
 /// Cohorts below this have nothing to hide one device among.

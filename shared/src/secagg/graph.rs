@@ -111,6 +111,7 @@ fn shuffle(ring: &mut [u32], seed: &Hash) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::math;
     use std::collections::BTreeSet;
 
     fn graph(n: u32, k: u32, seed: u8) -> Graph {
@@ -182,7 +183,7 @@ mod tests {
             *counts.entry(graph.ring).or_insert(0u32) += 1;
         }
         assert_eq!(counts.len(), 120);
-        let chi: f64 = counts.values().map(|&c| (f64::from(c) - 50.0).powi(2) / 50.0).sum();
+        let chi: f64 = counts.values().map(|&c| math::powi(f64::from(c) - 50.0, 2) / 50.0).sum();
         assert!(chi < 210.0, "119 degrees of freedom, p = 1e-6: {chi}");
     }
 }

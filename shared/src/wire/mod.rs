@@ -106,7 +106,7 @@ pub enum Error {
     #[error("this is no frame of Sordino's")]
     NoFrame,
     /// Another version.
-    #[error("a frame of version {0} is newer than this program: update it")]
+    #[error("{}", other_version(*.0))]
     Version(u8),
     /// Another kind than the step takes.
     #[error("this step takes a frame of kind {expected:?}, not one of kind {found}")]
@@ -271,6 +271,11 @@ fn limited() -> impl config::Config {
     config::standard().with_limit::<MOST_HEADER>()
 }
 
+fn other_version(found: u8) -> String {
+    let older = if found > VERSION { "this program" } else { "the program that sent it" };
+    format!("a frame of version {found}, and this program speaks version {VERSION}: update {older}")
+}
+
 const MAGIC: [u8; 4] = *b"SRDN";
 const VERSION: u8 = 1;
 // Headers are a few fixed fields; what grows with a round goes into the payload.
@@ -305,6 +310,8 @@ mod tests {
         assert_eq!(read(&changed(0, 0), 5), Err(Error::NoFrame));
         assert_eq!(read(&changed(6, 1), 5), Err(Error::NoFrame));
         assert_eq!(read(&changed(4, 2), 5), Err(Error::Version(2)));
+        assert!(Error::Version(2).to_string().ends_with("update this program"));
+        assert!(Error::Version(0).to_string().ends_with("update the program that sent it"));
         assert_eq!(read(&changed(5, 99), 5), Err(Error::Kind { expected: Kind::Upload, found: 99 }));
         assert_eq!(read(&frame(), 4), Err(Error::TooLong { found: 5, most: 4 }));
         assert!(matches!(read(&changed(11, 0xff), 5), Err(Error::TooLong { .. })));

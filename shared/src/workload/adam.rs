@@ -1,5 +1,7 @@
 //! Adam (Kingma and Ba 2015) that knows the noise in its gradients.
 
+use crate::math;
+
 /// The coordinator's optimiser over the mean of the devices' gradients.
 #[derive(Clone, Debug)]
 pub(super) struct Adam {
@@ -33,8 +35,8 @@ impl Adam {
         self.steps += 1;
         let devices = devices.max(1.0);
         // What the squares owe to the noise is known, and taken off (Tang, Shpilevskiy and Lécuyer 2024).
-        let noise = (deviation / devices).powi(2);
-        let (first, second) = (1.0 - MEAN_DECAY.powi(self.steps), 1.0 - SQUARE_DECAY.powi(self.steps));
+        let noise = math::powi(deviation / devices, 2);
+        let (first, second) = (1.0 - math::powi(MEAN_DECAY, self.steps), 1.0 - math::powi(SQUARE_DECAY, self.steps));
         let rate = self.rate * (1.0 - f64::from(self.steps - 1) / self.rounds.max(1) as f64).max(LEAST_STEP);
         for (((parameter, mean), square), sum) in parameters.zip(&mut self.mean).zip(&mut self.square).zip(sum) {
             let g = sum / devices;

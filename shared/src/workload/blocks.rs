@@ -9,6 +9,7 @@ use super::factors::{ROWS_FILL, pack};
 use super::{Block, Device, DeviceHalf, Factors, Statistics};
 use crate::ids::TrackId;
 use crate::linalg::dot_f32;
+use crate::math;
 use crate::model::{EmbeddingModel, Example, Features, Hyperparameters};
 use crate::plan::{BlockLayout, CatalogueBlocks};
 use ndarray::Array2;
@@ -91,7 +92,7 @@ impl DeviceHalf for BlockFactors {
         let d = self.shared.dimensions();
         let largest_weight = 1.0 / self.shared.hyperparameters().full_weight_tracks.sqrt();
         let rows_clip = ROWS_FILL * self.listener_clip;
-        let moments_clip = self.listener_clip.powi(2) * largest_weight;
+        let moments_clip = math::powi(self.listener_clip, 2) * largest_weight;
         vec![
             BlockLayout { share: 0.95, ..BlockLayout::new("rows", self.blocks.rows(), d, rows_clip).by_track() },
             BlockLayout { share: 0.05, ..BlockLayout::new("moments", 1, d * (d + 1) / 2, moments_clip) },
@@ -112,7 +113,7 @@ impl DeviceHalf for BlockFactors {
         let numbered = |(number, e): (usize, &Example)| Example { track: TrackId(number as u32), ..*e };
         let renumbered: Vec<Example> = examples.iter().enumerate().map(numbered).collect();
         let mut x = device.solver.solve(&own, &renumbered).to_vec();
-        let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let norm = x.iter().map(|&v| math::powi(f64::from(v), 2)).sum::<f64>().sqrt();
         if norm > self.listener_clip {
             let scale = (self.listener_clip / norm) as f32;
             x.iter_mut().for_each(|v| *v *= scale);

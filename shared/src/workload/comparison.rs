@@ -103,6 +103,7 @@ const MARGIN_IN_DEVIATIONS: f64 = 2.0;
 mod tests {
     use super::*;
     use crate::ids::TrackId;
+    use crate::math;
     use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
@@ -116,7 +117,7 @@ mod tests {
         let device = Device { held_out: &[TrackId(3)], ..workspace.device() };
         let statistics = comparison.contribute(device, &mut ChaCha8Rng::seed_from_u64(1));
         let advantage = f64::from(statistics.blocks[0].values()[0]);
-        assert!((advantage - (1.0 - 1.0 / 5f64.log2())).abs() < 1e-6, "{advantage}");
+        assert!((advantage - (1.0 - 1.0 / math::log2(5f64))).abs() < 1e-6, "{advantage}");
         comparison.apply(vec![vec![advantage * 10.0]], &[0.0], 10.0);
         assert_eq!(comparison.winner().to_bytes(), good.to_bytes());
         comparison.apply(vec![vec![advantage * 10.0]], &[5.0], 10.0);

@@ -17,6 +17,7 @@
 
 use super::{Block, Device, DeviceHalf, PopularityEstimate, Statistics, Workload};
 use crate::linalg::{matmul, symmetric_eigen};
+use crate::math;
 use crate::model::{EmbeddingModel, Hyperparameters, Prior, shrink_rows};
 use crate::plan::BlockLayout;
 use ndarray::{Array1, Array2, Axis};
@@ -76,7 +77,7 @@ impl DeviceHalf for Regression {
         let d = self.model.dimensions();
         let largest_weight = 1.0 / self.model.hyperparameters().full_weight_tracks.sqrt();
         let rows_clip = ROWS_FILL * self.listener_clip;
-        let moments_clip = self.listener_clip.powi(2) * largest_weight;
+        let moments_clip = math::powi(self.listener_clip, 2) * largest_weight;
         vec![
             BlockLayout { share: 0.95, ..BlockLayout::new("rows", self.model.tracks(), d, rows_clip).by_track() },
             BlockLayout { share: 0.05, ..BlockLayout::new("moments", 1, d * (d + 1) / 2, moments_clip) },
@@ -87,7 +88,7 @@ impl DeviceHalf for Regression {
         let d = self.model.dimensions();
         let hyperparameters = self.model.hyperparameters();
         let mut x = device.solver.solve(&self.model, device.examples).to_vec();
-        let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let norm = x.iter().map(|&v| math::powi(f64::from(v), 2)).sum::<f64>().sqrt();
         if norm > self.listener_clip {
             let scale = (self.listener_clip / norm) as f32;
             x.iter_mut().for_each(|v| *v *= scale);
@@ -160,7 +161,7 @@ impl Factors {
                     let background = h.background * eigenvalue;
                     let curvature = background + f / total * eigenvalue + ridge;
                     *y -= (r + (background + ridge) * *y) / curvature;
-                    *v = (deviation / curvature).powi(2);
+                    *v = math::powi(deviation / curvature, 2);
                 }
             });
         (table, variance)

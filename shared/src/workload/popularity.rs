@@ -5,6 +5,7 @@
 //! itself, from which the coordinator learns the total weight that later steps divide by.
 
 use super::{Block, Device, DeviceHalf, Statistics, Workload};
+use crate::math;
 use crate::model::{Example, Hyperparameters};
 use crate::plan::BlockLayout;
 use rand_core::Rng;
@@ -106,7 +107,7 @@ fn positive_means(noisy: &[f64], deviation: f64) -> Vec<f64> {
         return noisy.iter().map(|v| v.max(least)).collect();
     }
     let (low, high) = ((deviation * 0.05).min(largest * 0.5), largest);
-    let grid: Vec<f64> = (0..ATOMS).map(|k| low * (high / low).powf(k as f64 / (ATOMS - 1) as f64)).collect();
+    let grid: Vec<f64> = (0..ATOMS).map(|k| low * math::powf(high / low, k as f64 / (ATOMS - 1) as f64)).collect();
     // The prior is fitted on the release folded into bins of a tenth of a deviation: same answer, far less work.
     let bin = |v: f64| (v / (0.1 * deviation)).floor() as i64;
     let mut bins = std::collections::BTreeMap::<i64, f64>::new();
@@ -141,9 +142,9 @@ fn positive_means(noisy: &[f64], deviation: f64) -> Vec<f64> {
 
 // Normal likelihood of one value at each atom, scaled so that the best atom has 1.
 fn likelihood(value: f64, grid: &[f64], deviation: f64) -> Vec<f64> {
-    let exponents: Vec<f64> = grid.iter().map(|g| -0.5 * ((value - g) / deviation).powi(2)).collect();
+    let exponents: Vec<f64> = grid.iter().map(|g| -0.5 * math::powi((value - g) / deviation, 2)).collect();
     let largest = exponents.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    exponents.into_iter().map(|e| (e - largest).exp()).collect()
+    exponents.into_iter().map(|e| math::exp(e - largest)).collect()
 }
 
 const ATOMS: usize = 48;
@@ -163,7 +164,7 @@ mod tests {
         let noisy: Vec<f64> =
             truth.iter().map(|t| t + 2.0 * ((0..12).map(|_| unit_f64(&mut rng)).sum::<f64>() - 6.0)).collect();
         let means = positive_means(&noisy, 2.0);
-        let error = |v: &[f64]| v.iter().zip(&truth).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        let error = |v: &[f64]| v.iter().zip(&truth).map(|(a, b)| math::powi(a - b, 2)).sum::<f64>();
         assert!(means.iter().all(|&m| m > 0.0 && m.is_finite()));
         assert!(error(&means) < 0.2 * error(&noisy), "{} {}", error(&means), error(&noisy));
     }

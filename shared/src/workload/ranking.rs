@@ -6,7 +6,7 @@
 
 use super::adam::Adam;
 use super::{Block, Device, DeviceHalf, Reclip, Statistics, Workload};
-use crate::model::{Pass, Ranker, Shown, logistic};
+use crate::model::{Network, NetworkBlock, Ranker, Shown, logistic};
 use crate::plan::BlockLayout;
 use crate::privacy::AdaptiveClip;
 use rand_core::Rng;
@@ -43,6 +43,8 @@ impl Default for RankingSettings {
 #[derive(Clone, Debug)]
 pub struct Ranking {
     ranker: Ranker,
+    // The same, laid out for many tracks at once.
+    network: Network,
     settings: RankingSettings,
     clip: f64,
     adam: Adam,
@@ -56,12 +58,18 @@ impl Ranking {
     pub fn new(ranker: Ranker, settings: RankingSettings, rounds: usize) -> Self {
         let adam = Adam::new(ranker.parameters().len(), settings.rate, rounds);
         let (clip, averaged) = (settings.clip.clip, vec![0.0; ranker.parameters().len()]);
-        Self { ranker, settings, clip, adam, rounds, averaged, summands: 0.0 }
+        let network = Network::new(&ranker);
+        Self { ranker, network, settings, clip, adam, rounds, averaged, summands: 0.0 }
     }
 
     /// The ranker as it stands.
     pub fn current(&self) -> &Ranker {
         &self.ranker
+    }
+
+    /// The ranker as it stands, laid out for many tracks at once.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// The ranker: the mean of the last rounds' once those have begun.
@@ -76,28 +84,49 @@ impl Ranking {
 }
 
 /// The gradient of a device's loss: the sum over its lists, in their order.
-pub fn loss_gradient(ranker: &Ranker, shown: &[Shown], pairwise: f32, pass: &mut Pass, gradient: &mut [f32]) {
+pub fn loss_gradient(
+    network: &Network,
+    shown: &[Shown],
+    pairwise: f32,
+    block: &mut NetworkBlock,
+    gradient: &mut [f32],
+) {
+    let scores = network.scores(shown.iter().map(|s| &s.features), block).to_vec();
+    let mut slopes: Vec<f32> = shown
+        .iter()
+        .zip(&scores)
+        .map(|(s, &score)| s.weight * (logistic(score) - f32::from(u8::from(s.pleased))))
+        .collect();
+    let mut at = 0;
     for list in shown.chunk_by(|a, b| a.list == b.list) {
-        let scores: Vec<f32> = list.iter().map(|s| ranker.score(&s.features, pass)).collect();
-        let outcome = |s: &Shown| f32::from(u8::from(s.pleased));
-        let mut slopes: Vec<f32> =
-            list.iter().zip(&scores).map(|(s, &score)| s.weight * (logistic(score) - outcome(s))).collect();
-        let pleased = list.iter().filter(|s| s.pleased).count();
-        // Every track takes part in as many pairs as there are others of the other kind; the mean keeps long lists from
-        // counting by the square of their length.
-        let share = pairwise * list.len() as f32 / (pleased * (list.len() - pleased)).max(1) as f32;
-        for (i, better) in list.iter().enumerate().filter(|(_, s)| s.pleased) {
-            for (j, worse) in list.iter().enumerate().filter(|(_, s)| !s.pleased) {
-                let slope = share * better.weight * worse.weight * logistic(scores[j] - scores[i]);
-                slopes[i] -= slope;
-                slopes[j] += slope;
-            }
-        }
-        for (s, &slope) in list.iter().zip(&slopes) {
-            ranker.score(&s.features, pass);
-            ranker.add_gradient(slope, pass, gradient);
-        }
+        let own = at..at + list.len();
+        at = own.end;
+        add_pairs(list, &scores[own.clone()], pairwise, &mut slopes[own]);
     }
+    network.add_gradient(&slopes, block, gradient);
+}
+
+// Slopes of the pairwise loss within one list.
+fn add_pairs(list: &[Shown], scores: &[f32], pairwise: f32, slopes: &mut [f32]) {
+    let worse: Vec<usize> = (0..list.len()).filter(|&i| !list[i].pleased).collect();
+    let pairs = worse.len() * (list.len() - worse.len());
+    if pairs == 0 || pairwise == 0.0 {
+        return;
+    }
+    // Every track takes part in as many pairs as there are others of the other kind; the mean keeps long lists from
+    // counting by the square of their length.
+    let share = pairwise * list.len() as f32 / pairs as f32;
+    let weights: Vec<f32> = worse.iter().map(|&j| list[j].weight).collect();
+    let worse_scores: Vec<f32> = worse.iter().map(|&j| scores[j]).collect();
+    let (mut chances, mut sums) = (vec![0.0f32; worse.len()], vec![0.0f32; worse.len()]);
+    for (i, better) in list.iter().enumerate().filter(|(_, s)| s.pleased) {
+        let (own, scale) = (scores[i], share * better.weight);
+        chances.iter_mut().zip(&worse_scores).for_each(|(to, score)| *to = logistic(score - own));
+        chances.iter_mut().zip(&weights).for_each(|(to, weight)| *to *= scale * weight);
+        sums.iter_mut().zip(&chances).for_each(|(sum, slope)| *sum += slope);
+        slopes[i] -= chances.iter().sum::<f32>();
+    }
+    worse.iter().zip(&sums).for_each(|(&j, sum)| slopes[j] += sum);
 }
 
 impl DeviceHalf for Ranking {
@@ -106,16 +135,17 @@ impl DeviceHalf for Ranking {
     }
 
     fn contribute(&self, device: Device<'_>, _rng: &mut impl Rng) -> Statistics {
-        let mut pass = Pass::default();
+        let mut room = NetworkBlock::default();
         let mut total = vec![0.0; self.ranker.parameters().len()];
-        let mut own = self.ranker.clone();
-        for number in 0..self.settings.passes.max(1) {
-            let mut gradient = vec![0.0; total.len()];
-            loss_gradient(&own, device.shown, self.settings.pairwise, &mut pass, &mut gradient);
-            total.iter_mut().zip(&gradient).for_each(|(sum, g)| *sum += g);
-            if number + 1 < self.settings.passes {
-                let rate = self.settings.device_rate;
-                own.parameters_mut().iter_mut().zip(&gradient).for_each(|(parameter, g)| *parameter -= rate * g);
+        loss_gradient(&self.network, device.shown, self.settings.pairwise, &mut room, &mut total);
+        if self.settings.passes > 1 {
+            let (mut own, mut last, rate) = (self.ranker.clone(), total.clone(), self.settings.device_rate);
+            for _ in 1..self.settings.passes {
+                own.parameters_mut().iter_mut().zip(&last).for_each(|(parameter, g)| *parameter -= rate * g);
+                last.fill(0.0);
+                let network = Network::new(&own);
+                loss_gradient(&network, device.shown, self.settings.pairwise, &mut room, &mut last);
+                total.iter_mut().zip(&last).for_each(|(sum, g)| *sum += g);
             }
         }
         Statistics { blocks: vec![Block::Dense(total)] }
@@ -125,6 +155,7 @@ impl DeviceHalf for Ranking {
 impl Workload for Ranking {
     fn apply(&mut self, sum: Vec<Vec<f64>>, deviations: &[f64], devices: f64) {
         self.adam.step(self.ranker.parameters_mut().iter_mut(), &sum[0], deviations[0], devices);
+        self.network = Network::new(&self.ranker);
         if self.adam.steps() as f64 > self.rounds as f64 * (1.0 - self.settings.averaged) {
             self.summands += 1.0;
             self.averaged.iter_mut().zip(self.ranker.parameters()).for_each(|(sum, &p)| *sum += f64::from(p));
@@ -142,6 +173,7 @@ impl Reclip for Ranking {
 mod tests {
     use super::*;
     use crate::ids::TrackId;
+    use crate::math;
     use crate::random::unit_f64;
     use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
@@ -152,17 +184,24 @@ mod tests {
         let one = |rng: &mut ChaCha8Rng, list: u32| {
             let features: Vec<f32> = (0..3).map(|_| unit_f64(rng) as f32 * 2.0 - 1.0).collect();
             let chance = logistic(2.0 * features[0] - features[1] - 0.5);
-            Shown { track: TrackId(0), features, pleased: unit_f64(rng) < f64::from(chance), weight: 1.0, list }
+            Shown {
+                track: TrackId(0),
+                features: features.into(),
+                pleased: unit_f64(rng) < f64::from(chance),
+                weight: 1.0,
+                list,
+            }
         };
         (0..devices).map(|_| (0..6).map(|i| one(&mut rng, i / 3)).collect()).collect()
     }
 
     fn loss(ranker: &Ranker, shown: &[Shown], pairwise: f32) -> f64 {
         let mut pass = Pass::default();
-        let softplus = |z: f64| z.exp().ln_1p();
+        let softplus = |z: f64| math::ln_1p(math::exp(z));
         let mut total = 0.0;
         for list in shown.chunk_by(|a, b| a.list == b.list) {
-            let scores: Vec<f64> = list.iter().map(|s| f64::from(ranker.score(&s.features, &mut pass))).collect();
+            let scores: Vec<f64> =
+                list.iter().map(|s| f64::from(ranker.score(&s.features.to_vec(), &mut pass))).collect();
             total += list.iter().zip(&scores).map(|(s, &z)| softplus(if s.pleased { -z } else { z })).sum::<f64>();
             let yes = list.iter().filter(|s| s.pleased).count();
             let pairs = (yes * (list.len() - yes)).max(1) as f64;
@@ -183,7 +222,7 @@ mod tests {
         ranker.parameters_mut().iter_mut().for_each(|p| *p = unit_f64(&mut rng) as f32 - 0.5);
         let shown = &world(2, 1)[0];
         let mut gradient = vec![0.0; ranker.parameters().len()];
-        loss_gradient(&ranker, shown, 0.7, &mut Pass::default(), &mut gradient);
+        loss_gradient(&Network::new(&ranker), shown, 0.7, &mut NetworkBlock::default(), &mut gradient);
         for (at, &found) in gradient.iter().enumerate() {
             let moved = |by: f32| {
                 let mut other = ranker.clone();

@@ -115,7 +115,7 @@ impl Cells {
         match self {
             Self::Numbered(_) => shown.track.row(),
             Self::Scores(ranker, count) => {
-                let probability = logistic(ranker.score(&shown.features, pass));
+                let probability = logistic(ranker.score(&shown.features.to_vec(), pass));
                 ((probability * *count as f32) as usize).min(count - 1)
             }
         }
@@ -171,6 +171,7 @@ const LEAST_RATE: f64 = 1e-3;
 mod tests {
     use super::*;
     use crate::ids::TrackId;
+    use crate::math;
     use crate::random::unit_f64;
     use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;
@@ -214,7 +215,7 @@ mod tests {
         let estimate = rates.estimate().expect("a sum was applied");
         let error = |guess: &dyn Fn(usize) -> f64| {
             // As listeners meet them: by how often a track is shown.
-            truth.iter().zip(&weights).enumerate().map(|(i, (rate, w))| w * (guess(i) - rate).powi(2)).sum::<f64>()
+            truth.iter().zip(&weights).enumerate().map(|(i, (rate, w))| w * math::powi(guess(i) - rate, 2)).sum::<f64>()
         };
         let ours = error(&|i| estimate.rate(i));
         let quotient = error(&|i| (0.3 + sum[2 * i + 1] / sum[2 * i].max(1.0)).clamp(0.0, 1.0));
@@ -242,7 +243,7 @@ mod tests {
         let mut ranker = Ranker::new(1, &[], &mut ChaCha8Rng::seed_from_u64(1));
         ranker.parameters_mut().copy_from_slice(&[1.0, 0.0]);
         let cells = Cells::Scores(ranker, 10);
-        let of = |z: f32| cells.of(&Shown { features: vec![z], ..shown(0, true) }, &mut Pass::default());
+        let of = |z: f32| cells.of(&Shown { features: vec![z].into(), ..shown(0, true) }, &mut Pass::default());
         assert_eq!((of(-50.0), of(-0.1), of(0.1), of(50.0)), (0, 4, 5, 9));
     }
 }

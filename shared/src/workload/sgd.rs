@@ -8,6 +8,7 @@
 use super::{Block, Device, DeviceHalf, Reclip, Statistics, Workload};
 use crate::ids::TrackId;
 use crate::linalg::dot_f32;
+use crate::math;
 use crate::model::{EmbeddingModel, Example, Hyperparameters};
 use crate::plan::BlockLayout;
 use crate::privacy::AdaptiveClip;
@@ -127,7 +128,7 @@ impl GradientDescent {
     fn error(&self, track: TrackId, target: f32, x: &[f32]) -> f32 {
         let row = self.table.row(track.row());
         let row = row.as_slice().expect("tables are built in row order");
-        1.0 / (1.0 + (-dot_f32(row, x)).exp()) - target
+        math::logistic_f32(dot_f32(row, x)) - target
     }
 }
 

@@ -9,6 +9,7 @@
 
 use super::{Block, Device, DeviceHalf, PopularityEstimate, Statistics, Workload};
 use crate::linalg::{matmul, thin_svd};
+use crate::math;
 use crate::model::{Example, Prior, shrink_rows};
 use crate::plan::BlockLayout;
 use crate::random::unit_f64;
@@ -43,7 +44,7 @@ impl Subspace {
         rng: &mut impl Rng,
     ) -> Self {
         let counts: Array1<f64> = popularity.tracks.iter().copied().collect();
-        let damping = counts.mapv(|f| (f * PLAYS_PER_WEIGHT).max(1.0).powf(-DAMPING));
+        let damping = counts.mapv(|f| math::powf((f * PLAYS_PER_WEIGHT).max(1.0), -DAMPING));
         let weighted = &counts * &damping;
         let column = weighted.view().insert_axis(Axis(1));
         let known = ndarray::concatenate(Axis(1), &[column, (content * &column).view()]).expect("one row a track");
@@ -130,7 +131,7 @@ impl Workload for Subspace {
             let (_, _, axes) = thin_svd(&rows);
             let scale = self.popularity.mapv(|p| p.max(1e-12)).insert_axis(Axis(1));
             let mut relative = matmul(rows.view(), axes.view()) / &scale;
-            let variance = scale.mapv(|p| (deviations[0] / p).powi(2));
+            let variance = scale.mapv(|p| math::powi(deviations[0] / p, 2));
             let variance = variance.broadcast(relative.dim()).expect("one column to d").to_owned();
             shrink_rows(&mut relative, &variance, &self.prior);
             rows = relative * &scale;

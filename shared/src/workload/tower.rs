@@ -8,6 +8,7 @@
 
 use super::adam::Adam;
 use super::{Block, Device, DeviceHalf, Reclip, Statistics, Workload};
+use crate::math;
 use crate::model::{Example, Features, Tower};
 use crate::plan::BlockLayout;
 use crate::privacy::AdaptiveClip;
@@ -94,14 +95,14 @@ impl TowerDescent {
             .collect()
     }
 
-    // The loss for a listener with this profile and its gradient, by bucket.
-    fn loss(&self, profile: &[(u32, f32)], held: &[Example], drawn: &[u32]) -> (f64, BTreeMap<u32, Vec<f32>>) {
+    // The loss for a listener with this profile and its gradient: buckets, ascending, and their rows one after the other.
+    fn loss(&self, profile: &[(u32, f32)], held: &[Example], drawn: &[u32]) -> (f64, Vec<u32>, Vec<f32>) {
         let d = self.tower.dimensions();
         let mut listener = self.tower.embed(profile);
         listener.truncate(d);
         let row = |track: u32| self.rows.row(track as usize).to_slice().expect("rows are in order");
         // Those drawn stand for the whole catalogue.
-        let stand_for = (self.catalogue.len() as f32 / drawn.len().max(1) as f32).ln();
+        let stand_for = math::ln_f32(self.catalogue.len() as f32 / drawn.len().max(1) as f32);
         let tracks: Vec<u32> = held.iter().map(|example| example.track.0).chain(drawn.iter().copied()).collect();
         let scores: Vec<f32> = tracks
             .iter()
@@ -109,30 +110,40 @@ impl TowerDescent {
             .map(|(at, &track)| Tower::score(&listener, row(track)) + if at < held.len() { 0.0 } else { stand_for })
             .collect();
         let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = scores.iter().map(|score| (score - most).exp()).sum();
+        let mut slopes: Vec<f32> = scores.iter().map(|score| score - most).collect();
+        math::exp_slice(&mut slopes);
+        let sum: f32 = slopes.iter().sum();
+        slopes.iter_mut().for_each(|slope| *slope /= sum);
         let wanted: f32 = held.iter().map(|example| example.confidence).sum();
         let mut loss = 0.0;
-        let mut gradient = BTreeMap::<u32, Vec<f32>>::new();
-        let mut towards = vec![0.0; d];
-        for (at, (&track, score)) in tracks.iter().zip(&scores).enumerate() {
-            let mut slope = (score - most).exp() / sum;
-            if let Some(example) = held.get(at) {
-                slope -= example.confidence / wanted;
-                loss -= f64::from(example.confidence / wanted) * f64::from(score - most - sum.ln());
-            }
-            let row = row(track);
-            towards.iter_mut().zip(row).for_each(|(to, y)| *to += slope * y);
-            for &(bucket, value) in self.features.row(track as usize) {
-                let to = gradient.entry(bucket).or_insert_with(|| vec![0.0; d + 1]);
-                to.iter_mut().zip(&listener).for_each(|(to, x)| *to += slope * value * x);
-                to[d] += slope * value;
+        for ((example, slope), score) in held.iter().zip(&mut slopes).zip(&scores) {
+            *slope -= example.confidence / wanted;
+            loss -= f64::from(example.confidence / wanted) * f64::from(score - most - math::ln_f32(sum));
+        }
+        // A bucket's row is along the listener's place, by as much as its tracks are, and along the tracks' own, by the
+        // profile's value: sums of single values first, rows once.
+        let (mut along, mut towards) = (Tally::new(self.tower.buckets()), vec![0.0; d]);
+        for (&track, &slope) in tracks.iter().zip(&slopes) {
+            towards.iter_mut().zip(row(track)).for_each(|(to, y)| *to += slope * y);
+            self.features.row(track as usize).iter().for_each(|&(bucket, value)| along.add(bucket, slope * value));
+        }
+        profile.iter().for_each(|&(bucket, _)| along.add(bucket, 0.0));
+        let entries = along.entries();
+        let (mut buckets, mut rows) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len() * (d + 1)));
+        let mut left = profile;
+        for (bucket, along) in entries {
+            buckets.push(bucket);
+            let start = rows.len();
+            rows.extend(listener.iter().map(|x| along * x));
+            rows.push(along);
+            if let [(next, value), rest @ ..] = left
+                && *next == bucket
+            {
+                rows[start..].iter_mut().zip(&towards).for_each(|(to, t)| *to += value * t);
+                left = rest;
             }
         }
-        for &(bucket, value) in profile {
-            let to = gradient.entry(bucket).or_insert_with(|| vec![0.0; d + 1]);
-            to.iter_mut().zip(&towards).for_each(|(to, t)| *to += value * t);
-        }
-        (loss, gradient)
+        (loss, buckets, rows)
     }
 }
 
@@ -142,15 +153,14 @@ impl DeviceHalf for TowerDescent {
     }
 
     fn contribute(&self, device: Device<'_>, rng: &mut impl Rng) -> Statistics {
-        let mut gradient = BTreeMap::new();
+        let (mut rows, mut values) = (Vec::new(), Vec::new());
         // One track says nothing of another.
         if device.examples.len() > 1 {
             let (known, held) = Self::halves(device.examples, rng);
             let drawn = self.negatives(device.examples, rng);
-            gradient = self.loss(&self.features.profile(known.into_iter()), &held, &drawn).1;
+            (_, rows, values) = self.loss(&self.features.profile(known.into_iter()), &held, &drawn);
         }
-        let rows = gradient.keys().copied().collect();
-        Statistics { blocks: vec![Block::Rows { rows, values: gradient.into_values().flatten().collect() }] }
+        Statistics { blocks: vec![Block::Rows { rows, values }] }
     }
 }
 
@@ -214,15 +224,15 @@ mod tests {
         let descent = descent(30, 1);
         let profile = descent.features.profile(likes([1, 4, 20]).into_iter());
         let (held, drawn) = (likes([3, 25]), [7, 8, 9, 26, 27]);
-        let (_, gradient) = descent.loss(&profile, &held, &drawn);
+        let (_, buckets, rows) = descent.loss(&profile, &held, &drawn);
         let loss_at = |bucket: u32, k: usize, step: f32| {
             let mut moved = descent.clone();
             moved.tower.parameters_mut()[bucket as usize * 5 + k] += step;
             moved.rows = moved.tower.rows(&moved.features);
             moved.loss(&profile, &held, &drawn).0
         };
-        assert!(gradient.len() > 5);
-        for (&bucket, slopes) in &gradient {
+        assert!(buckets.len() > 5 && buckets.is_sorted());
+        for (&bucket, slopes) in buckets.iter().zip(rows.chunks_exact(5)) {
             for (k, &slope) in slopes.iter().enumerate() {
                 let step = 1e-2;
                 let difference = (loss_at(bucket, k, step) - loss_at(bucket, k, -step)) / (2.0 * f64::from(step));

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::retrieval::{Candidate, QueueRules, queue};
-use sordino_shared::evaluate::{Interval, bootstrap_mean, calibrated, kind_shares, miscalibration, place_weight};
+use sordino_shared::evaluate::{Interval, calibrated, kind_shares, mean_interval, miscalibration, place_weight};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Content, Solver};
 
@@ -91,7 +91,7 @@ impl<'a> Lister<'a> {
                 },
             )
             .collect();
-        let mut mean = |values: Vec<f64>| bootstrap_mean(&values, rng);
+        let mut mean = |values: Vec<f64>| mean_interval(&values, rng);
         let diversity: Vec<f64> = rows.iter().filter_map(|row| row.diversity).collect();
         let divergence: Vec<(f64, f64)> = rows.iter().filter_map(|row| row.divergence).collect();
         let constrained = rules

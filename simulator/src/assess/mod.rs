@@ -23,7 +23,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use sordino_client::label::LabelPolicy;
-use sordino_shared::evaluate::{Groups, HABITS, Interval, Paired, bootstrap_mean, holm, paired, thirds};
+use sordino_shared::evaluate::{Groups, HABITS, Interval, Paired, holm, mean_interval, paired, thirds};
+use sordino_shared::math;
 use sordino_shared::model::Model;
 use sordino_shared::privacy::accountant::Claim;
 use sordino_shared::random::mix;
@@ -222,7 +223,8 @@ impl Assessor<'_> {
         };
         let mainstream = |listener: usize| {
             let history = population.train.of(listener);
-            history.iter().map(|e| popularity[e.track.row()].max(1.0).ln()).sum::<f64>() / history.len().max(1) as f64
+            history.iter().map(|e| math::ln(popularity[e.track.row()].max(1.0))).sum::<f64>()
+                / history.len().max(1) as f64
         };
         let mut groups = vec![
             ("tracks learnt from".to_owned(), by(&|listener| population.train.of(listener).len() as f64)),
@@ -243,7 +245,7 @@ impl Assessor<'_> {
                 let place = metric - (METRICS.len() - HABITS);
                 let values: Vec<f64> =
                     population.habits.iter().filter_map(|habits| habits.values()[place]).map(f64::from).collect();
-                (!values.is_empty()).then(|| (METRICS[metric].to_owned(), bootstrap_mean(&values, rng)))
+                (!values.is_empty()).then(|| (METRICS[metric].to_owned(), mean_interval(&values, rng)))
             })
             .collect()
     }

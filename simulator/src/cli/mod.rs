@@ -89,6 +89,9 @@ struct RunArgs {
     /// KIND:PATH with KIND kuairand, movielens, lastfm, ncf or csv; the synthetic world without it.
     #[arg(long)]
     data: Option<String>,
+    /// Refuse a file with a row that cannot be read; without it up to a tenth are left out and counted.
+    #[arg(long)]
+    strict: bool,
     /// How test tracks are chosen and ranked.
     #[arg(long, value_enum)]
     protocol: Option<Protocol>,
@@ -184,6 +187,11 @@ struct PlanArgs {
     /// Whether tracks have content features.
     #[arg(long)]
     content: bool,
+}
+
+/// The whole tree of commands.
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Parses the arguments, does what they say, and turns errors into one sentence and an exit code.
@@ -332,6 +340,7 @@ impl RunArgs {
         set(&mut scenario.fidelity, &self.fidelity);
         set(&mut scenario.seed, &self.seed);
         set(&mut scenario.threads, &self.threads);
+        scenario.strict |= self.strict;
         scenario.fedmf.leaky_negatives |= self.leaky_negatives;
         scenario.labels = self.policy.clone().or(scenario.labels);
         scenario.delta = self.delta.or(scenario.delta);

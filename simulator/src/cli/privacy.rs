@@ -4,11 +4,12 @@ use crate::error::{Error, Result};
 use crate::output;
 use crate::privacy::{audit, explain::PlanFile};
 use clap::{Args, Subcommand, ValueEnum};
+use sordino_shared::math;
 use sordino_shared::privacy::accountant::calibrate::{Cost, calibrate};
 use sordino_shared::privacy::accountant::correlated::{ParticipationLimits, Strategy, tree_sensitivity_squared};
 use sordino_shared::privacy::accountant::distributed::Sensitivity;
 use sordino_shared::privacy::accountant::{Target, gaussian, loss, renyi, zcdp};
-use sordino_shared::privacy::ledger::Ledger;
+use sordino_shared::privacy::ledger::History;
 use sordino_shared::privacy::rounded;
 use std::path::PathBuf;
 
@@ -191,7 +192,7 @@ impl Releases {
                 Some(renyi::Mechanism::RandomisedResponse { noise, choices: self.choices }),
             ),
             Kind::DiscreteGaussian => {
-                let rho = (f64::from(sensitivity) / noise).powi(2) / 2.0;
+                let rho = math::powi(f64::from(sensitivity) / noise, 2) / 2.0;
                 let concentrated = renyi::Mechanism::Concentrated { rho };
                 tight(loss::Mechanism::DiscreteGaussian { deviation: noise, sensitivity }, Some(concentrated))
             }
@@ -255,7 +256,7 @@ pub(super) fn run(command: &Command) -> Result<()> {
         }
         Command::Explain { plan } => output::say(&PlanFile::read(plan)?.explain()?.text()),
         Command::Ledger { file } => {
-            let ledger = Ledger::inspect(file).map_err(|error| Error::input(error.to_string()))?;
+            let ledger = History::read(file).map_err(|error| Error::input(error.to_string()))?;
             output::say(&ledger.in_words());
         }
         Command::Audit { seed, markdown, quick } => {

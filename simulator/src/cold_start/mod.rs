@@ -9,13 +9,14 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::experiment;
 use crate::population::{Population, Protocol, Used};
+use crate::progress;
 use crate::scenario::{Scenario, read_toml, to_toml};
 use ndarray::{Array2, ArrayView1};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sordino_shared::evaluate::{Interval, Judged, bootstrap_mean};
+use sordino_shared::evaluate::{Interval, Judged, mean_interval};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Features, Tower};
 use sordino_shared::privacy::accountant::Claim;
@@ -168,10 +169,10 @@ impl<'a> Experiment<'a> {
             ("directions of the catalogue".to_owned(), self.by_tower(&start)),
             ("tower, central".to_owned(), self.by_tower(&self.central(&start))),
         ];
-        let tower = self.federated(&start, None)?;
+        let tower = self.federated("tower, federated", &start, None)?;
         recall.push(("tower, federated without noise".to_owned(), self.by_tower(&tower)));
         let tower = if self.budget.is_private() {
-            let tower = self.federated(&start, self.budget.share(1.0))?;
+            let tower = self.federated("Sordino", &start, self.budget.share(1.0))?;
             recall.push(("Sordino".to_owned(), self.by_tower(&tower)));
             tower
         } else {
@@ -203,10 +204,12 @@ impl<'a> Experiment<'a> {
         TowerDescent::new(start.clone(), features, catalogue, self.settings.tower.clone(), rounds)
     }
 
-    fn federated(&self, start: &Tower, rho: Option<f64>) -> Result<Tower> {
+    fn federated(&self, what: &str, start: &Tower, rho: Option<f64>) -> Result<Tower> {
         let rounds = self.settings.rounds;
         let mut workload = Adaptive::new(self.descent(start, rounds), self.settings.tower.clip);
-        self.budget.train(&mut workload, &self.population, rounds, rho, (TOWER_STREAM, 0))?;
+        let bar = progress::steps(rounds as u64, what);
+        self.budget.train_under(&bar, &mut workload, &self.population, rounds, rho, (TOWER_STREAM, 0))?;
+        bar.finish_and_clear();
         Ok(workload.inner().tower().clone())
     }
 
@@ -234,16 +237,27 @@ impl<'a> Experiment<'a> {
             budget: self.budget.again(),
             ..*self
         };
-        let best = inner.steps(inner.descent(start, rounds), rounds, |tower| Some(inner.by_tower(tower).mean)).1;
-        self.steps(self.descent(start, rounds), best, |_| None).0
+        let best = inner
+            .steps("tower, when to stop", inner.descent(start, rounds), rounds, |tower| {
+                Some(inner.by_tower(tower).mean)
+            })
+            .1;
+        self.steps("tower, central", self.descent(start, rounds), best, |_| None).0
     }
 
     // Steps of central descent; with the step after which `judge` was best.
-    fn steps(&self, mut descent: TowerDescent, steps: usize, judge: impl Fn(&Tower) -> Option<f64>) -> (Tower, usize) {
+    fn steps(
+        &self,
+        what: &str,
+        mut descent: TowerDescent,
+        steps: usize,
+        judge: impl Fn(&Tower) -> Option<f64>,
+    ) -> (Tower, usize) {
         let (mut best, mut at) = (f64::NEG_INFINITY, steps);
         let width = self.settings.dimensions + 1;
         // As many parts whatever the number of devices and threads: each holds a whole sum.
         let chunk_length = self.population.devices().div_ceil(PARTS).max(1);
+        let bar = progress::steps(steps as u64, what);
         for step in 0..steps {
             let parts: Vec<Vec<f64>> = (0..self.population.devices().div_ceil(chunk_length))
                 .into_par_iter()
@@ -274,7 +288,9 @@ impl<'a> Experiment<'a> {
             if let Some(value) = judge(descent.tower()).filter(|value| *value > best) {
                 (best, at) = (value, step + 1);
             }
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         (descent.tower().clone(), at)
     }
 
@@ -320,7 +336,7 @@ impl<'a> Experiment<'a> {
                 Some(judged.recall(self.settings.cut) * test.len() as f64 / most)
             })
             .collect();
-        bootstrap_mean(&values, &mut ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, BOOTSTRAP_STREAM, 0)))
+        mean_interval(&values, &mut ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, BOOTSTRAP_STREAM, 0)))
     }
 }
 

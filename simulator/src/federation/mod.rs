@@ -9,6 +9,7 @@ pub use noise::SumNoise;
 pub use poison::{Bound, Lie, Poison};
 
 use masked::MaskedRound;
+use sordino_shared::math;
 
 use crate::error::{Error, Result};
 use crate::population::Population;
@@ -115,7 +116,7 @@ impl Outcome {
         self.deviations
             .iter_mut()
             .zip(&other.deviations)
-            .for_each(|(deviation, more)| *deviation = deviation.hypot(*more));
+            .for_each(|(deviation, more)| *deviation = math::hypot(deviation, *more));
         Self { devices, bits: self.bits.max(other.bits), ..self }
     }
 }
@@ -403,7 +404,6 @@ impl Part {
     }
 }
 
-/// A statistical generator is enough to simulate with, and five times as fast as a device's.
 /// A simulated device's vector in a round of this seed ([`step_seed`]), from seeded generators, and which of its blocks were
 /// clipped. For comparing a federation between processes with a simulated one.
 pub fn seeded(
@@ -419,6 +419,7 @@ pub fn seeded(
     (contribution.noised(samplers, &mut noise), contribution.shortened)
 }
 
+/// A statistical generator is enough to simulate with, and five times as fast as a device's.
 fn device_generator(seed: u64, device: usize) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(mix(seed, DEVICE_STREAM, device as u64))
 }

@@ -6,6 +6,7 @@
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use sordino_shared::ids::TrackId;
+use sordino_shared::math;
 use sordino_shared::plan::{BlockLayout, RoundPlan};
 use sordino_shared::workload::{Block, Contribution, Device, DeviceHalf, Statistics};
 
@@ -111,7 +112,7 @@ fn scale_to(row: &mut [f32], wanted: f64) {
 }
 
 fn length(row: &[f32]) -> f64 {
-    row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
+    row.iter().map(|v| math::powi(f64::from(*v), 2)).sum::<f64>().sqrt()
 }
 
 #[cfg(test)]

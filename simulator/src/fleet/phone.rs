@@ -4,6 +4,7 @@ use super::{Effect, FleetSettings};
 use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sordino_coordinator::rollout::Stage;
+use sordino_shared::math;
 use sordino_shared::random::{mix, unit_f64};
 use sordino_shared::rollout::{Arm, Bucket};
 
@@ -54,7 +55,7 @@ impl Phone {
         let mut secret = [0; 32];
         secret[..8].copy_from_slice(&mix(seed, SECRET_STREAM, number as u64).to_le_bytes());
         // A triangle of mean .35 between 0 and .95, near enough to a listener's skip rate; the top tenth is served worst.
-        let skips = (0.1 + 0.5 * (unit() + unit()) * 0.5 + 0.35 * unit().powi(4)).min(0.95);
+        let skips = (0.1 + 0.5 * (unit() + unit()) * 0.5 + 0.35 * math::powi(unit(), 4)).min(0.95);
         let joins = if unit() < settings.late { (unit() * 58.0 * 24.0) as u32 } else { 0 };
         let (sessions, ahead) = (0.3 + 2.4 * unit(), (unit() * 24.0) as u32);
         let bucket = Bucket::new(&secret, "fleet", &[1; 16]);
@@ -91,7 +92,7 @@ impl Phone {
         }
         let local = (hour.hour + self.ahead) % 24;
         // Evenings are three times as likely as the average hour, nights hardly at all.
-        let evening = 1.0 + 0.9 * (std::f64::consts::TAU * (f64::from(local) - 20.0) / 24.0).cos();
+        let evening = 1.0 + 0.9 * math::cos(std::f64::consts::TAU * (f64::from(local) - 20.0) / 24.0);
         if unit_f64(&mut self.rng) < self.sessions / 24.0 * evening {
             self.listens(hour);
         }
@@ -128,7 +129,7 @@ impl Phone {
         self.crashed |= unit_f64(&mut self.rng) < USUAL_CRASHES + beyond;
         // Against what the listener is used to.
         let missing = ((1.0 - self.skips) - self.satisfaction) / 0.1;
-        let chance = (hour.settings.leaving * hour.settings.leaving_factor.powf(missing)).min(1.0);
+        let chance = (hour.settings.leaving * math::powf(hour.settings.leaving_factor, missing)).min(1.0);
         self.gone = unit_f64(&mut self.rng) < chance;
         let counted = match (self.served_since, self.place) {
             (Some(_), Some(_)) => Some(0),

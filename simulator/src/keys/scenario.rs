@@ -42,6 +42,7 @@ const TOP: Section = Section {
         key("curve", "list of numbers", "[1.0, 2.0]", "epsilons of the curve of privacy against quality; `[]` for none"),
         key("evaluate_listeners", "whole number", "2000", "listeners evaluated at most, drawn by the seed"),
         key("measure_rounds", "true or false", "false", "whether validation quality is measured after each round"),
+        key("strict", "true or false", "true", "whether a row of a file of one's own that cannot be read refuses the file; else up to a tenth are left out and counted"),
         key("labels", "text", "\"policy.toml\"", "a label policy's file; without it the built-in policy"),
     ],
 };

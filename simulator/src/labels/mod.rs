@@ -16,7 +16,7 @@ use sordino_client::label::{self, LabelKind, LabelPolicy, Said, said};
 use sordino_client::quality::{BotVerdict, Checks, ValidEvent, check};
 use sordino_shared::evaluate::{Reliability, auc, calibration_error, reliability};
 use sordino_shared::ids::TrackId;
-use sordino_shared::model::{Approval, PlayBands, Shown};
+use sordino_shared::model::{Approval, Inputs, PlayBands, Shown};
 use sordino_shared::privacy::accountant::Claim;
 use sordino_shared::random::mix;
 use sordino_shared::workload::{Cells, RateEstimate, Rates};
@@ -347,7 +347,7 @@ impl Experiment<'_> {
         let share = self.budget.share(SHARES[2] / 2.0);
         let shown = |play: &Play, pleased| Shown {
             track: TrackId(play.rule as u32),
-            features: Vec::new(),
+            features: Inputs::default(),
             pleased,
             weight: 1.0,
             list: 0,

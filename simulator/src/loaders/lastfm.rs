@@ -1,35 +1,54 @@
 //! HetRec 2011 Last.fm (Cantador et al. 2011): play counts of artists, and dated tags.
 //!
-//! Each (listener, artist) is used once: published figures that train on the tag table rank artists that the listener
-//! had already. Plays have no dates; the date of a listener's first tag on an artist stands in where there is one, and
-//! the data set counts as undated. Tags are the artists' content, their names the titles.
+//! Each (listener, artist) is used once: published figures that train on the tag table rank artists
+//! that the listener had already. Plays have no dates; the date of a listener's first tag on an
+//! artist stands in where there is one, and the data set counts as undated. Tags are the artists'
+//! content, their names the titles.
 
+use super::Request;
+use super::place::folder;
 use super::text::Lines;
+use super::time::days_from_civil;
 use crate::dataset::{Builder, Dataset};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Loads the set from its folder.
-pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
-    let plays = path.join("user_artists.dat");
-    if !plays.is_file() {
-        return Err(Error::file(path, "holds no user_artists.dat: name the folder of HetRec 2011 Last.fm"));
-    }
+/// Loads the set from its folder, its archive's root, or its file of plays.
+pub(super) fn load(request: &Request<'_>) -> Result<Dataset> {
+    let folder = match request.path {
+        file if file.file_name().is_some_and(|name| name == PLAYS) => {
+            file.parent().unwrap_or(Path::new(".")).to_owned()
+        }
+        file if file.is_file() => {
+            super::place::refuse_packed(file)?;
+            return Err(Error::file(file, format!("is not {PLAYS}: name the folder of HetRec 2011 Last.fm")));
+        }
+        path => folder(path, &format!("{PLAYS} of HetRec 2011 Last.fm"), |folder| folder.join(PLAYS).is_file())?,
+    };
+    let path = folder.as_path();
+    let plays = path.join(PLAYS);
     let mut builder = Builder::default();
     let mut dates = HashMap::<(String, String), i64>::new();
     let mut uses = HashMap::<(String, String), u32>::new();
-    let tagged = path.join("user_taggedartists.dat");
-    if tagged.is_file() {
-        read_tags(&tagged, &mut dates, &mut uses)?;
+    let [by_date, by_time] = [TAGGED, TAGGED_TIMES].map(|name| path.join(name));
+    if by_date.is_file() {
+        read_tags(&by_date, &mut dates, &mut uses)?;
+    } else if by_time.is_file() {
+        read_timed_tags(&by_time, &mut dates, &mut uses)?;
+    } else {
+        builder.note(format!("HetRec Last.fm: neither {TAGGED} nor {TAGGED_TIMES} is there: no tags, and no dates"));
+    }
+    for missing in [TAGS, ARTISTS].into_iter().filter(|name| !path.join(name).is_file()) {
+        builder.note(format!("HetRec Last.fm: {missing} is not there: numbers stand for its names"));
     }
     let mut lines = Lines::open(&plays)?;
     lines.expect_header("userID\tartistID\tweight")?;
     lines.rows::<3>("\t", |[user, artist, weight], at| {
         let count = at.number(weight, "play count")?;
         if count < 0.0 {
-            return Err(at.error(format!("the play count {weight} is negative: correct or remove the row")));
+            return Err(at.error(format!("the play count {} is negative: correct or remove the row", quoted(weight))));
         }
         if count == 0.0 {
             builder.pass_over("play count of zero");
@@ -37,36 +56,49 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
         }
         let track = builder.track(at.name(artist, "artist")?);
         let day = dates.get(&(user.to_string(), artist.to_string())).copied();
-        let time = Timestamp(day.unwrap_or(UNKNOWN_DAY) * 86_400_000);
+        let time = Timestamp(day.unwrap_or(UNKNOWN_DAY) * DAY_MS);
         builder.event(at.name(user, "user")?, PlaybackEvent::new(track, time, EventKind::Play));
         Ok(())
     })?;
-    let names = tag_names(&path.join("tags.dat"))?;
+    let names = tag_names(&path.join(TAGS))?;
     let mut uses: Vec<_> = uses.into_iter().filter(|(_, count)| *count >= 2).collect();
     uses.sort();
     for ((artist, tag), _) in uses {
         builder.feature(&artist, names.get(&tag).map_or(&tag, |name| name));
     }
-    read_artists(&path.join("artists.dat"), &mut builder)?;
-    Ok(builder.build(name.to_owned(), false, None))
+    read_artists(&path.join(ARTISTS), &mut builder)?;
+    Ok(builder.build(request.name.to_owned(), false, None))
 }
 
-fn read_tags(
-    path: &Path,
-    dates: &mut HashMap<(String, String), i64>,
-    uses: &mut HashMap<(String, String), u32>,
-) -> Result<()> {
+type Dates = HashMap<(String, String), i64>;
+type Uses = HashMap<(String, String), u32>;
+
+fn read_tags(path: &Path, dates: &mut Dates, uses: &mut Uses) -> Result<()> {
     let mut lines = Lines::open(path)?;
     lines.expect_header("userID\tartistID\ttagID\tday\tmonth\tyear")?;
     lines.rows::<6>("\t", |[user, artist, tag, day, month, year], at| {
         let date = [year, month, day].map(|field| at.number(field, "date"));
         let [year, month, day] = date;
-        let day = days_from_civil(year? as i64, month? as i64, day? as i64);
-        let first = dates.entry((user.to_string(), artist.to_string())).or_insert(day);
-        *first = (*first).min(day);
-        *uses.entry((artist.to_string(), tag.to_string())).or_default() += 1;
+        note_tag(user, artist, tag, days_from_civil(year? as i64, month? as i64, day? as i64), dates, uses);
         Ok(())
     })
+}
+
+// The same tags with their times: midnights of Madrid, an hour or two before those of UTC.
+fn read_timed_tags(path: &Path, dates: &mut Dates, uses: &mut Uses) -> Result<()> {
+    let mut lines = Lines::open(path)?;
+    lines.expect_header("userID\tartistID\ttagID\ttimestamp")?;
+    lines.rows::<4>("\t", |[user, artist, tag, time], at| {
+        let day = (at.number(time, "timestamp")? as i64 + MADRID_MS).div_euclid(DAY_MS);
+        note_tag(user, artist, tag, day, dates, uses);
+        Ok(())
+    })
+}
+
+fn note_tag(user: &str, artist: &str, tag: &str, day: i64, dates: &mut Dates, uses: &mut Uses) {
+    let first = dates.entry((user.to_owned(), artist.to_owned())).or_insert(day);
+    *first = (*first).min(day);
+    *uses.entry((artist.to_owned(), tag.to_owned())).or_default() += 1;
 }
 
 fn read_artists(path: &Path, builder: &mut Builder) -> Result<()> {
@@ -96,24 +128,30 @@ fn tag_names(path: &Path) -> Result<HashMap<String, String>> {
     Ok(names)
 }
 
-// Days since 1970-01-01 of a date in the Gregorian calendar (Hinnant 2013).
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
+const PLAYS: &str = "user_artists.dat";
+const TAGGED: &str = "user_taggedartists.dat";
+const TAGGED_TIMES: &str = "user_taggedartists-timestamps.dat";
+const TAGS: &str = "tags.dat";
+const ARTISTS: &str = "artists.dat";
+const DAY_MS: i64 = 86_400_000;
+const MADRID_MS: i64 = 7_200_000;
 // The middle of 2008, among the tags' own dates.
 const UNKNOWN_DAY: i64 = 14_060;
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn days_are_counted_from_1970() {
-        assert_eq!(super::days_from_civil(1970, 1, 1), 0);
-        assert_eq!(super::days_from_civil(2000, 3, 1), 11_017);
-        assert_eq!(super::days_from_civil(2008, 6, 30), super::UNKNOWN_DAY);
+    fn the_day_that_stands_for_none_is_the_middle_of_2008() {
+        assert_eq!(days_from_civil(2008, 6, 30), UNKNOWN_DAY);
+    }
+
+    #[test]
+    fn midnights_of_madrid_are_days_in_summer_and_in_winter() {
+        // 1 April 2009 and 1 January 2009, as the publisher's page and its files have them.
+        for (time, date) in [(1_238_536_800_000, (2009, 4, 1)), (1_230_764_400_000, (2009, 1, 1))] {
+            assert_eq!((time + MADRID_MS).div_euclid(DAY_MS), days_from_civil(date.0, date.1, date.2));
+        }
     }
 }

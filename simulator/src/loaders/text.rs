@@ -1,15 +1,18 @@
-//! Delimited text, line by line, with errors that name the line.
+//! Delimited text without quotes, line by line, with errors that name the line.
 
-use crate::error::{Error, Result};
+use super::encoding::Encoding;
+use super::place::{file_name, refuse_packed};
+use crate::error::{Error, Result, quoted};
 use crate::progress;
 use indicatif::ProgressBar;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-/// A file read line by line. Bytes that are not UTF-8 are replaced, since some published files have them.
+/// A file read line by line, in UTF-8 or in the Windows-1252 of some published files.
 pub(super) struct Lines {
     path: PathBuf,
+    encoding: Encoding,
     reader: BufReader<File>,
     bar: ProgressBar,
     number: u64,
@@ -27,11 +30,12 @@ impl Lines {
         if metadata.is_dir() {
             return Err(Error::file(path, "is a folder where a file is needed: name the file itself"));
         }
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        refuse_packed(path)?;
         Ok(Self {
             path: path.to_owned(),
+            encoding: Encoding::of(path)?,
             reader: BufReader::with_capacity(1 << 16, file),
-            bar: progress::bytes(metadata.len(), &name),
+            bar: progress::bytes(metadata.len(), &file_name(path)),
             number: 0,
             bytes: 0,
             buffer: Vec::new(),
@@ -57,7 +61,8 @@ impl Lines {
                 self.bar.set_position(self.bytes);
             }
             self.line.clear();
-            self.line.push_str(&String::from_utf8_lossy(&self.buffer));
+            let start = if self.number == 1 && self.buffer.starts_with(BOM) { BOM.len() } else { 0 };
+            self.line.push_str(&self.encoding.text(&self.buffer[start..]));
             if !self.line.trim().is_empty() {
                 return Ok(Some(self.line.trim_end_matches(['\n', '\r'])));
             }
@@ -69,9 +74,9 @@ impl Lines {
         self.line.trim_end_matches(['\n', '\r'])
     }
 
-    /// The number of the line last read, from 1.
-    pub(super) fn number(&self) -> u64 {
-        self.number
+    /// Where the line last read stands.
+    pub(super) fn at(&self) -> At<'_> {
+        At { path: &self.path, line: self.number }
     }
 
     /// An error at the line last read.
@@ -81,12 +86,12 @@ impl Lines {
 
     /// Checks the header line.
     pub(super) fn expect_header(&mut self, expected: &str) -> Result<()> {
-        let header = self.next_line()?.unwrap_or_default().trim_start_matches('\u{feff}').to_owned();
+        let header = self.next_line()?.unwrap_or_default().to_owned();
         if header != expected {
             return Err(self.error(format!(
-                "the header should be '{}' but is '{}': check that this is the right file",
-                expected.replace('\t', " "),
-                header.replace('\t', " ")
+                "the header should be {} but is {}: check that this is the right file",
+                quoted(&expected.replace('\t', " ")),
+                quoted(&header.replace('\t', " "))
             )));
         }
         Ok(())
@@ -106,8 +111,8 @@ impl Lines {
             let at = At { path: &self.path, line: self.number };
             let count = line.split(separator).count();
             if count != N {
-                let start: String = line.chars().take(60).collect();
-                return Err(at.error(format!("{N} fields are needed but '{start}' has {count}: is the file complete?")));
+                let start = quoted(line);
+                return Err(at.error(format!("{N} fields are needed but {start} has {count}: is the file complete?")));
             }
             let mut parts = line.split(separator).map(str::trim);
             let fields = std::array::from_fn(|_| parts.next().unwrap_or(""));
@@ -122,12 +127,7 @@ pub(super) struct At<'a> {
     line: u64,
 }
 
-impl<'a> At<'a> {
-    /// A line of a file.
-    pub(super) fn new(path: &'a Path, line: u64) -> Self {
-        Self { path, line }
-    }
-
+impl At<'_> {
     /// An error here.
     pub(super) fn error(&self, problem: impl Into<String>) -> Error {
         Error::line(self.path, self.line, problem)
@@ -137,7 +137,9 @@ impl<'a> At<'a> {
     pub(super) fn seconds(&self, field: &str) -> Result<f64> {
         let seconds: f64 = self.number(field, "timestamp")?;
         if seconds < 0.0 {
-            return Err(self.error(format!("the timestamp {field} is negative: seconds since 1970 are needed")));
+            return Err(
+                self.error(format!("the timestamp {} is negative: seconds since 1970 are needed", quoted(field)))
+            );
         }
         Ok(seconds)
     }
@@ -146,7 +148,7 @@ impl<'a> At<'a> {
     pub(super) fn number(&self, field: &str, what: &str) -> Result<f64> {
         match field.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(value),
-            _ => Err(self.error(format!("the {what} '{field}' is not a number: correct or remove the row"))),
+            _ => Err(self.error(format!("the {what} {} is not a number: correct or remove the row", quoted(field)))),
         }
     }
 
@@ -159,12 +161,4 @@ impl<'a> At<'a> {
     }
 }
 
-/// Which of these files a folder holds; the path itself where it is a file.
-pub(super) fn choose(path: &Path, names: &[&str]) -> Result<PathBuf> {
-    if path.is_file() {
-        return Ok(path.to_owned());
-    }
-    names.iter().map(|name| path.join(name)).find(|p| p.is_file()).ok_or_else(|| {
-        Error::file(path, format!("holds none of {}: name the folder that has one of them", names.join(", ")))
-    })
-}
+const BOM: &[u8] = b"\xef\xbb\xbf";

@@ -6,12 +6,12 @@ mod popularity;
 mod sordino;
 
 pub use fedmf::train as train_fedmf;
-pub use ials::{IalsSettings, train as train_ials};
+pub use ials::{IalsSettings, QuickIals, train as train_ials};
 pub use popularity::train as train_popularity;
 pub use sordino::{Trained, content_of, schedule, train as train_sordino, train_rounds};
 
 use serde::{Deserialize, Serialize};
-use sordino_shared::model::{Example, Model, Solver};
+use sordino_shared::model::{EmbeddingModel, Example, Model, Solver, TransposedTable};
 
 /// A method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
@@ -44,13 +44,42 @@ impl Method {
 
 /// Scores all tracks for a listener.
 pub trait Scorer: Sync {
+    /// The same scores, to the bit, for whoever asks for many listeners: what is worth preparing once is prepared.
+    fn prepared(&self) -> Option<Box<dyn Scorer + '_>> {
+        None
+    }
+
     /// Writes one score a track. `listener` is the device's place in the population, `history` its training examples.
     fn score(&self, listener: usize, history: &[Example], solver: &mut Solver, scores: &mut Vec<f32>);
 }
 
 impl Scorer for Model {
+    fn prepared(&self) -> Option<Box<dyn Scorer + '_>> {
+        match self {
+            Self::Embedding(model) => Some(Box::new(Prepared { model, table: TransposedTable::new(model) })),
+            Self::Popularity(_) => None,
+        }
+    }
+
     fn score(&self, _listener: usize, history: &[Example], solver: &mut Solver, scores: &mut Vec<f32>) {
         Self::score(self, history, solver, scores);
+    }
+}
+
+struct Prepared<'a> {
+    model: &'a EmbeddingModel,
+    table: TransposedTable,
+}
+
+impl Scorer for Prepared<'_> {
+    fn score(&self, _listener: usize, history: &[Example], solver: &mut Solver, scores: &mut Vec<f32>) {
+        let x = solver.solve(self.model, history);
+        if x.iter().all(|&v| v == 0.0) {
+            scores.clear();
+            scores.extend_from_slice(self.model.popularity());
+        } else {
+            self.table.score(x, scores);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use serde::Deserialize;
+use sordino_shared::math;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan, WRAP_PROBABILITY};
 use sordino_shared::privacy::accountant::correlated::Strategy;
 use sordino_shared::privacy::accountant::{Claim, Target, distributed, loss};
@@ -297,7 +298,7 @@ impl Explanation {
     }
 
     fn words(&self) -> String {
-        let odds = |epsilon: f64| format!("{} times", rounded::up(epsilon.exp(), 1));
+        let odds = |epsilon: f64| format!("{} times", rounded::up(math::exp(epsilon), 1));
         match self.file.mode {
             Mode::Secure => {
                 let claim = self.lines[1].epsilon;

@@ -3,11 +3,13 @@
 use super::RankSettings;
 use crate::dataset::{Dataset, Source};
 use crate::error::{Error, Result};
+use crate::population::Population;
+use crate::progress;
 use rayon::prelude::*;
 use sordino_client::event::Timestamp;
 use sordino_client::quality::{BotVerdict, Checks, ValidEvent, check};
 use sordino_client::ranking::{Knowledge, Listing, Outcome, TrackFacts, shown};
-use sordino_shared::model::{Content, Shown, Solver};
+use sordino_shared::model::{Content, Inputs, Shown, Solver};
 use sordino_shared::workload::{Counted, RateEstimate};
 use std::collections::BTreeMap;
 
@@ -20,9 +22,9 @@ pub(super) struct Days {
     pub(super) counted: Outcome,
 }
 
-/// What each device was shown on earlier days, and on later ones.
+/// What each device was shown on earlier days, to learn from, and on later ones.
 pub(super) struct Split {
-    pub(super) train: Vec<Vec<Shown>>,
+    pub(super) train: Population,
     pub(super) test: Vec<Vec<Shown>>,
 }
 
@@ -84,6 +86,7 @@ impl Days {
             now: self.test_from,
             fixed_test: None,
             passed_over: Vec::new(),
+            notes: dataset.notes.clone(),
             span: None,
             source: Source::Recorded(self.devices.iter().map(before).collect()),
         }
@@ -96,7 +99,7 @@ impl Days {
             events
                 .filter_map(|event| {
                     let pleased = outcome.supposed(event)?;
-                    Some(Shown { track: event.track, features: Vec::new(), pleased, weight: 1.0, list: 0 })
+                    Some(Shown { track: event.track, features: Inputs::default(), pleased, weight: 1.0, list: 0 })
                 })
                 .collect()
         };
@@ -105,17 +108,20 @@ impl Days {
 
     /// With features as they were known when the tracks were shown.
     pub(super) fn split(&self, knowledge: &Knowledge<'_>, outcome: Outcome, listing: Listing) -> Split {
-        let (train, test) = self
+        let bar = progress::steps(self.devices.len() as u64, "features");
+        let (train, test): (Vec<_>, _) = self
             .devices
             .par_iter()
             .map_init(Solver::default, |solver, events| {
+                bar.inc(1);
                 let all = shown(events, knowledge, outcome, listing, solver);
                 let (earlier, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|dated| dated.time < self.test_from);
                 let undated = |list: Vec<sordino_client::ranking::Dated>| list.into_iter().map(|d| d.shown).collect();
                 (undated(earlier), undated(later))
             })
             .unzip();
-        Split { train, test }
+        bar.finish_and_clear();
+        Split { train: Population::of_shown(knowledge.tracks.len(), train), test }
     }
 }
 
@@ -139,14 +145,16 @@ fn days_that_hold_a_tenth(by_day: &BTreeMap<i64, usize>, end: i64) -> i64 {
 }
 
 impl Split {
-    /// To learn from both.
-    pub(super) fn with(&self, other: &Self) -> Self {
+    /// What devices can learn from both, and the later days of each.
+    pub(super) fn joined(self, other: Self) -> (Population, [Vec<Vec<Shown>>; 2]) {
         // The lists of the other come after, numbered apart.
         let shifted = |shown: &Shown| Shown { list: shown.list + (1 << 24), ..shown.clone() };
-        let join = |(own, more): (&Vec<Shown>, &Vec<Shown>)| {
+        let join = |device: usize| {
+            let (own, more) = (self.train.shown.of(device), other.train.shown.of(device));
             own.iter().cloned().chain(more.iter().map(shifted)).collect::<Vec<Shown>>()
         };
-        Self { train: self.train.iter().zip(&other.train).map(join).collect(), test: Vec::new() }
+        let both = Population::of_shown(self.train.tracks, (0..self.train.devices()).map(join));
+        (both, [self.test, other.test])
     }
 }
 

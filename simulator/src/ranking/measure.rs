@@ -1,14 +1,15 @@
 //! Figures of a scorer on what was shown.
 
+use crate::progress;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::ranking::{Group, WIDTH, group_of};
 use sordino_shared::evaluate::{
-    Gain, Interval, Judged, Reliability, auc, average_accuracy, bootstrap_mean, calibration_error, log_loss,
-    reliability,
+    Gain, Interval, Judged, Reliability, auc, average_accuracy, calibration_error, log_loss, mean_interval, reliability,
 };
-use sordino_shared::model::{Calibration, Pass, Ranker, Shown, logistic};
+use sordino_shared::model::{Calibration, Inputs, Network, NetworkBlock, Ranker, Shown, logistic};
 use sordino_shared::random::{below, mix};
 use std::collections::BTreeMap;
 
@@ -43,14 +44,21 @@ pub struct SkipMeasured {
 }
 
 /// Scores, device by device and in order.
-pub(super) fn scores_of(test: &[Vec<Shown>], ranker: &Ranker) -> Vec<f32> {
-    let mut pass = Pass::default();
-    test.iter().flatten().map(|shown| ranker.score(&shown.features, &mut pass)).collect()
+pub(super) fn scores_of<L: AsRef<[Shown]> + Sync>(test: &[L], ranker: &Ranker) -> Vec<f32> {
+    let network = Network::new(ranker);
+    let of_chunk = |block: &mut NetworkBlock, devices: &[L]| -> Vec<f32> {
+        let tracks = devices.iter().flat_map(AsRef::as_ref).map(|shown| &shown.features);
+        network.scores(tracks, block).to_vec()
+    };
+    // Each track's score is its own, whatever it is computed beside.
+    let chunks: Vec<Vec<f32>> = test.par_chunks(64).map_init(NetworkBlock::default, of_chunk).collect();
+    chunks.concat()
 }
 
-pub(super) fn log_loss_of(test: &[Vec<Shown>], ranker: &Ranker) -> f64 {
-    let scores = scores_of(test, ranker);
-    log_loss(&with_outcomes(test, &scores.iter().map(|&s| logistic(s)).collect::<Vec<_>>()))
+pub(super) fn log_loss_of(test: &[&[Shown]], ranker: &Ranker) -> f64 {
+    let probabilities = scores_of(test, ranker).into_iter().map(logistic);
+    let outcomes = test.iter().copied().flatten().map(|shown| shown.pleased);
+    log_loss(&probabilities.zip(outcomes).collect::<Vec<_>>())
 }
 
 fn with_outcomes(test: &[Vec<Shown>], scores: &[f32]) -> Vec<(f32, bool)> {
@@ -58,22 +66,7 @@ fn with_outcomes(test: &[Vec<Shown>], scores: &[f32]) -> Vec<(f32, bool)> {
 }
 
 pub(super) fn measure(test: &[Vec<Shown>], scores: &[f32], probabilities: Option<&[f32]>, seed: u64) -> Measured {
-    let (mut at, mut lists, mut ndcg) = (0, 0, 0.0);
-    let mut by_listener = Vec::new();
-    for device in test {
-        let mut own = Vec::new();
-        for list in device.chunk_by(|a, b| a.list == b.list) {
-            let scored: Vec<(f32, bool)> =
-                list.iter().zip(&scores[at..]).map(|(shown, &score)| (score, shown.pleased)).collect();
-            at += list.len();
-            let Some(value) = auc(&scored) else { continue };
-            own.push(value);
-            let of = |wanted: bool| scored.iter().filter(move |s| s.1 == wanted).map(|s| s.0);
-            ndcg += Judged::from_scores(&of(true).collect::<Vec<_>>(), of(false)).ndcg(Some(5), Gain::Binary);
-        }
-        lists += own.len();
-        by_listener.push(own);
-    }
+    let Lists { by_listener, lists, ndcg } = Lists::new(test, scores);
     let all = with_outcomes(test, scores);
     let probable = probabilities.map(|probabilities| with_outcomes(test, probabilities));
     Measured {
@@ -83,6 +76,40 @@ pub(super) fn measure(test: &[Vec<Shown>], scores: &[f32], probabilities: Option
         log_loss: probable.as_ref().map(|probable| log_loss(probable)),
         calibration_error: probable.as_ref().map(|probable| calibration_error(&reliability(probable, BINS))),
         lists,
+    }
+}
+
+// AUC of every list with both outcomes, by listener, and the sum of NDCG at 5.
+struct Lists {
+    by_listener: Vec<Vec<f64>>,
+    lists: usize,
+    ndcg: f64,
+}
+
+impl Lists {
+    fn new(test: &[Vec<Shown>], scores: &[f32]) -> Self {
+        let (mut at, mut lists, mut ndcg) = (0, 0, 0.0);
+        let mut by_listener = Vec::new();
+        for device in test {
+            let mut own = Vec::new();
+            for list in device.chunk_by(|a, b| a.list == b.list) {
+                let scored: Vec<(f32, bool)> =
+                    list.iter().zip(&scores[at..]).map(|(shown, &score)| (score, shown.pleased)).collect();
+                at += list.len();
+                let Some(value) = auc(&scored) else { continue };
+                own.push(value);
+                let of = |wanted: bool| scored.iter().filter(move |s| s.1 == wanted).map(|s| s.0);
+                ndcg += Judged::from_scores(&of(true).collect::<Vec<_>>(), of(false)).ndcg(Some(5), Gain::Binary);
+            }
+            lists += own.len();
+            by_listener.push(own);
+        }
+        Self { by_listener, lists, ndcg }
+    }
+
+    /// The mean over lists.
+    fn mean(&self) -> f64 {
+        self.by_listener.iter().flatten().sum::<f64>() / self.lists.max(1) as f64
     }
 }
 
@@ -98,7 +125,7 @@ fn over_listeners(by_listener: &[Vec<f64>], seed: u64) -> Interval {
     // To first order the quotient moves as the mean of (sum - mean x count) / mean count.
     let per = count / with.len().max(1) as f64;
     let moves: Vec<f64> = with.iter().map(|(sum, count)| mean + (sum - mean * count) / per.max(1.0)).collect();
-    Interval { mean, ..bootstrap_mean(&moves, &mut ChaCha8Rng::seed_from_u64(mix(seed, BOOTSTRAP_STREAM, 0))) }
+    Interval { mean, ..mean_interval(&moves, &mut ChaCha8Rng::seed_from_u64(mix(seed, BOOTSTRAP_STREAM, 0))) }
 }
 
 pub(super) fn reliability_of(test: &[Vec<Shown>], ranker: &Ranker, calibration: &Calibration) -> Vec<Reliability> {
@@ -111,25 +138,30 @@ pub(super) fn reliability_of(test: &[Vec<Shown>], ranker: &Ranker, calibration: 
 /// Breiman 2001).
 pub(super) fn shares_of_groups(test: &[Vec<Shown>], ranker: &Ranker, seed: u64) -> BTreeMap<Group, (f64, f64)> {
     let figures = |test: &[Vec<Shown>]| {
-        let measured = measure(test, &scores_of(test, ranker), None, seed);
-        (measured.auc, measured.auc_within.mean)
+        let scores = scores_of(test, ranker);
+        (auc(&with_outcomes(test, &scores)).unwrap_or(0.5), Lists::new(test, &scores).mean())
     };
     let whole = figures(test);
-    let features: Vec<&[f32]> = test.iter().flatten().map(|shown| shown.features.as_slice()).collect();
+    let features: Vec<&Inputs> = test.iter().flatten().map(|shown| &shown.features).collect();
+    let bar = progress::steps(Group::ALL.len() as u64, "groups of features");
     let of = |group: Group| {
         let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, SHUFFLE_STREAM, group as u64));
         let mut order: Vec<usize> = (0..features.len()).collect();
         (1..order.len()).rev().for_each(|i| order.swap(i, below(&mut rng, i as u64 + 1) as usize));
         let mut shuffled = test.to_vec();
         for (shown, &from) in shuffled.iter_mut().flatten().zip(&order) {
-            for input in (0..WIDTH).filter(|&input| group_of(input) == group) {
-                shown.features[input] = features[from][input];
-            }
+            let mut mixed = shown.features.to_vec();
+            let others = (0..WIDTH).filter(|&input| group_of(input) == group);
+            others.for_each(|input| mixed[input] = features[from].get(input));
+            shown.features = Inputs::new(&mixed, shown.features.dense());
         }
         let without = figures(&shuffled);
+        bar.inc(1);
         (whole.0 - without.0, whole.1 - without.1)
     };
-    Group::ALL.into_iter().map(|group| (group, of(group))).collect()
+    let shares = Group::ALL.into_iter().map(|group| (group, of(group))).collect();
+    bar.finish_and_clear();
+    shares
 }
 
 /// A score above `threshold` foretells that a track is kept; `each` and `halves` say whether it was.
@@ -165,8 +197,9 @@ pub(super) fn skips(
 }
 
 /// The threshold above which a score foretells a yes most often rightly, on outcomes that may be learnt from.
-pub(super) fn best_threshold(train: &[Vec<Shown>], scores: &[f32]) -> f32 {
-    let mut order = with_outcomes(train, scores);
+pub(super) fn best_threshold(train: &[Shown], scores: &[f32]) -> f32 {
+    let outcomes = train.iter().map(|shown| shown.pleased);
+    let mut order: Vec<(f32, bool)> = scores.iter().copied().zip(outcomes).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Below all scores, every yes is right.
     let mut right = order.iter().filter(|s| s.1).count() as i64;
@@ -188,7 +221,7 @@ mod tests {
     use sordino_shared::ids::TrackId;
 
     fn shown(list: u32, pleased: bool) -> Shown {
-        Shown { track: TrackId(0), features: vec![0.0; WIDTH], pleased, weight: 1.0, list }
+        Shown { track: TrackId(0), features: vec![0.0; WIDTH].into(), pleased, weight: 1.0, list }
     }
 
     #[test]
@@ -204,10 +237,10 @@ mod tests {
 
     #[test]
     fn thresholds_are_learnt_and_ties_are_not_split() {
-        let train = vec![vec![shown(0, true), shown(1, false), shown(2, true), shown(3, true), shown(4, false)]];
+        let train = [shown(0, true), shown(1, false), shown(2, true), shown(3, true), shown(4, false)];
         assert_eq!(best_threshold(&train, &[1.0, 0.0, 1.0, 1.0, 0.0]), 0.0);
         assert_eq!(best_threshold(&train, &[0.5; 5]), f32::NEG_INFINITY);
-        assert_eq!(best_threshold(&[vec![shown(0, false)]], &[0.5]), 0.5);
+        assert_eq!(best_threshold(&[shown(0, false)], &[0.5]), 0.5);
     }
 
     #[test]

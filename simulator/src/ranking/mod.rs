@@ -13,8 +13,9 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::experiment;
 use crate::federation::Federation;
-use crate::methods;
+use crate::methods::{self, Scorer};
 use crate::population::{Population, Protocol};
+use crate::progress;
 use crate::scenario::{Auto, Scenario, read_toml, to_toml};
 use data::{Days, Facts, Split};
 use serde::{Deserialize, Serialize};
@@ -183,46 +184,50 @@ impl<'a> Experiment<'a> {
         let exact = self.learn(false)?;
         let mut scorers = Vec::new();
         let plain = self.days.split(&exact.knowledge(&self.days), outcome, Listing::Day);
-        let by_input = |split: &Split, name: &str| one_feature(&split.test, name);
+        let by_input = |split: &Split, name: &str| one_feature(split.test.iter().flatten(), name);
         scorers.push(("track's rate, exact".to_owned(), self.by_scores(&plain, by_input(&plain, TRACK_RATE))));
         scorers.push(("embeddings, exact".to_owned(), self.by_scores(&plain, by_input(&plain, AFFINITY))));
         for (name, hidden) in
             [("logistic, central", vec![]), ("network, central", self.settings.ranking.hidden.clone())]
         {
-            let ranker = self.central(&plain, hidden);
+            let ranker = self.central(name, &plain.train, hidden);
             scorers.push((name.to_owned(), self.by_ranker(&plain, &ranker, None)));
         }
         for (name, hidden) in
             [("logistic, federated", vec![]), ("network, federated", self.settings.ranking.hidden.clone())]
         {
-            let ranker = self.federated(&plain, hidden, None, RANKER_STREAM)?;
+            let ranker = self.federated(name, &plain.train, hidden, None, RANKER_STREAM)?;
             scorers.push((name.to_owned(), self.by_ranker(&plain, &ranker, None)));
         }
-        let private = if self.budget.is_private() {
+        // What is not looked at again makes room.
+        let (private, split) = if self.budget.is_private() {
+            drop(plain);
             let learnt = self.learn(true)?;
             let split = self.days.split(&learnt.knowledge(&self.days), outcome, Listing::Day);
-            Some((learnt, split))
+            (Some(learnt), split)
         } else {
-            None
+            (None, plain)
         };
-        let (knowing, split) = private.as_ref().map_or((&exact, &plain), |(learnt, split)| (learnt, split));
         let ranker = self.federated(
-            split,
+            "Sordino",
+            &split.train,
             self.settings.ranking.hidden.clone(),
             self.budget.share(SHARES.ranker),
             RANKER_STREAM,
         )?;
-        let calibration = self.calibrate(split, &ranker)?;
-        scorers.push(("Sordino".to_owned(), self.by_ranker(split, &ranker, Some(&calibration))));
+        let calibration = self.calibrate(&split, &ranker)?;
+        scorers.push(("Sordino".to_owned(), self.by_ranker(&split, &ranker, Some(&calibration))));
         let reliability = measure::reliability_of(&split.test, &ranker, &calibration);
         let groups = measure::shares_of_groups(&split.test, &ranker, self.scenario.seed);
-        let skips = self.skips(&exact, knowing)?;
+        let outcomes = (split.train.shown.total(), split.test.iter().map(Vec::len).sum());
+        drop(split);
+        let skips = self.skips(&exact, private.as_ref().unwrap_or(&exact))?;
         let results = RankResults {
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),
             devices: (self.days.devices.len(), self.budget.federation().population),
             test_days: self.days.test_days,
-            outcomes: (split.train.iter().map(Vec::len).sum(), split.test.iter().map(Vec::len).sum()),
+            outcomes,
             claim: self.budget.claim(),
             scorers,
             reliability,
@@ -252,7 +257,13 @@ impl<'a> Experiment<'a> {
             self.scenario.rounds.given(),
         );
         let (rho, model) = (share(SHARES.embeddings), self.scenario.model);
-        let trained = methods::train_sordino(&federation, &population, &content, schedule, rho, model, &|_| None)?;
+        let bar = progress::steps((2 + schedule.subspace_rounds + schedule.factor_rounds) as u64, "embeddings");
+        let watch = |_: &dyn Scorer| {
+            bar.inc(1);
+            None
+        };
+        let trained = methods::train_sordino(&federation, &population, &content, schedule, rho, model, &watch)?;
+        bar.finish_and_clear();
         self.budget.pay(trained.rho_spent);
         let embeddings = match trained.model {
             Model::Embedding(model) => Some(model),
@@ -291,33 +302,34 @@ impl<'a> Experiment<'a> {
         };
         let (each, halves) = both(exact);
         let hidden = || self.settings.ranking.hidden.clone();
-        let by_input = |name: &str| {
-            let threshold = measure::best_threshold(&each.train, &one_feature(&each.train, name));
-            let scores = [&each, &halves].map(|split| one_feature(&split.test, name));
-            measure::skips((&each.test, &scores[0]), (&halves.test, &scores[1]), threshold)
-        };
-        all.push(("embeddings, exact".to_owned(), by_input(AFFINITY)));
-        all.push(("the last track's outcome".to_owned(), by_input(LAST_PLEASED)));
-        let by_ranker = |ranker: &Ranker, each: &Split, halves: &Split| {
-            let scores = [each, halves].map(|split| measure::scores_of(&split.test, ranker));
+        for (name, feature) in [("embeddings, exact", AFFINITY), ("the last track's outcome", LAST_PLEASED)] {
+            let earlier = each.train.shown.all();
+            let threshold = measure::best_threshold(earlier, &one_feature(earlier.iter(), feature));
+            let scores = [&each, &halves].map(|split| one_feature(split.test.iter().flatten(), feature));
+            let measured = measure::skips((&each.test, &scores[0]), (&halves.test, &scores[1]), threshold);
+            all.push((name.to_owned(), measured));
+        }
+        let by_ranker = |ranker: &Ranker, [each, halves]: &[Vec<Vec<Shown>>; 2]| {
+            let scores = [each, halves].map(|test| measure::scores_of(test, ranker));
             // Log-odds: even odds are the threshold.
-            measure::skips((&each.test, &scores[0]), (&halves.test, &scores[1]), 0.0)
+            measure::skips((each, &scores[0]), (halves, &scores[1]), 0.0)
         };
         // Both kinds of lists are learnt from, so that long waits since the last outcome are known too.
-        all.push((
-            "network, central".to_owned(),
-            by_ranker(&self.central(&each.with(&halves), hidden()), &each, &halves),
-        ));
+        let (train, test) = each.joined(halves);
+        all.push(("network, central".to_owned(), by_ranker(&self.central("skips, central", &train, hidden()), &test)));
+        drop((train, test));
         let (each, halves) = both(private);
-        let ranker = self.federated(&each.with(&halves), hidden(), self.budget.share(SHARES.skips), SKIP_STREAM)?;
-        all.push(("Sordino".to_owned(), by_ranker(&ranker, &each, &halves)));
+        let (train, test) = each.joined(halves);
+        let share = self.budget.share(SHARES.skips);
+        let ranker = self.federated("skips, Sordino", &train, hidden(), share, SKIP_STREAM)?;
+        all.push(("Sordino".to_owned(), by_ranker(&ranker, &test)));
         Ok(all)
     }
 }
 
-fn one_feature(shown: &[Vec<Shown>], name: &str) -> Vec<f32> {
+fn one_feature<'a>(shown: impl Iterator<Item = &'a Shown>, name: &str) -> Vec<f32> {
     let input = input_of(name).expect("a feature of this name");
-    shown.iter().flatten().map(|shown| shown.features[input]).collect()
+    shown.map(|shown| shown.features.get(input)).collect()
 }
 
 impl Learnt {

@@ -3,6 +3,7 @@
 
 use super::page::escape;
 use sordino_shared::evaluate::{Interval, Reliability};
+use sordino_shared::math;
 use std::fmt::Write;
 
 /// A named series of points.
@@ -179,9 +180,9 @@ fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
     if !(rough.is_finite() && rough > 0.0) {
         return Vec::new();
     }
-    let power = 10f64.powi(libm::log10(rough).floor() as i32);
+    let power = math::powi(10.0, math::log10(rough).floor() as i32);
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|of| of * power).find(|step| *step >= rough).unwrap_or(rough);
-    let digits = (-libm::log10(step).floor()).max(0.0) as usize;
+    let digits = (-math::log10(step).floor()).max(0.0) as usize;
     let first = (low / step).ceil() as i64;
     (first..)
         .map(|k| k as f64 * step)

@@ -5,6 +5,7 @@ use super::figures::Table;
 use super::page::{drawn, escape, level};
 use super::{cell, ordered, words};
 use crate::output::Results;
+use sordino_shared::math;
 use sordino_shared::privacy::rounded;
 use std::fmt::Write;
 
@@ -202,7 +203,7 @@ pub(super) fn data(results: &Results) -> String {
         .iter()
         .enumerate()
         .filter(|(i, p)| **p > 0.0 && (*i < 50 || i % 20 == 0))
-        .map(|(i, p)| (((i + 1) as f64).log10(), p.log10()))
+        .map(|(i, p)| (math::log10((i + 1) as f64), math::log10(*p)))
         .collect();
     let labels: Vec<String> = (0..7).map(|i| format!("{}", 10u64.pow(i))).collect();
     let axes = ("rank of the track by popularity", "its listeners, as a power of ten");

@@ -3,6 +3,7 @@
 use super::WorldSettings;
 use rand_core::Rng;
 use rand_distr::{Distribution, StandardNormal};
+use sordino_shared::math;
 use sordino_shared::model::Content;
 use sordino_shared::random::{below, unit_f64};
 
@@ -34,7 +35,7 @@ impl Catalogue {
         let artists: Vec<(u32, [f32; TASTES], u32)> = (0..settings.artists)
             .map(|_| {
                 // Squaring makes some genres larger than others.
-                let genre = (unit_f64(rng).powi(2) * settings.genres as f64) as u32;
+                let genre = (math::powi(unit_f64(rng), 2) * settings.genres as f64) as u32;
                 let place = add(&genres[genre as usize], &normal(rng, 0.6));
                 (genre, place, below(rng, 6) as u32)
             })
@@ -64,9 +65,9 @@ impl Catalogue {
             catalogue.artist_of.push(artist as u32);
             catalogue.decade_of.push(decade);
             let z: f64 = StandardNormal.sample(rng);
-            catalogue.seconds.push((210.0 * (0.3 * z).exp()).clamp(45.0, 900.0) as f32);
+            catalogue.seconds.push((210.0 * math::exp(0.3 * z)).clamp(45.0, 900.0) as f32);
             // Zipf's law with an offset that flattens the very top.
-            total += 1.0 / (rank as f64 + 10.0).powf(0.9);
+            total += 1.0 / math::powf(rank as f64 + 10.0, 0.9);
             catalogue.cumulative.push(total);
         }
         catalogue.cumulative.iter_mut().for_each(|c| *c /= total);

@@ -6,6 +6,7 @@ use rand_core::Rng;
 use rand_distr::{Distribution, Exp1, StandardNormal};
 use sordino_client::event::{Context, EventKind, PlaybackEvent, Reason, Timestamp};
 use sordino_shared::ids::TrackId;
+use sordino_shared::math;
 use sordino_shared::random::{below, unit_f64};
 
 /// A person, a bot, or a person with a broken clock.
@@ -50,7 +51,7 @@ impl Listener {
             taste = add(&taste, &genre.map(|v| v * weight));
         }
         let z: f64 = StandardNormal.sample(rng);
-        let plays = (settings.median_plays * (settings.plays_spread * z).exp()).clamp(3.0, 1000.0) as usize;
+        let plays = (settings.median_plays * math::exp(settings.plays_spread * z)).clamp(3.0, 1000.0) as usize;
         Self { taste, plays, nature }
     }
 
@@ -63,7 +64,7 @@ impl Listener {
         (0..catalogue.tracks())
             .map(|t| {
                 let pull = settings.choosiness as f32 * fit(&self.taste, catalogue.place(t));
-                catalogue.popularity(t).max(f64::MIN_POSITIVE).ln() as f32 + pull
+                math::ln(catalogue.popularity(t).max(f64::MIN_POSITIVE)) as f32 + pull
             })
             .collect()
     }
@@ -91,7 +92,7 @@ impl Listener {
         while played < self.plays && time < end {
             let mood = add(&self.taste, &normal(rng, MOOD));
             let day = ((time - FIRST_DAY.0) / DAY_MS) as u32;
-            let length = 1 + (-(1.0 - unit_f64(rng)).ln() * SESSION_PLAYS) as usize;
+            let length = 1 + (-math::ln(1.0 - unit_f64(rng)) * SESSION_PLAYS) as usize;
             let mut satisfaction = 0.0;
             for position in 0..length {
                 let again = !favourites.is_empty() && unit_f64(rng) < AGAIN;
@@ -112,7 +113,7 @@ impl Listener {
             }
             // Bad sessions make people leave; good ones bring them back sooner.
             let satisfaction = satisfaction / length as f64;
-            if unit_f64(rng) < LEAVE * (1.0 - satisfaction).powi(3) {
+            if unit_f64(rng) < LEAVE * math::powi(1.0 - satisfaction, 3) {
                 life.left = true;
                 break;
             }
@@ -131,7 +132,7 @@ impl Listener {
         let mut best = (f64::NEG_INFINITY, 0);
         for _ in 0..MET {
             let track = world.catalogue().meet(day, rng);
-            let gumbel = -(-unit_f64(rng).max(f64::MIN_POSITIVE).ln()).ln();
+            let gumbel = -math::ln(-math::ln(unit_f64(rng).max(f64::MIN_POSITIVE)));
             let pull = choosiness * f64::from(fit(mood, world.catalogue().place(track))) + gumbel;
             if pull > best.0 {
                 best = (pull, track);
@@ -220,7 +221,7 @@ fn fit(mood: &[f32; TASTES], place: &[f32; TASTES]) -> f32 {
 }
 
 fn normal_cdf(z: f64) -> f64 {
-    0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
+    0.5 * math::erfc(-z / std::f64::consts::SQRT_2)
 }
 
 // Spread of a session's mood around the taste.

@@ -19,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use sordino_client::event::{PlaybackEvent, Timestamp};
+use sordino_shared::math;
 use sordino_shared::model::Content;
 use sordino_shared::random::mix;
 
@@ -206,7 +207,7 @@ fn normal_quantile(share: f64) -> f64 {
     let (mut low, mut high) = (-9.0, 9.0);
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
-        if 0.5 * libm::erfc(-middle / std::f64::consts::SQRT_2) < share {
+        if 0.5 * math::erfc(-middle / std::f64::consts::SQRT_2) < share {
             low = middle;
         } else {
             high = middle;

@@ -25,7 +25,7 @@ pub struct Light {
 }
 
 impl Light {
-    /// Makes a key and enrols with a token.
+    /// Enrols a key with a token.
     ///
     /// # Errors
     /// As of [`quic::enrol`].
@@ -33,9 +33,9 @@ impl Light {
         endpoint: &quinn::Endpoint,
         federation: &Federation,
         token: Hash,
+        identity: Identity,
         vectors: Vectors,
     ) -> Result<Self, quic::Error> {
-        let identity = new_identity()?;
         let line = Line::new(endpoint, federation, None)?;
         let enrolled = quic::enrol(&line, &identity, token, Vec::new()).await?;
         line.hang_up().await;

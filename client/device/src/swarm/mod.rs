@@ -1,5 +1,6 @@
 //! Many devices in one process, each with a key, a certificate and a connection of its own.
 
+mod keys;
 mod light;
 mod listening;
 
@@ -7,11 +8,12 @@ pub use light::{Light, Vectors, new_identity};
 pub use listening::{Listening, ndcg};
 
 use anyhow::Context;
+use sordino_client::device::parse_federation;
 use sordino_client::quic::{self, Credentials, Line, Visit, Visited, check_in, pause, refresh, visit};
 use sordino_shared::control::{Announced, CheckIn, Code, Federation, Reject, from_hexadecimal};
 use sordino_shared::model::Model;
 use sordino_shared::registry::Trusted;
-use sordino_shared::secagg::Hash;
+use sordino_shared::secagg::{Hash, Identity};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,17 +21,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// Plays many devices over real connections, until the coordinator has no more work for them.
+/// Plays many devices over real connections, until the coordinator has no more work for them. Each
+/// keeps its key beside its token (`tokens.txt.keys`), so that the same command works again.
 #[derive(Debug, clap::Args)]
 pub struct Swarm {
-    /// What the coordinator hands out to devices.
+    /// The file that the coordinator hands out to devices.
     #[arg(long, default_value = "sordino-federation/federation.toml")]
     federation: PathBuf,
     /// Enrolment tokens, one a line; one for each device.
     #[arg(long, default_value = "sordino-federation/tokens.txt")]
     tokens: PathBuf,
     /// How many devices.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = at_least_one)]
     devices: usize,
     /// Whose listening: `synthetic`, or KIND:PATH as the simulator reads it.
     #[arg(long, default_value = "synthetic")]
@@ -40,7 +43,7 @@ pub struct Swarm {
     /// Seed of the synthetic world.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// What is logged.
+    /// What is logged: error, warn, info, debug or trace.
     #[arg(long, default_value = "warn")]
     log: String,
 }
@@ -60,16 +63,16 @@ impl Swarm {
     /// # Errors
     /// Where the files cannot be read, or the coordinator cannot be reached.
     pub fn run(self) -> anyhow::Result<()> {
-        let filter = tracing_subscriber::EnvFilter::try_new(&self.log)?;
-        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+        crate::words::logs(&self.log)?;
         let federation = read_federation(&self.federation)?;
         let tokens = read_tokens(&self.tokens)?;
         anyhow::ensure!(
             tokens.len() >= self.devices,
-            "{} holds {} tokens for {} devices: `sordino-coordinator enrol token --count N` makes more",
+            "{} holds {} tokens for {} devices: {MORE_TOKENS} makes more, or `--devices {}` takes fewer",
             self.tokens.display(),
             tokens.len(),
-            self.devices
+            self.devices,
+            tokens.len()
         );
         let listening = Arc::new(Listening::new(&self.data, self.devices, self.tracks, self.seed)?);
         println!(
@@ -85,8 +88,22 @@ impl Swarm {
     async fn play(self, federation: Federation, tokens: Vec<Hash>, listening: Arc<Listening>) -> anyhow::Result<()> {
         let endpoint = quic::endpoint()?;
         let start = Instant::now();
-        let devices =
-            enrol(&endpoint, &federation, &tokens[..self.devices], |device| listening.vectors(device)).await?;
+        let tokens = &tokens[..self.devices];
+        let identities = keys::for_tokens(&self.tokens, tokens)?;
+        let vectors = |device: usize| listening.vectors(device);
+        let devices = enrol_as(&endpoint, &federation, tokens, identities, vectors).await.map_err(|error| {
+            let refused = matches!(
+                error.downcast_ref::<quic::Error>(),
+                Some(quic::Error::Rejected(Reject { code: Code::Token, .. }))
+            );
+            match refused {
+                true => error.context(format!(
+                    "tokens of {} are another device's, or of another coordinator: {MORE_TOKENS} makes new ones",
+                    self.tokens.display()
+                )),
+                false => error,
+            }
+        })?;
         println!("{} devices enrolled in {:.1} s", devices.len(), start.elapsed().as_secs_f64());
         let (seen, versions) = watch::channel(None);
         let line = Line::new(&endpoint, &federation, Some(devices[0].credentials()))?;
@@ -100,6 +117,12 @@ impl Swarm {
             tally.failed.load(Ordering::Relaxed),
             start.elapsed().as_secs_f64()
         );
+        if tally.done.load(Ordering::Relaxed) + tally.failed.load(Ordering::Relaxed) == 0 {
+            println!(
+                "there was nothing to do: every task is finished, or there is none. `sordino-coordinator status FOLDER` shows them, \
+                 `sordino-coordinator task add FILE FOLDER` adds one"
+            );
+        }
         endpoint.wait_idle().await;
         Ok(())
     }
@@ -115,14 +138,30 @@ pub async fn enrol(
     tokens: &[Hash],
     vectors: impl Fn(usize) -> Vectors,
 ) -> anyhow::Result<Vec<Light>> {
+    let identities = tokens.iter().map(|_| new_identity()).collect::<Result<_, _>>()?;
+    enrol_as(endpoint, federation, tokens, identities, vectors).await
+}
+
+/// As [`enrol`], with keys of the caller's: a key may enrol again with the token that it enrolled
+/// with.
+///
+/// # Errors
+/// The first that fails.
+pub async fn enrol_as(
+    endpoint: &quinn::Endpoint,
+    federation: &Federation,
+    tokens: &[Hash],
+    identities: Vec<Identity>,
+    vectors: impl Fn(usize) -> Vectors,
+) -> anyhow::Result<Vec<Light>> {
     let gate = Arc::new(Semaphore::new(MOST_ENROLLING));
     let mut enrolling = JoinSet::new();
-    for (number, &token) in tokens.iter().enumerate() {
+    for (number, (&token, identity)) in tokens.iter().zip(identities).enumerate() {
         let (endpoint, federation, gate, vectors) =
             (endpoint.clone(), federation.clone(), gate.clone(), vectors(number));
         enrolling.spawn(async move {
             let _place = gate.acquire().await.expect("never closed");
-            Light::enrol(&endpoint, &federation, token, vectors).await.map(|device| (number, device))
+            Light::enrol(&endpoint, &federation, token, identity, vectors).await.map(|device| (number, device))
         });
     }
     let mut devices = Vec::with_capacity(tokens.len());
@@ -275,7 +314,11 @@ fn now() -> i64 {
 /// With the file's name.
 pub fn read_federation(path: &std::path::Path) -> anyhow::Result<Federation> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    toml::from_str(&text).with_context(|| path.display().to_string())
+    parse_federation(&text).with_context(|| path.display().to_string())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&count| count > 0).ok_or_else(|| "a whole number from 1".to_owned())
 }
 
 fn read_tokens(path: &std::path::Path) -> anyhow::Result<Vec<Hash>> {
@@ -287,6 +330,7 @@ fn read_tokens(path: &std::path::Path) -> anyhow::Result<Vec<Hash>> {
 
 /// What a device says of its program when it checks in.
 pub const CLIENT: &str = concat!("sordino-device ", env!("CARGO_PKG_VERSION"));
+const MORE_TOKENS: &str = "`sordino-coordinator enrol token --count N FOLDER`";
 const MOST_ENROLLING: usize = 64;
 const MOST_BROADCAST: u64 = 1 << 30;
 const NOTHING: Duration = Duration::from_secs(3600);

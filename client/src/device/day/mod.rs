@@ -105,14 +105,17 @@ impl<H: Host> Device<H> {
     }
 
     pub(super) fn note_day(&mut self, note: impl FnOnce(&mut Day)) -> Result<(), Error> {
-        let Some(mut day) = self.day()? else { return Ok(()) };
-        note(&mut day);
-        self.put_day(&day)
+        // Another process may note something beside this one, and neither may lose that the device
+        // has had its say.
+        self.store.update(DAY, |stored| {
+            let Some(mut day) = read(stored)? else { return Ok(None) };
+            note(&mut day);
+            Ok(Some(serde_json::to_vec(&day).expect("numbers and words")))
+        })
     }
 
     fn day(&self) -> Result<Option<Day>, Error> {
-        let stored = self.store.get(DAY)?;
-        stored.map(|bytes| serde_json::from_slice(&bytes)).transpose().map_err(|error| Error::Kept(error.to_string()))
+        read(self.store.get(DAY)?.as_ref().map(|stored| stored.as_slice()))
     }
 
     fn put_day(&mut self, day: &Day) -> Result<(), Error> {
@@ -142,7 +145,11 @@ impl<H: Host> Device<H> {
         let report = self.report(&day, &place, skipped_before, has_fallen_back).map_err(store)?;
         let is_served_worst = skipped_before * 100.0 > place.worst_percent as f32;
         // Whatever becomes of the round, a second one is not joined: durable before anything is paid or sent.
-        self.put_day(&Day { contributed: true, ..day }).map_err(store)?;
+        let contributed = |stored: Option<&[u8]>| -> Result<_, Error> {
+            let day = Day { contributed: true, ..read(stored)?.unwrap_or(day) };
+            Ok(Some(serde_json::to_vec(&day).expect("numbers and words")))
+        };
+        self.store.update(DAY, contributed).map_err(store)?;
         self.store.put(VERSIONS, &versions.to_bytes()).map_err(|error| store(error.into()))?;
         Ok(Cells::new(place.arm, is_served_worst, report))
     }
@@ -201,6 +208,10 @@ impl<H: Host> Device<H> {
         let events = self.store.events()?.into_iter().filter(|event| (from..day.joined).contains(&event.time.0));
         Ok(skip_rate(&events.collect::<Vec<_>>()).unwrap_or(0.0))
     }
+}
+
+fn read(stored: Option<&[u8]>) -> Result<Option<Day>, Error> {
+    stored.map(serde_json::from_slice).transpose().map_err(|error| Error::Kept(error.to_string()))
 }
 
 fn skip_rate(events: &[PlaybackEvent]) -> Option<f32> {

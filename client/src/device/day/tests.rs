@@ -1,8 +1,9 @@
 //! What a device tells of a day.
 
 use super::*;
-use crate::device::{Secret, Settings};
+use crate::device::{Pretend, Settings};
 use sordino_shared::control::{Announced, Download, Federation, PublicKey};
+use sordino_shared::math;
 use sordino_shared::model::Model;
 use sordino_shared::registry::{
     Candidate, Choice, Refresh, RolloutTerms, Root, Serving, StageTerms, Targets, VersionInfo, sign_online, sign_root,
@@ -10,52 +11,18 @@ use sordino_shared::registry::{
 };
 use sordino_shared::rollout::Share;
 use sordino_shared::secagg::{Identity, digest};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use zeroize::Zeroizing;
 
 const START: i64 = 1_700_000_000_000;
 const TRACKS: u32 = 40;
-
-/// A phone whose clock a test sets, and goes on by itself for as long as a list takes.
-#[derive(Clone)]
-struct Phone {
-    now: Arc<AtomicI64>,
-    list_ms: Arc<AtomicI64>,
-}
-
-impl Host for Phone {
-    fn idle(&self) -> bool {
-        true
-    }
-
-    fn charging(&self) -> bool {
-        true
-    }
-
-    fn unmetered(&self) -> bool {
-        true
-    }
-
-    fn now(&self) -> i64 {
-        self.now.fetch_add(self.list_ms.load(Ordering::Relaxed), Ordering::Relaxed)
-    }
-
-    fn load_secret(&self) -> Result<Option<Secret>, String> {
-        Ok(Some(Zeroizing::new([5; 32])))
-    }
-
-    fn store_secret(&mut self, _: &Secret) -> Result<(), String> {
-        Ok(())
-    }
-}
 
 // One person signs everything.
 fn root_of(person: &Identity) -> Root {
     Root::of(1, &[person.public()], 1, &person.public(), START + 1000 * HOUR_MS)
 }
 
-fn device(folder: &std::path::Path) -> (Device<Phone>, Phone) {
+fn device(folder: &std::path::Path) -> (Device<Pretend>, Pretend) {
     let identity = Identity::from_secret(&Zeroizing::new([1; 32]));
     let key = PublicKey(identity.public());
     let root = sign_root(&root_of(&identity), &[&identity]);
@@ -68,7 +35,8 @@ fn device(folder: &std::path::Path) -> (Device<Phone>, Phone) {
         ca: String::new(),
         root: String::from_utf8(root).expect("text"),
     };
-    let phone = Phone { now: Arc::new(AtomicI64::new(START)), list_ms: Arc::default() };
+    let mut phone = Pretend::at(START);
+    phone.store_secret(&Zeroizing::new([5; 32])).expect("stored");
     let mut device = Device::open(folder, federation, Settings::default(), phone.clone()).expect("a device");
     // Version 1 likes the first tracks, version 2 the last.
     for counter in [1, 2u64] {
@@ -103,16 +71,16 @@ fn a_day_is_told_as_it_was() {
     let round = |stage| Broadcast::Rollout(MetricsRound { rollout: "spring".into(), stage }).to_bytes();
     assert!(!device.has_its_say(&round(1)).expect("a store"));
     // The candidate's list, slowly; the best and the third of it are played, two others skipped.
-    phone.list_ms.store(60, Ordering::Relaxed);
+    phone.look_ms.store(60, Ordering::Relaxed);
     let list = device.recommend(10).expect("a model");
-    phone.list_ms.store(0, Ordering::Relaxed);
+    phone.look_ms.store(0, Ordering::Relaxed);
     device.recommend(10).expect("a model");
     assert_eq!(list[0].0, TrackId(TRACKS - 1));
     let events = [(0, EventKind::Play), (2, EventKind::Play), (1, EventKind::Skip), (3, EventKind::Skip)];
     let events: Vec<_> = events.iter().map(|(place, kind)| at(5, list[*place].0.0, *kind)).collect();
     device.record(&events).expect("recorded");
     device.model_failed().expect("a store");
-    phone.now.store(START + 25 * HOUR_MS, Ordering::Relaxed);
+    phone.time_ms.store(START + 25 * HOUR_MS, Ordering::Relaxed);
     assert!(device.declines().expect("a store").is_empty(), "a day has passed");
     assert!(device.has_its_say(&round(1)).expect("a store") && !device.has_its_say(&round(2)).expect("a store"));
     let (day, place) = (device.day().expect("a store").expect("a day"), choice.place.clone().expect("a place"));
@@ -121,9 +89,9 @@ fn a_day_is_told_as_it_was() {
     assert_eq!((before, report.skip_rate, report.returned, report.slow), (0.5, 0.5, 1.0, 0.5));
     assert_eq!((report.crashed, report.not_loaded), (0.0, 1.0));
     // (1 + 1/log2 4) / (1 + 1/log2 3)
-    assert!((f64::from(report.ndcg) - 1.5 / (1.0 + 1.0 / 3f64.log2())).abs() < 1e-6, "{report:?}");
+    assert!((f64::from(report.ndcg) - 1.5 / (1.0 + 1.0 / math::log2(3f64))).abs() < 1e-6, "{report:?}");
     // A day later nothing was heard: what was usual stands for it.
-    phone.now.store(START + 60 * HOUR_MS, Ordering::Relaxed);
+    phone.time_ms.store(START + 60 * HOUR_MS, Ordering::Relaxed);
     let report = device.report(&day, &place, 0.25, true).expect("a report");
     assert_eq!((report.skip_rate, report.returned, report.ndcg), (0.25, 0.0, 0.0));
 }
@@ -135,7 +103,7 @@ fn in_a_shadow_each_arm_tries_its_own_version() {
     device.settle(&choice(Some(Arm::Control), true)).expect("it is here");
     let plays: Vec<_> = [0, 1, 2].map(|track| at(3, track, EventKind::Play)).into();
     device.record(&plays).expect("recorded");
-    phone.now.store(START + 25 * HOUR_MS, Ordering::Relaxed);
+    phone.time_ms.store(START + 25 * HOUR_MS, Ordering::Relaxed);
     let day = device.day().expect("a store").expect("a day");
     let tried = |arm| {
         let place = choice(Some(arm), true).place.expect("a place");
@@ -181,10 +149,10 @@ fn a_device_has_one_say_in_a_stage() {
     targets.add_rollout("spring", &Download { digest: [9; 32], length: 1 }, &terms);
     let root = device.federation().root.clone().into_bytes();
     let signed = sign_targets(&targets, &root_of(&person), &[&person]).expect("its one person");
-    let stage = |device: &mut Device<Phone>, stage: usize| {
+    let stage = |device: &mut Device<Pretend>, stage: usize| {
         let candidate = Some(Candidate { rollout: "spring".into(), counter: 2, stage });
         let serving = Serving { good: Some(1), candidate, ..Serving::default() };
-        let now = phone.now.load(Ordering::Relaxed);
+        let now = phone.time_ms.load(Ordering::Relaxed);
         let files = sign_online(&serving, (targets.number(), &signed), 1 + stage as u64, &person, now);
         let download = |bytes: &[u8]| Download { digest: digest(bytes), length: bytes.len() as u64 };
         let announced = Announced { timestamp: download(&files.timestamp), roots: vec![download(&root)] };
@@ -201,7 +169,7 @@ fn a_device_has_one_say_in_a_stage() {
     let round = |stage| MetricsRound { rollout: "spring".into(), stage };
     stage(&mut device, 0);
     assert!(device.cells(&round(0)).is_err(), "it has just come");
-    phone.now.store(START + 25 * HOUR_MS, Ordering::Relaxed);
+    phone.time_ms.store(START + 25 * HOUR_MS, Ordering::Relaxed);
     assert!(device.cells(&round(1)).is_err(), "another stage");
     assert!(device.cells(&round(0)).is_ok());
     assert!(device.cells(&round(0)).is_err(), "once");
@@ -211,6 +179,6 @@ fn a_device_has_one_say_in_a_stage() {
     device.settle(&choice).expect("allowed");
     assert!(device.cells(&round(0)).is_err());
     stage(&mut device, 1);
-    phone.now.store(START + 50 * HOUR_MS, Ordering::Relaxed);
+    phone.time_ms.store(START + 50 * HOUR_MS, Ordering::Relaxed);
     assert!(device.cells(&round(1)).is_ok() && device.cells(&round(1)).is_err());
 }

@@ -134,8 +134,8 @@ pub(in crate::cli) struct Promote {
     /// Goes on past a gate that has not passed; takes two persons and a reason.
     #[arg(long, requires = "why")]
     skip_gate: bool,
-    /// Why the gate is skipped.
-    #[arg(long)]
+    /// Why: kept in the rollout's history and in the audit log.
+    #[arg(long, value_name = "REASON")]
     why: Option<String>,
     #[command(flatten)]
     by: By,
@@ -148,9 +148,9 @@ fn percent(text: &str) -> Result<f64, String> {
 
 impl Promote {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        match self.why {
-            Some(why) if self.skip_gate => self.by.perform(&Act::SkipGate { why }),
-            _ => self.by.perform(&Act::Promote { to: self.to }),
+        match (self.why, self.skip_gate) {
+            (Some(why), true) => self.by.perform(&Act::SkipGate { why }),
+            (why, _) => self.by.perform(&Act::Promote { to: self.to, why }),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Who signs, and what: for machines of the operator's people.
 
+use super::super::words::Table;
 use super::super::{At, print};
 use super::plan;
 use crate::authority::KeyFile;
@@ -181,10 +182,19 @@ impl People {
                 print(&format!("{}\n", token.as_str()));
             }
             Self::List { at } => {
+                at.check()?;
+                let mut table = Table::new(&["person", "may"]);
                 for person in Everybody::load(&at.folder)?.all() {
                     let rights: Vec<String> =
                         person.rights.iter().map(|right| format!("{right:?}").to_lowercase()).collect();
-                    print(&format!("{:<20} {}\n", person.name, rights.join(", ")));
+                    table.row(vec![person.name.clone(), rights.join(", ")]);
+                }
+                match table.is_empty() {
+                    true => print(&format!(
+                        "nobody yet: `sordino-coordinator rollout people add NAME --right promote {}` gives somebody a token\n",
+                        at.quoted()
+                    )),
+                    false => print(&table.to_string()),
                 }
             }
             Self::Remove { name, at } => {

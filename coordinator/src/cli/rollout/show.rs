@@ -1,5 +1,6 @@
 //! What there is to see of rollouts, whether a server runs or not.
 
+use super::super::words::Table;
 use super::super::{At, print, time};
 use crate::rollout::acts::under_way;
 use crate::rollout::book::{self, Course};
@@ -104,10 +105,18 @@ pub(in crate::cli) struct List {
 
 impl List {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        let mut table = Table::new(&["rollout", ">version", "began (UTC)", "where it stands"]);
         for course in Course::all(&self.at.store()?)? {
             let began = course.events.first().map_or_else(|| "-".into(), |event| time(event.at()));
-            let (name, candidate) = (&course.order.name, course.order.candidate);
-            print(&format!("{name:<20} version {candidate:<6} {began}  {}\n", standing(&course.controller)));
+            let (name, candidate) = (course.order.name, course.order.candidate.to_string());
+            table.row(vec![name, candidate, began, standing(&course.controller)]);
+        }
+        match table.is_empty() {
+            true => print(&format!(
+                "no rollout yet: `sordino-coordinator rollout start ROLLOUT {}` begins one that is signed\n",
+                self.at.quoted()
+            )),
+            false => print(&table.to_string()),
         }
         Ok(())
     }

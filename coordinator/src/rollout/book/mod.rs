@@ -298,7 +298,7 @@ pub fn start(store: &mut dyn Store, order: &Order, input: Input, now: i64) -> Re
     let controller = Controller::new(order.policy.clone(), order.devices);
     let course = Course { order: order.clone(), events: Vec::new(), controller };
     let text = toml::to_string(order).expect("a policy has a form in TOML");
-    let task = TaskRow { name: order.task(), text, seed: 0, state: TaskState::Running };
+    let task = TaskRow { name: order.task(), text, seed: 0, state: TaskState::Running, why: None };
     let mut change = course.change(now, input, &serving)?.unwrap_or_default();
     change.words.insert(0, ordered(order, &task.text));
     Ok(store.change(&Change { task: Some(task), ..change }, now)?)

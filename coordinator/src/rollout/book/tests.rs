@@ -135,8 +135,8 @@ fn a_good_candidate_serves_all_but_those_kept_back() {
         desk.now += 60 * HOUR_MS;
         act(&mut desk.store, "spring", &Input::Tick, desk.now).expect("a tick");
     }
-    assert!(desk.anna(Act::Promote { to: Some(25.0) }).is_err(), "the next stage is all devices");
-    desk.anna(Act::Promote { to: Some(100.0) }).expect("it waits for somebody");
+    assert!(desk.anna(Act::Promote { to: Some(25.0), why: None }).is_err(), "the next stage is all devices");
+    desk.anna(Act::Promote { to: Some(100.0), why: Some("two quiet days".into()) }).expect("it waits for somebody");
     let serving = desk.serving();
     assert_eq!((serving.good, serving.before, serving.candidate), (Some(2), Some(1), None));
     let holdback = serving.holdback.expect("some are kept back");
@@ -144,6 +144,8 @@ fn a_good_candidate_serves_all_but_those_kept_back() {
     desk.anna(Act::EndHoldback).expect("they are");
     assert!(desk.serving().holdback.is_none() && desk.anna(Act::EndHoldback).is_err());
     audit(&desk.store).expect("it follows");
+    let log = desk.store.audit().expect("a log");
+    assert!(log.iter().any(|row| row.what.contains("by anna: two quiet days")), "each reason is in the log");
 }
 
 #[test]
@@ -158,7 +160,7 @@ fn rights_and_what_is_signed_bound_every_act() {
     for act in [
         Act::Hold { why: why() },
         Act::Resume,
-        Act::Promote { to: None },
+        Act::Promote { to: None, why: None },
         Act::Abort { why: why() },
         Act::Rollback { to: None, why: why() },
         Act::Baseline { on: true, why: why() },

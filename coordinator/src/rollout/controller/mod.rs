@@ -96,10 +96,10 @@ impl Controller {
             }
             Input::Release(release) => self.look(now, release),
             Input::Tick => Ok(self.due(now)),
-            Input::Promote(who) => {
+            Input::Promote(who, why) => {
                 who.promotes()?;
                 let Phase::Waiting(stage) = self.phase else { return Err(self.refused()) };
-                Ok(vec![Event::Advanced { at: now, to: stage + 1, who: vec![who.name], why: None }])
+                Ok(vec![Event::Advanced { at: now, to: stage + 1, who: vec![who.name], why }])
             }
             Input::Skip(one, other, why) => {
                 for who in [&one, &other] {
@@ -260,8 +260,9 @@ pub fn verify(policy: &Policy, devices: usize, events: &[Event]) -> Result<Contr
             Event::Waits { stage, .. } => controller.phase == Phase::Passed(*stage),
             Event::Advanced { at, to, who, why } => match (who.is_empty(), why) {
                 (true, _) => controller.due(*at) == [event.clone()],
-                (false, None) => controller.phase == Phase::Waiting(to.wrapping_sub(1)),
-                (false, Some(_)) => who.len() == 2 && controller.stage() == to.checked_sub(1),
+                // Past a gate go two, with a reason; on from one that has passed goes one.
+                (false, Some(_)) if who.len() == 2 => controller.stage() == to.checked_sub(1),
+                (false, _) => who.len() == 1 && controller.phase == Phase::Waiting(to.wrapping_sub(1)),
             },
             Event::Held { .. } => controller.stage().is_some() && !matches!(controller.phase, Phase::Held(_)),
             Event::Resumed { .. } => matches!(controller.phase, Phase::Held(_)),

@@ -65,7 +65,14 @@ fn a_good_candidate_goes_all_the_way_and_the_course_can_be_verified() {
         course.stage(stage, BASE);
     }
     assert_eq!(course.controller.phase, Phase::Waiting(3), "the last gate asks somebody");
-    course.take(Input::Promote(everybody("bo"))).expect("a yes");
+    // One alone cannot make of a reason a way past a gate.
+    let by_one = |to| Event::Advanced { at: i64::MAX, to, who: vec!["bo".into()], why: Some("it is fine".into()) };
+    for (kept, to) in [(course.events.len() - 1, 4), (course.events.len(), 5), (3, 1)] {
+        let mut forged = course.events[..kept].to_vec();
+        forged.push(by_one(to));
+        assert!(verify(&Policy::named("spring"), DEVICES, &forged).is_err(), "{kept} events, to {to}");
+    }
+    course.take(Input::Promote(everybody("bo"), Some("quiet".into()))).expect("a yes");
     assert_eq!((&course.controller.phase, course.controller.share()), (&Phase::Full, None));
     let verified = verify(&Policy::named("spring"), DEVICES, &course.events).expect("its own course");
     assert_eq!(verified, course.controller);
@@ -111,7 +118,9 @@ fn a_broken_candidate_is_taken_back_by_itself_and_for_good() {
     course.take(release(&course.controller, 0, broken)).expect("a look");
     assert_eq!((&course.controller.phase, course.controller.share()), (&Phase::Aborted, Share::parts_per_million(0)));
     assert!(matches!(course.events.last(), Some(Event::Aborted { who: None, .. })));
-    for input in [Input::Promote(everybody("ada")), Input::Resume(everybody("ada")), Input::Start(everybody("ada"))] {
+    for input in
+        [Input::Promote(everybody("ada"), None), Input::Resume(everybody("ada")), Input::Start(everybody("ada"))]
+    {
         assert!(matches!(course.take(input), Err(Refused::Phase(_))));
     }
     assert!(course.take(release(&course.controller, 0, BASE)).is_err());

@@ -56,8 +56,8 @@ pub enum Input {
     Release(Box<Release>),
     /// Time has passed.
     Tick,
-    /// Go on to the next stage, where that waits for somebody.
-    Promote(Actor),
+    /// Go on to the next stage, where that waits for somebody; why, if they say so.
+    Promote(Actor, Option<String>),
     /// Go on although the gate has not passed: takes two persons.
     Skip(Actor, Actor, String),
     /// Stay where one is.
@@ -105,7 +105,7 @@ pub enum Event {
         to: usize,
         /// By whom.
         who: Vec<String>,
-        /// Why, where a gate was skipped.
+        /// Why: always where a gate was skipped, by two; where one has promoted it, if they said so.
         why: Option<String>,
     },
     /// It was held; by itself where nobody is named.

@@ -81,6 +81,8 @@ struct Driver {
     // When the round under way was opened, and how many devices did each of its steps that is over.
     opened: i64,
     funnel: Vec<u32>,
+    // Why the task does not run, as the store says.
+    why: Option<String>,
 }
 
 /// What stops a driver for a while: the world's fault, tried again.
@@ -113,6 +115,7 @@ impl Driver {
             round: None,
             opened: 0,
             funnel: Vec::new(),
+            why: row.why.clone(),
         };
         if let Some(last) = last.filter(|last| !last.phase.is_over()) {
             driver.take_up(&last.context)?;
@@ -172,15 +175,18 @@ impl Driver {
         }
     }
 
-    fn doing(&self) -> Result<Doing, Trouble> {
+    fn doing(&mut self) -> Result<Doing, Trouble> {
         let rows = self.hub.storage.wait(|store| store.tasks())?;
         let row = rows.into_iter().find(|row| row.name == self.name);
-        Ok(row.map_or(Doing::Cancelled, |row| row.state))
+        let (state, why) = row.map_or((Doing::Cancelled, None), |row| (row.state, row.why));
+        self.why = why;
+        Ok(state)
     }
 
-    fn set(&self, state: Doing) -> Result<(), Trouble> {
-        let name = self.name.clone();
-        self.hub.storage.wait(move |store| store.set_task(&name, state, now()))?;
+    fn set(&mut self, state: Doing, why: Option<String>) -> Result<(), Trouble> {
+        let (name, told) = (self.name.clone(), why.clone());
+        self.hub.storage.wait(move |store| store.set_task(&name, state, told.as_deref(), now()))?;
+        self.why = why;
         self.show(state);
         Ok(())
     }

@@ -27,7 +27,7 @@ impl Driver {
                 Some(next) => next,
                 None => {
                     tracing::info!(task = self.name, "everything is learnt");
-                    return self.set(Doing::Finished).map(|()| Duration::ZERO);
+                    return self.set(Doing::Finished, None).map(|()| Duration::ZERO);
                 }
             },
             Task::Rollout(task) => {
@@ -66,12 +66,15 @@ impl Driver {
             Ok(live) => live,
             Err(error) => {
                 tracing::error!(task = self.name, %error, "the next round cannot be: the task is paused");
-                return self.set(Doing::Paused);
+                return self.set(Doing::Paused, Some(format!("the next round cannot be: {error}")));
             }
         };
         if let Err(error) = self.spend(&live, false) {
-            tracing::warn!(task = self.name, %error, "the population's budget does not allow the next round: the task is paused");
-            return self.set(Doing::Paused);
+            let why = format!(
+                "the population's budget does not allow the next round: {error}; `sordino-coordinator budget show` says what is left"
+            );
+            tracing::warn!(task = self.name, why, "the task is paused");
+            return self.set(Doing::Paused, Some(why));
         }
         let opened = now();
         let row = RoundRow {

@@ -29,6 +29,7 @@ impl Driver {
         self.shared.change_view(|view| {
             view.name.clone_from(&self.name);
             view.state = state.name().to_owned();
+            view.why = self.why.clone().filter(|_| state != Doing::Running);
             match &self.task {
                 Task::Training(task) => {
                     view.steps = task.steps();

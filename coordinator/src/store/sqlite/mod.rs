@@ -10,10 +10,11 @@ use super::{
     Aggregate, Change, Entry, Error, Finished, Phase, RoundRow, Store, TaskRow, TaskState, Verdict, VersionRow,
 };
 use rows::{
-    blocks_from_bytes, blocks_to_bytes, clear, insert_task, insert_version, make, move_round, note, round_of, set_state,
+    blocks_from_bytes, blocks_to_bytes, clear, insert_task, insert_version, make, move_round, note, round_of,
+    set_state, state_of,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use schema::{ROLLOUTS, SCHEMA};
+use schema::{REASONS, ROLLOUTS, SCHEMA};
 use sordino_shared::secagg::Hash;
 use std::path::Path;
 use std::time::Duration;
@@ -36,9 +37,10 @@ impl SqliteStore {
         connection.pragma_update(None, "foreign_keys", "ON")?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         match version {
-            0 => connection.execute_batch(&[SCHEMA, ROLLOUTS].concat())?,
-            1 => connection.execute_batch(ROLLOUTS)?,
-            2 => {}
+            0 => connection.execute_batch(&[SCHEMA, ROLLOUTS, REASONS].concat())?,
+            1 => connection.execute_batch(&[ROLLOUTS, REASONS].concat())?,
+            2 => connection.execute_batch(REASONS)?,
+            3 => {}
             newer => return Err(Error::Damaged(format!("its version {newer} is newer than this program: update it"))),
         }
         Ok(Self { connection })
@@ -59,20 +61,22 @@ impl Store for SqliteStore {
     }
 
     fn tasks(&self) -> Result<Vec<TaskRow>, Error> {
-        let mut statement = self.connection.prepare_cached("SELECT name, text, seed, state FROM task ORDER BY id")?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get::<_, String>(3)?)))?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT name, text, seed, state, why FROM task ORDER BY id")?;
+        let rows = statement.query_map([], |row| {
+            let (name, seed, state): (String, i64, String) = (row.get(0)?, row.get(2)?, row.get(3)?);
+            Ok((name, row.get(1)?, seed as u64, state, row.get(4)?))
+        })?;
         rows.map(|row| {
-            let (name, text, seed, state) = row?;
-            let state = TaskState::ALL.into_iter().find(|known| known.name() == state);
-            let state = state.ok_or_else(|| Error::Damaged(format!("the state of task '{name}'")))?;
-            Ok(TaskRow { name, text, seed: seed as u64, state })
+            let (name, text, seed, state, why) = row?;
+            let state = state_of(&name, &state)?;
+            Ok(TaskRow { name, text, seed, state, why })
         })
         .collect()
     }
 
-    fn set_task(&mut self, name: &str, state: TaskState, at: i64) -> Result<(), Error> {
-        self.write(|transaction| set_state(transaction, name, state, at))
+    fn set_task(&mut self, name: &str, state: TaskState, why: Option<&str>, at: i64) -> Result<(), Error> {
+        self.write(|transaction| set_state(transaction, name, state, why, at))
     }
 
     fn open_round(&mut self, round: &RoundRow) -> Result<(), Error> {
@@ -354,12 +358,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("store.sqlite");
         Connection::open(&path).and_then(|old| old.execute_batch(SCHEMA)).expect("an old store");
-        let task = TaskRow { name: "t".into(), text: String::new(), seed: 1, state: TaskState::Running };
+        let task = TaskRow { name: "t".into(), text: String::new(), seed: 1, state: TaskState::Running, why: None };
         SqliteStore::open(&path).and_then(|mut store| store.add_task(&task, 1)).expect("its tables are there");
         let store = SqliteStore::open(&path).expect("the same again");
         assert_eq!((store.tasks().expect("no fault"), store.serving().expect("no fault")), (vec![task], (0, None)));
         assert!(store.events("any").expect("no fault").is_empty());
-        store.connection.pragma_update(None, "user_version", 3).expect("a later version");
+        store.connection.pragma_update(None, "user_version", 4).expect("a later version");
         assert!(matches!(SqliteStore::open(&path), Err(Error::Damaged(_))));
     }
 }

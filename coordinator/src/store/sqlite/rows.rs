@@ -1,7 +1,7 @@
 //! Rows as they are written and read, each within the transaction of whoever asks.
 
 use crate::store::audit::AuditRow;
-use crate::store::{Change, Error, Phase, RoundRow, TaskRow, TaskState, VersionRow, words};
+use crate::store::{Change, Error, Phase, RoundRow, TaskRow, TaskState, VersionRow, is_news, words};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use sordino_shared::secagg::Hash;
 
@@ -11,22 +11,35 @@ pub(super) fn insert_task(transaction: &Transaction<'_>, task: &TaskRow, at: i64
         return Err(Error::Exists(format!("a task '{}'", task.name)));
     }
     transaction.execute(
-        "INSERT INTO task (name, text, seed, state) VALUES (?1, ?2, ?3, ?4)",
-        params![task.name, task.text, task.seed as i64, task.state.name()],
+        "INSERT INTO task (name, text, seed, state, why) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![task.name, task.text, task.seed as i64, task.state.name(), task.why],
     )?;
     note(transaction, at, &words::added(task))
 }
 
-pub(super) fn set_state(transaction: &Transaction<'_>, name: &str, state: TaskState, at: i64) -> Result<(), Error> {
-    let changed = transaction.execute(
-        "UPDATE task SET state = ?2 WHERE name = ?1 AND state NOT IN ('cancelled', 'finished', ?2)",
-        params![name, state.name()],
-    )?;
-    if changed == 1 {
-        return note(transaction, at, &words::set(name, state));
+pub(super) fn set_state(
+    transaction: &Transaction<'_>,
+    name: &str,
+    state: TaskState,
+    why: Option<&str>,
+    at: i64,
+) -> Result<(), Error> {
+    let known: Option<(String, Option<String>)> = transaction
+        .query_row("SELECT state, why FROM task WHERE name = ?1", [name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (before, reason) = known.ok_or_else(|| Error::Missing(format!("task '{name}'")))?;
+    if !is_news(state_of(name, &before)?, reason.as_deref(), state, why) {
+        return Ok(());
     }
-    let known = transaction.query_row("SELECT 1 FROM task WHERE name = ?1", [name], |_| Ok(())).optional()?;
-    known.ok_or_else(|| Error::Missing(format!("task '{name}'")))
+    let update = "UPDATE task SET state = ?2, why = ?3 WHERE name = ?1";
+    transaction.execute(update, params![name, state.name(), why])?;
+    note(transaction, at, &words::set(name, state, why))
+}
+
+/// A task's state by its name.
+pub(super) fn state_of(task: &str, name: &str) -> Result<TaskState, Error> {
+    let state = TaskState::ALL.into_iter().find(|known| known.name() == name);
+    state.ok_or_else(|| Error::Damaged(format!("the state '{name}' of task '{task}'")))
 }
 
 /// A change, within a transaction that an error ends.
@@ -51,7 +64,7 @@ pub(super) fn make(transaction: &Transaction<'_>, change: &Change, at: i64) -> R
             .execute("INSERT INTO serving (changes, document) VALUES (?1, ?2)", params![changes + 1, document])?;
     }
     if let Some((task, state)) = &change.state {
-        set_state(transaction, task, *state, at)?;
+        set_state(transaction, task, *state, None, at)?;
     }
     change.words.iter().try_for_each(|words| note(transaction, at, words))
 }

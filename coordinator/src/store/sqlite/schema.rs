@@ -26,3 +26,9 @@ CREATE TABLE event (rollout TEXT NOT NULL, number INTEGER NOT NULL, event TEXT N
 CREATE TABLE serving (changes INTEGER NOT NULL, document TEXT NOT NULL) STRICT;
 PRAGMA user_version = 2;
 COMMIT;";
+/// What version 3 adds: why a task is not running.
+pub(super) const REASONS: &str = "
+BEGIN;
+ALTER TABLE task ADD COLUMN why TEXT;
+PRAGMA user_version = 3;
+COMMIT;";

@@ -1,5 +1,7 @@
 //! Calibration: from a wanted epsilon back to the noise that keeps it.
 
+use crate::math;
+
 /// Which way a cost goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
@@ -45,7 +47,7 @@ pub fn calibrate(target: f64, cost: impl Fn(f64) -> f64, direction: Cost, range:
             bad = middle;
         }
     }
-    let places = 1e6f64.max(10f64.powf(6.0 - good.log10().floor()));
+    let places = 1e6f64.max(math::powf(10f64, 6.0 - math::log10(good).floor()));
     let rounded = match direction {
         Cost::Falls => (good * places).ceil() / places,
         Cost::Rises => (good * places).floor() / places,

@@ -6,6 +6,7 @@
 //!
 //! The claim falls with the limits on participation: the device itself keeps to both.
 
+use crate::math;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -123,7 +124,7 @@ pub fn tree_sensitivity_squared(leaves: usize, limits: ParticipationLimits) -> R
     let most = (limits.most as usize).min(fits);
     // The size of the search's tables, and of the loops over them.
     let gap = limits.separation as f64;
-    if most > 1 && gap.powi(2) * (most * most) as f64 * (leaves as f64).log2() > 1e10 {
+    if most > 1 && math::powi(gap, 2) * (most * most) as f64 * math::log2(leaves as f64) > 1e10 {
         return Ok(tree_bound(leaves, most, limits.separation as usize));
     }
     Ok(TreeSearch::new(limits.separation as usize).most(leaves, most))
@@ -282,7 +283,9 @@ mod tests {
                 let sum = |pattern: &Vec<usize>| -> f64 {
                     (0..=leaves.ilog2())
                         .flat_map(|level| (0..leaves >> level).map(move |node| (level, node)))
-                        .map(|(level, node)| (pattern.iter().filter(|&&p| p >> level == node).count() as f64).powi(2))
+                        .map(|(level, node)| {
+                            math::powi(pattern.iter().filter(|&&p| p >> level == node).count() as f64, 2)
+                        })
                         .sum()
                 };
                 let worst = patterns(leaves, limits).iter().map(sum).fold(0.0, f64::max);

@@ -5,6 +5,7 @@
 //! | [`gaussian_renyi`] | Kairouz, Liu and Steinke 2021, theorem 1 | every order above 1 |
 //! | [`skellam_renyi`] | Agarwal, Kairouz and Liu 2021, theorem 3.5 | integer orders from 2 |
 
+use crate::math;
 use core::f64::consts::PI;
 
 /// How far one device can move an integer sum.
@@ -33,16 +34,16 @@ impl Sensitivity {
 /// Largest squared norm after conditional randomised rounding of a vector of norm `scaled_clip` in `length` values, with
 /// both in grid units (Kairouz, Liu and Steinke 2021, proposition 22): a try is shorter with probability `1 - beta`.
 pub fn rounded_norm_squared(scaled_clip: f64, length: f64, beta: f64) -> f64 {
-    let everywhere = (scaled_clip + length.sqrt()).powi(2);
-    let deviation = (2.0 * (1.0 / beta).ln()).sqrt();
-    let likely = scaled_clip.powi(2) + length / 4.0 + deviation * (scaled_clip + length.sqrt() / 2.0);
+    let everywhere = math::powi(scaled_clip + length.sqrt(), 2);
+    let deviation = (2.0 * math::ln(1.0 / beta)).sqrt();
+    let likely = math::powi(scaled_clip, 2) + length / 4.0 + deviation * (scaled_clip + length.sqrt() / 2.0);
     everywhere.min(likely)
 }
 
 /// tau: how far a sum of `devices` discrete Gaussians of this deviation is from one, in max divergence a value:
 /// `10 sum_{k=1}^{n-1} exp(-2 pi^2 s^2 k / (k + 1))`. Above 10,000 devices the largest term stands for each.
 pub fn tau(local_deviation: f64, devices: usize) -> f64 {
-    let term = |k: f64| (-2.0 * (PI * local_deviation).powi(2) * k / (k + 1.0)).exp();
+    let term = |k: f64| math::exp(-2.0 * math::powi(PI * local_deviation, 2) * k / (k + 1.0));
     if devices > 10_000 {
         return 10.0 * devices as f64 * term(1.0);
     }
@@ -58,7 +59,7 @@ pub fn gaussian_renyi(order: f64, sensitivity: Sensitivity, local_variance: f64,
     let half = order / 2.0;
     (half * l2_squared + tau * d)
         .min(half * (l2_squared + 2.0 * l1 * tau + tau * tau * d))
-        .min(half * (l2_squared.sqrt() + d.sqrt() * tau).powi(2))
+        .min(half * math::powi(l2_squared.sqrt() + d.sqrt() * tau, 2))
 }
 
 /// rho of the same sum. The theorem's last bound is linear in the order, so it is a zCDP bound, tau and all.
@@ -67,7 +68,7 @@ pub fn gaussian_rho(sensitivity: Sensitivity, local_variance: f64, devices: usiz
     let tau = tau(local_variance.sqrt(), devices);
     let by_l1 =
         sensitivity.l2_squared / central + 2.0 * sensitivity.l1 / central.sqrt() * tau + tau * tau * length as f64;
-    let by_l2 = ((sensitivity.l2_squared / central).sqrt() + (length as f64).sqrt() * tau).powi(2);
+    let by_l2 = math::powi((sensitivity.l2_squared / central).sqrt() + (length as f64).sqrt() * tau, 2);
     0.5 * by_l1.min(by_l2)
 }
 

@@ -3,7 +3,7 @@
 //! Composing Gaussians with noise multipliers z_1, z_2, ... is one Gaussian with mu^2 = sum 1/z_i^2, whose privacy curve
 //! is `delta(eps) = Phi(mu/2 - eps/mu) - e^eps Phi(-mu/2 - eps/mu)`.
 
-use libm::erfc;
+use crate::math;
 use std::f64::consts::{LN_2, PI, SQRT_2};
 
 /// delta at this epsilon for the composition with parameter `mu`.
@@ -14,13 +14,13 @@ pub fn delta(epsilon: f64, mu: f64) -> f64 {
     let first = log_normal_cdf(mu / 2.0 - epsilon / mu);
     let second = epsilon + log_normal_cdf(-mu / 2.0 - epsilon / mu);
     // First >= second mathematically; expm1 keeps the difference when the two are close.
-    (-(second - first).exp_m1()).max(0.0) * first.exp()
+    (-math::exp_m1(second - first)).max(0.0) * math::exp(first)
 }
 
 /// The smallest epsilon, rounded up by less than 1e-9 relative, of releases with these noise multipliers
 /// (noise standard deviation over sensitivity, one a release).
 pub fn epsilon(noise_multipliers: &[f64], target_delta: f64) -> f64 {
-    let mu = noise_multipliers.iter().map(|z| z.powi(-2)).sum::<f64>().sqrt();
+    let mu = noise_multipliers.iter().map(|z| math::powi(*z, -2)).sum::<f64>().sqrt();
     if !mu.is_finite() {
         return f64::INFINITY;
     }
@@ -66,11 +66,11 @@ pub fn noise_multiplier(target_epsilon: f64, target_delta: f64, releases: u32) -
 // ln Phi(x). Below -35 the asymptotic series of Mills' ratio takes over before erfc underflows.
 fn log_normal_cdf(x: f64) -> f64 {
     if x > -35.0 {
-        return erfc(-x / SQRT_2).ln() - LN_2;
+        return math::ln(math::erfc(-x / SQRT_2)) - LN_2;
     }
     let inverse_square = 1.0 / (x * x);
     let series = 1.0 - inverse_square * (1.0 - 3.0 * inverse_square * (1.0 - 5.0 * inverse_square));
-    -0.5 * x * x - (-x).ln() - 0.5 * (2.0 * PI).ln() + series.ln()
+    -0.5 * x * x - math::ln(-x) - 0.5 * math::ln(2.0 * PI) + math::ln(series)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! replacement. Conversion after Canonne, Kamath and Steinke (2020, proposition 12).
 
 use super::distributed::{self, Sensitivity};
-use libm::{erfc, lgamma};
+use crate::math;
 use std::f64::consts::{LN_2, PI, SQRT_2};
 
 /// Orders that bounds are looked for at: fine where noise is small, sparse where it is large.
@@ -79,19 +79,19 @@ impl Mechanism {
             }
             Self::Laplace { scale } => {
                 let (up, down) = ((order - 1.0) / scale, -order / scale);
-                let a = (order / (2.0 * order - 1.0)).ln() + up;
-                let b = ((order - 1.0) / (2.0 * order - 1.0)).ln() + down;
+                let a = math::ln(order / (2.0 * order - 1.0)) + up;
+                let b = math::ln((order - 1.0) / (2.0 * order - 1.0)) + down;
                 log_add(a, b) / (order - 1.0)
             }
             Self::RandomisedResponse { noise, choices } => {
                 let lie = noise / f64::from(choices);
                 let truth = 1.0 - noise + lie;
                 let moved = log_add(
-                    order * truth.ln() + (1.0 - order) * lie.ln(),
-                    order * lie.ln() + (1.0 - order) * truth.ln(),
+                    order * math::ln(truth) + (1.0 - order) * math::ln(lie),
+                    order * math::ln(lie) + (1.0 - order) * math::ln(truth),
                 );
                 let rest = f64::from(choices.saturating_sub(2)) * lie;
-                log_add(moved, rest.ln()) / (order - 1.0)
+                log_add(moved, math::ln(rest)) / (order - 1.0)
             }
             Self::GaussianSum { sensitivity, local_variance, devices, length } => {
                 distributed::gaussian_renyi(order, sensitivity, local_variance, devices, length)
@@ -126,7 +126,7 @@ pub fn epsilon_at(history: &[(Mechanism, u64)], delta: f64, orders: &[f64]) -> f
 
 /// Epsilon from one divergence at one order (Canonne, Kamath and Steinke 2020, proposition 12).
 pub fn convert(divergence: f64, order: f64, delta: f64) -> f64 {
-    divergence + (-1.0 / order).ln_1p() - (delta.ln() + order.ln()) / (order - 1.0)
+    divergence + math::ln_1p(-1.0 / order) - (math::ln(delta) + math::ln(order)) / (order - 1.0)
 }
 
 fn poisson_gaussian(rate: f64, z: f64, order: f64) -> f64 {
@@ -150,14 +150,14 @@ fn integer_moment(rate: f64, z: f64, order: u32) -> f64 {
     (0..=order)
         .map(|k| {
             let k = f64::from(k);
-            log_binomial(alpha, k) + k * rate.ln() + (alpha - k) * (-rate).ln_1p() + (k * k - k) / (2.0 * z * z)
+            log_binomial(alpha, k) + k * math::ln(rate) + (alpha - k) * math::ln_1p(-rate) + (k * k - k) / (2.0 * z * z)
         })
         .fold(f64::NEG_INFINITY, log_add)
 }
 
 // Mironov, Talwar and Zhang 2019, section 3.3: two series, meeting where the mixture's parts are equal.
 fn fractional_moment(rate: f64, z: f64, order: f64) -> f64 {
-    let meeting = z * z * ((1.0 / rate) - 1.0).ln() + 0.5;
+    let meeting = z * z * math::ln((1.0 / rate) - 1.0) + 0.5;
     let (mut positive, mut negative) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
     let mut coefficient = 1.0f64;
     let mut log_coefficient = 0.0f64;
@@ -166,13 +166,13 @@ fn fractional_moment(rate: f64, z: f64, order: f64) -> f64 {
         let i = f64::from(i);
         let j = order - i;
         let low = log_coefficient
-            + i * rate.ln()
-            + j * (-rate).ln_1p()
+            + i * math::ln(rate)
+            + j * math::ln_1p(-rate)
             + (i * i - i) / (2.0 * z * z)
             + half_tail(i - meeting);
         let high = log_coefficient
-            + j * rate.ln()
-            + i * (-rate).ln_1p()
+            + j * math::ln(rate)
+            + i * math::ln_1p(-rate)
             + (j * j - j) / (2.0 * z * z)
             + half_tail(meeting - j);
         let sum = log_add(low, high);
@@ -186,10 +186,10 @@ fn fractional_moment(rate: f64, z: f64, order: f64) -> f64 {
         }
         let next = (order - i) / (i + 1.0);
         coefficient *= next.signum();
-        log_coefficient += next.abs().ln();
+        log_coefficient += math::ln(next.abs());
     }
     // What the alternating series leaves out is smaller than its last term.
-    positive + (-(negative - positive).exp()).ln_1p() + 1e-14
+    positive + math::ln_1p(-math::exp(negative - positive)) + 1e-14
 }
 
 // Wang, Balle and Kasiviswanathan 2019, theorem 9, at integer orders; between them the moment is log-convex in the order.
@@ -214,8 +214,8 @@ fn without_replacement_moment(rate: f64, z: f64, order: u32) -> f64 {
     for l in 2..=order {
         let x = f64::from(l);
         let term = if l == 2 {
-            let chi = divergence(2.0).exp_m1().ln();
-            (4f64.ln() + chi).min(LN_2 + divergence(2.0))
+            let chi = math::ln(math::exp_m1(divergence(2.0)));
+            (math::ln(4f64) + chi).min(LN_2 + divergence(2.0))
         } else {
             let simple = LN_2 + moment(x);
             if order > 256 {
@@ -223,10 +223,10 @@ fn without_replacement_moment(rate: f64, z: f64, order: u32) -> f64 {
             } else {
                 let (even_below, even_above) = (l / 2 * 2, l.div_ceil(2) * 2);
                 let ternary = 0.5 * (absolute_moment(z, even_below) + absolute_moment(z, even_above));
-                simple.min(4f64.ln() + ternary)
+                simple.min(math::ln(4f64) + ternary)
             }
         };
-        sum = log_add(sum, log_binomial(alpha, x) + x * rate.ln() + term);
+        sum = log_add(sum, log_binomial(alpha, x) + x * math::ln(rate) + term);
     }
     sum
 }
@@ -240,29 +240,29 @@ fn absolute_moment(z: f64, l: u32) -> f64 {
     let points = ((high - low) / step).ceil() as usize;
     let log_integrand = |x: f64| {
         let log_ratio = (2.0 * x - 1.0) / (2.0 * z * z);
-        let log_distance = if log_ratio > 30.0 { log_ratio } else { log_ratio.exp_m1().abs().ln() };
-        power * log_distance - x * x / (2.0 * z * z) - 0.5 * (2.0 * PI * z * z).ln()
+        let log_distance = if log_ratio > 30.0 { log_ratio } else { math::ln(math::exp_m1(log_ratio).abs()) };
+        power * log_distance - x * x / (2.0 * z * z) - 0.5 * math::ln(2.0 * PI * z * z)
     };
     let sum = (0..=points).map(|i| log_integrand(low + step * i as f64)).fold(f64::NEG_INFINITY, log_add);
-    sum + step.ln()
+    sum + math::ln(step)
 }
 
 fn log_binomial(n: f64, k: f64) -> f64 {
-    lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0)
+    math::lgamma(n + 1.0) - math::lgamma(k + 1.0) - math::lgamma(n - k + 1.0)
 }
 
 fn log_add(a: f64, b: f64) -> f64 {
     let (high, low) = if a > b { (a, b) } else { (b, a) };
-    if low == f64::NEG_INFINITY { high } else { high + (low - high).exp().ln_1p() }
+    if low == f64::NEG_INFINITY { high } else { high + math::ln_1p(math::exp(low - high)) }
 }
 
 fn log_erfc(x: f64) -> f64 {
     if x < 25.0 {
-        return erfc(x).ln();
+        return math::ln(math::erfc(x));
     }
     // Asymptotic series (Abramowitz and Stegun 1964, 7.1.23).
     let y = 1.0 / (2.0 * x * x);
-    -x * x - x.ln() - 0.5 * PI.ln() + (1.0 - y + 3.0 * y * y - 15.0 * y * y * y).ln()
+    -x * x - math::ln(x) - 0.5 * math::ln(PI) + math::ln(1.0 - y + 3.0 * y * y - 15.0 * y * y * y)
 }
 
 #[cfg(test)]
@@ -297,10 +297,10 @@ mod tests {
         let whole = Mechanism::WithoutReplacementGaussian { rate: 1.0, noise_multiplier: 1.0 }.divergence(4.0);
         assert!(whole <= 2.0 + 1e-12, "{whole}");
         // The integral against the finite difference where that does not cancel: E(r-1)^2 = e^(1/z^2) - 1.
-        assert!((absolute_moment(1.3, 2) - (1.0f64 / 1.69).exp_m1().ln()).abs() < 1e-12);
+        assert!((absolute_moment(1.3, 2) - math::ln(math::exp_m1(1.0f64 / 1.69))).abs() < 1e-12);
         let fourth = |z: f64| {
-            let m = |l: f64| (l * (l - 1.0) / (2.0 * z * z)).exp();
-            (m(4.0) - 4.0 * m(3.0) + 6.0 * m(2.0) - 3.0).ln()
+            let m = |l: f64| math::exp(l * (l - 1.0) / (2.0 * z * z));
+            math::ln(m(4.0) - 4.0 * m(3.0) + 6.0 * m(2.0) - 3.0)
         };
         assert!((absolute_moment(1.0, 4) - fourth(1.0)).abs() < 1e-10);
     }
@@ -309,7 +309,7 @@ mod tests {
     fn laplace_and_response_approach_their_pure_epsilon() {
         assert!((Mechanism::Laplace { scale: 1.0 }.divergence(1e4) - 1.0).abs() < 1e-3);
         let response = Mechanism::RandomisedResponse { noise: 0.5, choices: 2 };
-        assert!((response.divergence(1e4) - 3f64.ln()).abs() < 1e-3);
+        assert!((response.divergence(1e4) - math::ln(3f64)).abs() < 1e-3);
         assert_eq!(epsilon(&[(response, 0)], 1e-6), 0.0);
     }
 }

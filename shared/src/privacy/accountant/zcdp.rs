@@ -5,6 +5,8 @@
 //! a term tau (Kairouz, Liu and Steinke 2021, theorem 1) that is far below one part in 10^35 at the least deviation
 //! which plans allow.
 
+use crate::math;
+
 /// The smallest epsilon over all orders alpha > 1 of
 /// `rho alpha + ln(1 - 1/alpha) - (ln delta + ln alpha) / (alpha - 1)` (Canonne, Kamath and Steinke 2020, prop. 12).
 ///
@@ -17,9 +19,9 @@ pub fn epsilon(rho: f64, delta: f64) -> f64 {
         return f64::INFINITY;
     }
     let at = |log_excess: f64| {
-        let excess = log_excess.exp();
+        let excess = math::exp(log_excess);
         let order = 1.0 + excess;
-        rho * order + (excess / order).ln() - (delta.ln() + order.ln()) / excess
+        rho * order + math::ln(excess / order) - (math::ln(delta) + math::ln(order)) / excess
     };
     let step = (LOG_EXCESS.1 - LOG_EXCESS.0) / f64::from(GRID);
     let best =
@@ -46,7 +48,7 @@ pub fn epsilon_at_integer_orders(rho: f64, delta: f64) -> f64 {
     }
     let at = |order: f64| super::renyi::convert(rho * order, order, delta);
     // Near the best order sqrt(ln(1/delta) / rho) + 1 every integer, further out a sparse few.
-    let best = (-delta.ln() / rho).sqrt() + 1.0;
+    let best = (-math::ln(delta) / rho).sqrt() + 1.0;
     let centre = best.clamp(2.0, 1e9).floor();
     let near = (0..200).map(|i| (centre * (0.5 + f64::from(i) / 100.0)).round());
     let close = (-20..=20).map(|i| centre + f64::from(i));

@@ -9,7 +9,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum Error {
     /// There is no ledger.
-    #[error("there is no ledger at {0}: create one when the device enrols; if there was one, stay out of all rounds")]
+    #[error("there is no ledger at {0}: if there was one, put its latest copy back and take part in nothing before")]
     Missing(String),
     /// There is one already.
     #[error("there is a ledger at {0} already: open it, what it says stays spent")]
@@ -36,7 +36,7 @@ pub enum Error {
         known: u64,
     },
     /// The policy is another than the ledger's.
-    #[error("the ledger's policy is {ledger}, not {given}: rebase the ledger with a reason to change it")]
+    #[error("the ledger allows {ledger}, and the settings say {given}: `Ledger::rebase` changes it, with a reason")]
     PolicyChanged {
         /// The ledger's.
         ledger: String,
@@ -46,6 +46,16 @@ pub enum Error {
     /// A policy that makes no sense.
     #[error("the policy makes no sense: {0}")]
     Policy(#[from] accountant::Error),
+    /// A budget that the samplers cannot keep: nothing would ever be paid from it.
+    #[error("{}", inexact(*epsilon, *delta, *most))]
+    Inexact {
+        /// Its epsilon, or what is spent already.
+        epsilon: f64,
+        /// Its delta.
+        delta: f64,
+        /// The largest epsilon that can be kept at this delta; below 0, or no number, where none can.
+        most: f64,
+    },
     /// The release must not happen.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -135,4 +145,14 @@ pub enum Refusal {
         /// The policy's delta.
         delta: f64,
     },
+}
+
+fn inexact(epsilon: f64, delta: f64, most: f64) -> String {
+    let why =
+        format!("epsilon {epsilon} at delta {delta:e} cannot be kept: noise is drawn to within 2^-110 of its law");
+    if most < 0.1 || most.is_nan() {
+        return format!("{why}, and that is too coarse for so small a delta: take 1e-6");
+    }
+    let most = (10.0 * most).floor() / 10.0;
+    format!("{why}, which is exact enough up to epsilon {most} there: choose one up to that")
 }

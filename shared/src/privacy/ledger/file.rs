@@ -7,7 +7,7 @@ use super::{Error, Record};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 #[derive(Serialize, Deserialize)]
@@ -56,11 +56,7 @@ impl LedgerFile {
     }
 
     pub(super) fn read(&self) -> Result<Vec<Record>, Error> {
-        let bytes = std::fs::read(&self.path).map_err(|source| self.disk("read", source))?;
-        parse(&bytes).map_err(|problem| match problem {
-            Problem::Damaged(reason) => Error::Damaged { path: self.path.display().to_string(), reason },
-            Problem::Newer(found) => Error::Newer { path: self.path.display().to_string(), found, known: VERSION },
-        })
+        read(&self.path)
     }
 
     pub(super) fn replace(&self, records: &[Record]) -> Result<(), Error> {
@@ -84,6 +80,19 @@ impl LedgerFile {
     fn disk(&self, action: &'static str, source: std::io::Error) -> Error {
         Error::Disk { path: self.path.display().to_string(), action, source }
     }
+}
+
+/// Reads a ledger's file, whoever holds its lock.
+pub(super) fn read(path: &Path) -> Result<Vec<Record>, Error> {
+    let name = || path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|source| match source.kind() {
+        ErrorKind::NotFound => Error::Missing(name()),
+        _ => Error::Disk { path: name(), action: "read", source },
+    })?;
+    parse(&bytes).map_err(|problem| match problem {
+        Problem::Damaged(reason) => Error::Damaged { path: name(), reason },
+        Problem::Newer(found) => Error::Newer { path: name(), found, known: VERSION },
+    })
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

@@ -16,53 +16,36 @@
 mod error;
 mod file;
 mod filter;
+mod history;
 mod record;
 mod words;
 
 pub use error::{Error, Refusal};
-pub use record::{Budget, Policy, Record, Spend};
+pub use history::{Balance, History};
+pub use record::{Budget, LEAST_DRAWS, Policy, Record, Spend};
 
-use super::Mechanism;
-use super::accountant::zcdp;
 use file::LedgerFile;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// What is spent and what is left.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Balance {
-    /// rho spent.
-    pub rho: f64,
-    /// rho allowed.
-    pub rho_limit: f64,
-    /// Epsilon of what is spent, at the policy's delta.
-    pub epsilon: f64,
-    /// Epsilon allowed.
-    pub epsilon_limit: f64,
-    /// Delta.
-    pub delta: f64,
-    /// Releases paid for.
-    pub releases: usize,
-}
 
 /// An open ledger. Holds the file's lock until it is dropped.
 #[derive(Debug)]
 pub struct Ledger {
     file: LedgerFile,
-    records: Vec<Record>,
+    history: History,
 }
 
 impl Ledger {
     /// Starts a ledger where there is none.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::InUse`], [`Error::Policy`], [`Error::Disk`].
+    /// [`Error::Exists`], [`Error::InUse`], [`Error::Policy`], [`Error::Inexact`], [`Error::Disk`].
     pub fn create(path: &Path, policy: Policy, at: i64) -> Result<Self, Error> {
         policy.check()?;
         let file = LedgerFile::create(path)?;
-        let records = vec![Record::Policy { at, policy, reason: "first policy".to_owned() }];
-        file.replace(&records)?;
-        Ok(Self { file, records })
+        let history = History::new(Record::Policy { at, policy, reason: "first policy".to_owned() });
+        file.replace(history.records())?;
+        Ok(Self { file, history })
     }
 
     /// Opens a ledger under the policy that its last record says.
@@ -72,7 +55,7 @@ impl Ledger {
     /// [`Error::Disk`].
     pub fn open(path: &Path, policy: &Policy) -> Result<Self, Error> {
         let ledger = Self::inspect(path)?;
-        if ledger.policy() != policy {
+        if !ledger.policy().is_like(policy) {
             return Err(Error::PolicyChanged { ledger: ledger.policy().to_string(), given: policy.to_string() });
         }
         Ok(ledger)
@@ -84,56 +67,18 @@ impl Ledger {
     /// As [`Ledger::open`], without [`Error::PolicyChanged`].
     pub fn inspect(path: &Path) -> Result<Self, Error> {
         let file = LedgerFile::open(path)?;
-        let records = file.read()?;
-        Ok(Self { file, records })
+        let history = History::of(&file)?;
+        Ok(Self { file, history })
     }
 
     /// Takes a new policy, and writes down that and why. What was spent stays spent and counts against the new budget.
     ///
     /// # Errors
-    /// [`Error::Policy`], [`Error::Disk`].
+    /// [`Error::Policy`], [`Error::Inexact`], [`Error::Disk`]; the old policy stays in force then.
     pub fn rebase(&mut self, policy: Policy, reason: &str, at: i64) -> Result<(), Error> {
         policy.check()?;
+        self.history.check_exactness(&policy.budget)?;
         self.append(Record::Policy { at, policy, reason: reason.to_owned() })
-    }
-
-    /// Whether a release fits, without spending it.
-    ///
-    /// # Errors
-    /// [`Refusal`] says why not.
-    pub fn check(&self, spend: &Spend) -> Result<(), Refusal> {
-        let (task, round) = (spend.task.clone(), spend.round);
-        let policy = self.policy();
-        if !policy.modes.contains(&spend.mode) {
-            return Err(Refusal::Mode { task, round, mode: spend.mode });
-        }
-        if self.spends().any(|s| s.task == spend.task && s.round == spend.round) {
-            return Err(Refusal::Twice { task, round });
-        }
-        if !(spend.rho >= 0.0 && spend.rho.is_finite()) {
-            return Err(Refusal::NoNoise { task, round });
-        }
-        let cost = self.cost(spend)?;
-        let integer_orders = self.integer_orders() || spend.mechanism == Mechanism::Skellam;
-        let mut budgets = vec![("all tasks".to_owned(), policy.budget, None)];
-        if let Some(budget) = policy.tasks.get(&spend.task) {
-            budgets.push((format!("task '{}'", spend.task), *budget, Some(spend.task.as_str())));
-        }
-        for (whose, budget, only) in budgets {
-            let history: Vec<f64> =
-                self.spends().filter(|s| only.is_none_or(|task| s.task == task)).map(|s| s.charged).collect();
-            let limit = budget.rho(integer_orders);
-            if !filter::fits(&history, cost, limit) {
-                let spent = filter::sum(&history);
-                return Err(Refusal::Overspent { task, round, cost, spent, limit, whose });
-            }
-            // (epsilon, delta + (1 + e^epsilon) eta): eta must vanish in the share of delta kept back for it.
-            let distance = self.spends().map(|s| s.distance).sum::<f64>() + spend.distance;
-            if (1.0 + budget.epsilon.exp()) * distance > budget.delta * Budget::KEPT_BACK {
-                return Err(Refusal::Distance { task, round, delta: budget.delta });
-            }
-        }
-        Ok(())
     }
 
     /// Spends: checks, writes the record durably, and only then returns. After that the release may be sent, once.
@@ -142,89 +87,58 @@ impl Ledger {
     /// [`Error::Refused`] and [`Error::Disk`]. After a disk error the record may or may not be there: nothing is sent.
     pub fn spend(&mut self, mut spend: Spend) -> Result<(), Error> {
         self.check(&spend)?;
-        spend.charged = self.cost(&spend)?;
+        spend.charged = self.history.cost(&spend)?;
         self.append(Record::Spend(spend))
+    }
+
+    /// All that can be read of it.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Whether a release fits; see [`History::check`].
+    ///
+    /// # Errors
+    /// [`Refusal`] says why not.
+    pub fn check(&self, spend: &Spend) -> Result<(), Refusal> {
+        self.history.check(spend)
     }
 
     /// What is spent and left over all tasks.
     pub fn balance(&self) -> Balance {
-        let policy = self.policy();
-        let charged: Vec<f64> = self.spends().map(|s| s.charged).collect();
-        let rho = filter::sum(&charged);
-        let integer_orders = self.integer_orders();
-        let delta = policy.budget.delta * (1.0 - Budget::KEPT_BACK);
-        let epsilon =
-            if integer_orders { zcdp::epsilon_at_integer_orders(rho, delta) } else { zcdp::epsilon(rho, delta) };
-        Balance {
-            rho,
-            rho_limit: policy.budget.rho(integer_orders),
-            epsilon,
-            epsilon_limit: policy.budget.epsilon,
-            delta: policy.budget.delta,
-            releases: charged.len(),
-        }
+        self.history.balance()
     }
 
     /// All records, oldest first.
     pub fn records(&self) -> &[Record] {
-        &self.records
+        self.history.records()
     }
 
     /// The policy in force.
     pub fn policy(&self) -> &Policy {
-        let policy = self.records.iter().rev().find_map(|record| match record {
-            Record::Policy { policy, .. } => Some(policy),
-            Record::Spend(_) => None,
-        });
-        policy.expect("a ledger begins with a policy, or it is not opened")
+        self.history.policy()
     }
 
     /// The ledger in plain words for the listener.
     pub fn in_words(&self) -> String {
-        words::describe(self)
+        self.history.in_words()
     }
 
     /// Releases paid for, oldest first.
     pub fn spends(&self) -> impl Iterator<Item = &Spend> {
-        self.records.iter().filter_map(|record| match record {
-            Record::Spend(spend) => Some(spend),
-            Record::Policy { .. } => None,
-        })
-    }
-
-    // What a release adds. Under correlated noise the first participation pays for all that the limits allow.
-    fn cost(&self, spend: &Spend) -> Result<f64, Refusal> {
-        let Some(strategy) = spend.strategy else { return Ok(spend.rho) };
-        let limits = strategy.limits;
-        let earlier: Vec<&Spend> = self.spends().filter(|s| s.task == spend.task).collect();
-        let changed = earlier.iter().any(|s| s.strategy != spend.strategy || s.rho != spend.rho);
-        let near = earlier.iter().any(|s| s.round.abs_diff(spend.round) < u64::from(limits.separation));
-        let often = earlier.len() >= limits.most as usize;
-        if changed || near || often || spend.round >= strategy.rounds as u64 {
-            return Err(Refusal::Participation { task: spend.task.clone(), round: spend.round, strategy });
-        }
-        Ok(if earlier.is_empty() { spend.rho } else { 0.0 })
-    }
-
-    fn integer_orders(&self) -> bool {
-        self.spends().any(|s| s.mechanism == Mechanism::Skellam)
-    }
-
-    fn append(&mut self, record: Record) -> Result<(), Error> {
-        let mut records = self.records.clone();
-        records.push(record);
-        self.file.replace(&records)?;
-        self.records = records;
-        Ok(())
+        self.history.spends()
     }
 
     /// rho spent by task.
     pub fn by_task(&self) -> BTreeMap<&str, f64> {
-        let mut tasks = BTreeMap::new();
-        for spend in self.spends() {
-            *tasks.entry(spend.task.as_str()).or_default() += spend.charged;
-        }
-        tasks
+        self.history.by_task()
+    }
+
+    fn append(&mut self, record: Record) -> Result<(), Error> {
+        let history = self.history.and(record);
+        self.file.replace(history.records())?;
+        self.history = history;
+        Ok(())
     }
 }
 

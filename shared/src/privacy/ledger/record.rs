@@ -1,8 +1,11 @@
 //! What a ledger holds.
 
 use super::super::accountant::correlated::Strategy;
-use super::super::accountant::{self, Target, zcdp};
+use super::super::accountant::{Target, zcdp};
+use super::super::noise::DRAW_DISTANCE;
 use super::super::{Mechanism, Mode, Samplers};
+use super::Error;
+use crate::math;
 use crate::plan::RoundPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -20,6 +23,42 @@ pub struct Budget {
 impl Budget {
     /// The share of delta kept back for the samplers' distance from their law.
     pub(super) const KEPT_BACK: f64 = 1e-6;
+
+    /// The largest epsilon that can be kept at this delta, whatever is sent: devices draw their noise to within 2^-110 of its
+    /// law, and what that adds to delta, (1 + e^epsilon) times the distance of all draws, must vanish in the share of delta
+    /// that is kept back for it. Stated for [`LEAST_DRAWS`]; a larger round keeps less.
+    pub fn most_epsilon(delta: f64) -> f64 {
+        Self::most_epsilon_at(delta, LEAST_DRAWS * DRAW_DISTANCE)
+    }
+
+    /// The same for what all draws together are away from their law; infinite where they are exact.
+    pub fn most_epsilon_at(delta: f64, distance: f64) -> f64 {
+        // The sum of no distances is -0.
+        if distance <= 0.0 {
+            return f64::INFINITY;
+        }
+        math::ln((delta * Self::KEPT_BACK / distance - 1.0).max(0.0))
+    }
+
+    /// The same budget to twelve digits, as people write it. A number that went through a file may come back changed in its last bit,
+    /// and is the same for all that.
+    pub fn tidy(&self) -> Self {
+        let tidy = |number: f64| format!("{number:.11e}").parse().unwrap_or(number);
+        Self { epsilon: tidy(self.epsilon), delta: tidy(self.delta) }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let Self { epsilon, delta } = *self;
+        Target::new(epsilon, delta)?;
+        let most = Self::most_epsilon(delta);
+        if epsilon <= most { Ok(()) } else { Err(Error::Inexact { epsilon, delta, most }) }
+    }
+
+    /// The epsilon of this much rho at the budget's delta.
+    pub(super) fn epsilon(&self, rho: f64, integer_orders: bool) -> f64 {
+        let delta = self.delta * (1.0 - Self::KEPT_BACK);
+        if integer_orders { zcdp::epsilon_at_integer_orders(rho, delta) } else { zcdp::epsilon(rho, delta) }
+    }
 
     /// The rho that keeps the budget.
     pub(super) fn rho(&self, integer_orders: bool) -> f64 {
@@ -47,11 +86,21 @@ impl Policy {
         Self { budget: Budget { epsilon, delta }, tasks: BTreeMap::new(), modes: vec![Mode::Secure, Mode::Local] }
     }
 
-    pub(super) fn check(&self) -> Result<(), accountant::Error> {
-        for budget in self.tasks.values().chain([&self.budget]) {
-            Target::new(budget.epsilon, budget.delta)?;
-        }
-        Ok(())
+    /// Whether another allows the same; see [`Budget::tidy`].
+    pub fn is_like(&self, other: &Self) -> bool {
+        let tidy = |policy: &Self| {
+            let tasks = policy.tasks.iter().map(|(task, budget)| (task.clone(), budget.tidy())).collect();
+            Self { budget: policy.budget.tidy(), tasks, modes: policy.modes.clone() }
+        };
+        tidy(self) == tidy(other)
+    }
+
+    /// Whether its budgets can be kept at all.
+    ///
+    /// # Errors
+    /// [`Error::Policy`], [`Error::Inexact`].
+    pub fn check(&self) -> Result<(), Error> {
+        self.tasks.values().chain([&self.budget]).try_for_each(Budget::check)
     }
 }
 
@@ -133,3 +182,6 @@ pub enum Record {
     /// A release is paid for.
     Spend(Spend),
 }
+
+/// Draws of noise that every federation makes at least: 256 devices with 256 values.
+pub const LEAST_DRAWS: f64 = 65_536.0;

@@ -1,5 +1,7 @@
+use super::super::Mechanism;
 use super::super::Mode;
 use super::super::accountant::correlated::Strategy;
+use super::super::accountant::zcdp;
 use super::*;
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -201,4 +203,64 @@ proptest! {
         std::fs::write(&path, &bytes).expect("a damaged file");
         prop_assert!(Ledger::open(&path, &policy()).is_err());
     }
+}
+
+// What a ledger would never pay from is refused before anybody plans with it.
+#[test]
+fn budgets_that_cannot_be_kept_are_refused() {
+    let (_folder, path) = folder();
+    for (epsilon, delta) in [(60.0, 1e-6), (600.0, 1e-5), (60.0, 0.5), (2.0, 1e-30)] {
+        let refused = Ledger::create(&path, Policy::new(epsilon, delta), 0).expect_err("refused");
+        assert!(matches!(refused, Error::Inexact { .. }), "{epsilon}: {refused}");
+    }
+    let words = Ledger::create(&path, Policy::new(60.0, 1e-6), 0).expect_err("refused").to_string();
+    assert!(words.contains("exact enough up to epsilon 37.5"), "{words}");
+    // The largest that is let in can pay for a round of so many draws.
+    let most = Budget::most_epsilon(1e-6);
+    let mut ledger = Ledger::create(&path, Policy::new(most, 1e-6), 0).expect("a ledger");
+    let draws = LEAST_DRAWS * super::super::noise::DRAW_DISTANCE;
+    assert!(ledger.check(&Spend { distance: 1.001 * draws, ..spend(1, 0.01) }).is_err());
+    ledger.spend(Spend { distance: 0.999 * draws, ..spend(1, 0.01) }).expect("it fits");
+}
+
+// A number that comes back from the file with another last bit is no other policy.
+#[test]
+fn a_policy_is_known_again_whatever_its_digits() {
+    let (_folder, path) = folder();
+    let digits = (1..200).map(|n| (f64::from(n) * 0.1, 1.1e-9 * f64::from(n)));
+    for (epsilon, delta) in digits.chain([(1.0 / 3.0, 1e-28 / 3e-21)]) {
+        let policy = Policy::new(epsilon, delta);
+        let _ = std::fs::remove_file(&path);
+        drop(Ledger::create(&path, policy.clone(), 0).expect("a ledger"));
+        Ledger::open(&path, &policy).unwrap_or_else(|error| panic!("{error}"));
+        assert!(Ledger::open(&path, &Policy::new(epsilon * 1.0001, delta)).is_err());
+    }
+}
+
+// Larger or smaller, a new budget counts what was spent from the first record on; and one at whose delta that could not be
+// claimed is refused.
+#[test]
+fn a_new_budget_never_forgets() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+    ledger.rebase(Policy::new(4.0, 1e-6), "nothing is spent yet", 1).expect("a new budget");
+    ledger.rebase(policy(), "as it was", 1).expect("a new budget");
+    let limit = zcdp::rho(2.0, 1e-6);
+    ledger.spend(spend(1, 0.9 * limit)).expect("it fits");
+    let spent = ledger.balance().rho;
+    for epsilon in [0.5, 8.0, 2.0, 30.0] {
+        ledger.rebase(Policy::new(epsilon, 1e-6), "a test", 1).expect("a new budget");
+        assert_eq!(ledger.balance().rho, spent, "epsilon {epsilon}");
+        assert_eq!(ledger.check(&spend(2, 0.2 * limit)).is_ok(), epsilon > 2.0, "epsilon {epsilon}");
+        assert!(matches!(ledger.check(&spend(1, 0.0)), Err(Refusal::Twice { .. })), "rounds stay paid");
+    }
+    let seen = History::read(&path).expect("beside the lock");
+    assert_eq!(seen.records().len(), ledger.records().len());
+    assert!(seen.policy().is_like(ledger.policy()), "whoever looks sees the same");
+    ledger.spend(Spend { distance: 1e-24, ..spend(3, 0.2 * limit) }).expect_err("too far from its law for epsilon 30");
+    ledger.rebase(Policy::new(8.0, 1e-6), "a test", 1).expect("a new budget");
+    ledger.spend(Spend { distance: 1e-24, ..spend(3, 0.2 * limit) }).expect("it fits");
+    let refused = ledger.rebase(Policy::new(2.0, 1e-17), "a test", 2).expect_err("refused");
+    assert!(matches!(refused, Error::Inexact { .. }), "{refused}");
+    assert_eq!(ledger.policy(), &Policy::new(8.0, 1e-6));
 }

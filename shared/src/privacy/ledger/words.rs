@@ -1,10 +1,10 @@
 //! The ledger in plain words.
 
 use super::super::Mode;
-use super::{Ledger, Record};
+use super::{History, Record};
 use chrono::DateTime;
 
-pub(super) fn describe(ledger: &Ledger) -> String {
+pub(super) fn describe(ledger: &History) -> String {
     let balance = ledger.balance();
     let mut text = match ledger.spends().last() {
         None => "Nothing has been sent so far.\n".to_owned(),

@@ -9,8 +9,10 @@ mod generator;
 mod table;
 
 pub use generator::DeviceGenerator;
+pub(super) use table::DISTANCE as DRAW_DISTANCE;
 
 use super::Rounded;
+use crate::math;
 use crate::plan::RoundPlan;
 use opendp::domains::{AtomDomain, VectorDomain};
 use opendp::measurements::make_gaussian;
@@ -270,7 +272,7 @@ pub fn skellam_tail(variance: f64, log_probability: f64) -> f64 {
     let log_bound = |t: f64| {
         // sqrt(t^2 + v^2) - v without cancellation.
         let excess = t * t / ((t * t + variance * variance).sqrt() + variance);
-        core::f64::consts::LN_2 - (t * (t / variance).asinh() - excess)
+        core::f64::consts::LN_2 - (t * math::asinh(t / variance) - excess)
     };
     let (mut low, mut high) = (0.0, 1.0);
     while log_bound(high) > log_probability {

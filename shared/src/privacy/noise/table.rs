@@ -17,7 +17,7 @@ use rand_core::Rng;
 type Big = FBig<Zero, 2>;
 
 /// Upper bound on the distance in total variation between one draw and the law.
-pub(super) const DISTANCE: f64 = 1.0 / (1u128 << 110) as f64;
+pub(in crate::privacy) const DISTANCE: f64 = 1.0 / (1u128 << 110) as f64;
 
 /// A law's table.
 #[derive(Debug)]

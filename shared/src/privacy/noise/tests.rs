@@ -1,4 +1,5 @@
 use super::*;
+use crate::math;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
@@ -50,7 +51,7 @@ fn noise_is_added_to_what_is_there() {
 fn thresholds_are_the_cumulative_probabilities() {
     for variance in [1u64, 7, 256, 40_000] {
         let table = table::Table::new(gaussian(variance)).expect("a table");
-        let weight = |k: f64| (-k * k / (2.0 * variance as f64)).exp();
+        let weight = |k: f64| math::exp(-k * k / (2.0 * variance as f64));
         let total: f64 = weight(0.0) + 2.0 * (1..5000).map(|k| weight(f64::from(k))).sum::<f64>();
         let mut sum = 0.0;
         for (k, got) in table.probabilities().enumerate() {
@@ -80,7 +81,7 @@ fn moments_are_the_laws() {
         let values = draws(law, kind, n, 11);
         let variance = law.variance as f64;
         let mean = values.iter().map(|&v| v as f64).sum::<f64>() / n as f64;
-        let second = values.iter().map(|&v| (v as f64).powi(2)).sum::<f64>() / n as f64;
+        let second = values.iter().map(|&v| math::powi(v as f64, 2)).sum::<f64>() / n as f64;
         assert!(mean.abs() < 6.0 * (variance / n as f64).sqrt(), "{law}: mean {mean}");
         // The variance of a square is 2 variance^2, and for Skellam one variance more.
         let spread = ((2.0 * variance * variance + variance) / n as f64).sqrt();
@@ -95,7 +96,7 @@ fn skellam_tails_are_bounds() {
         for log_probability in [-2.0f64, -5.0] {
             let t = skellam_tail(variance, log_probability);
             let beyond = values.iter().filter(|v| v.unsigned_abs() as f64 >= t).count() as f64 / 200_000.0;
-            assert!(beyond <= log_probability.exp(), "{variance} {log_probability}: {beyond}");
+            assert!(beyond <= math::exp(log_probability), "{variance} {log_probability}: {beyond}");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::world::WorldSettings;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
+use sordino_shared::math;
 use sordino_shared::model::Solver;
 use sordino_shared::privacy::accountant::Target;
 use sordino_shared::random::mix;
@@ -77,10 +78,10 @@ pub(super) fn attack(epsilon: Option<f64>, shadows: usize, seed: u64) -> Result<
             let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
             let (mean_in, mean_out) = (mean(&within), mean(&without));
             // One variance for both: few shadows do not tell two apart, and two would put noise into the tails.
-            let squares: f64 = within.iter().map(|v| (v - mean_in).powi(2)).sum::<f64>()
-                + without.iter().map(|v| (v - mean_out).powi(2)).sum::<f64>();
+            let squares: f64 = within.iter().map(|v| math::powi(v - mean_in, 2)).sum::<f64>()
+                + without.iter().map(|v| math::powi(v - mean_out, 2)).sum::<f64>();
             let variance = squares / (within.len() + without.len()).saturating_sub(2).max(1) as f64 + 1e-12;
-            let distance = |mean: f64| (fits[device] - mean).powi(2);
+            let distance = |mean: f64| math::powi(fits[device] - mean, 2);
             let score = (distance(mean_out) - distance(mean_in)) / (2.0 * variance);
             guesses.push(Guess { inside: members[device], score });
         }

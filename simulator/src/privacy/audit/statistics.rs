@@ -1,6 +1,6 @@
 //! What observed guesses prove.
 
-use libm::lgamma;
+use sordino_shared::math;
 use sordino_shared::privacy::accountant::zcdp;
 
 /// A canary: whether it was in, and how much the release looks as if it was.
@@ -38,8 +38,8 @@ pub(super) fn one_run_epsilon(guesses: &[Guess], share: f64, delta: f64, confide
 
 // P(at least `right` of `guesses` right) under (epsilon, delta), m canaries in all.
 fn p_value(canaries: usize, guesses: usize, right: usize, epsilon: f64, delta: f64) -> f64 {
-    let q = 1.0 / (1.0 + (-epsilon).exp());
-    let mass = |k: usize| log_binomial_mass(guesses, k, q).exp();
+    let q = 1.0 / (1.0 + math::exp(-epsilon));
+    let mass = |k: usize| math::exp(log_binomial_mass(guesses, k, q));
     let tail: f64 = (right..=guesses).map(mass).sum();
     let (mut alpha, mut sum) = (0.0f64, 0.0);
     for i in 1..=right {
@@ -56,7 +56,9 @@ fn p_value(canaries: usize, guesses: usize, right: usize, epsilon: f64, delta: f
 
 fn log_binomial_mass(n: usize, k: usize, p: f64) -> f64 {
     let (n, k) = (n as f64, k as f64);
-    lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) + k * p.ln() + (n - k) * (-p).ln_1p()
+    math::lgamma(n + 1.0) - math::lgamma(k + 1.0) - math::lgamma(n - k + 1.0)
+        + k * math::ln(p)
+        + (n - k) * math::ln_1p(-p)
 }
 
 /// Bounds on a probability from `hits` of `trials`, each wrong with probability at most `error` (Chernoff in its exact
@@ -64,10 +66,10 @@ fn log_binomial_mass(n: usize, k: usize, p: f64) -> f64 {
 pub(super) fn interval(hits: usize, trials: usize, error: f64) -> (f64, f64) {
     let (n, share) = (trials as f64, hits as f64 / trials as f64);
     let divergence = |p: f64| {
-        let term = |a: f64, b: f64| if a <= 0.0 { 0.0 } else { a * (a / b).ln() };
+        let term = |a: f64, b: f64| if a <= 0.0 { 0.0 } else { a * math::ln(a / b) };
         n * (term(share, p) + term(1.0 - share, 1.0 - p))
     };
-    let limit = (1.0 / error).ln();
+    let limit = math::ln(1.0 / error);
     let end = |mut inner: f64, mut outer: f64| {
         for _ in 0..60 {
             let middle = 0.5 * (inner + outer);
@@ -124,7 +126,7 @@ pub(super) fn breaks_curve(bounds: &[(f64, f64)], curve: impl Fn(f64) -> f64) ->
     (1..=60).any(|i| {
         let epsilon = 0.25 * f64::from(i);
         let delta = curve(epsilon);
-        bounds.iter().any(|&(hit, alarm)| hit > epsilon.exp() * alarm + delta)
+        bounds.iter().any(|&(hit, alarm)| hit > math::exp(epsilon) * alarm + delta)
     })
 }
 
@@ -133,9 +135,9 @@ pub(super) fn delta_of(rho: f64, epsilon: f64) -> f64 {
     let (mut low, mut high) = (-600.0f64, -1e-9f64);
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
-        if zcdp::epsilon(rho, middle.exp()) > epsilon { low = middle } else { high = middle }
+        if zcdp::epsilon(rho, math::exp(middle)) > epsilon { low = middle } else { high = middle }
     }
-    high.exp()
+    math::exp(high)
 }
 
 /// Phi^-1, by bisection.
@@ -143,7 +145,7 @@ fn quantile(p: f64) -> f64 {
     let (mut low, mut high) = (-40.0f64, 40.0f64);
     for _ in 0..80 {
         let middle = 0.5 * (low + high);
-        if 0.5 * libm::erfc(-middle / std::f64::consts::SQRT_2) < p { low = middle } else { high = middle }
+        if 0.5 * math::erfc(-middle / std::f64::consts::SQRT_2) < p { low = middle } else { high = middle }
     }
     0.5 * (low + high)
 }
@@ -192,7 +194,7 @@ mod tests {
     fn all_right_gives_the_closed_form() {
         let guesses: Vec<Guess> = (0..200).map(|i| Guess { inside: i >= 100, score: f64::from(i) }).collect();
         let got = one_run_epsilon(&guesses, 0.5, 0.0, 0.95);
-        let expected = -((0.05f64).powf(-1.0 / 200.0) - 1.0).ln();
+        let expected = -math::ln(math::powf(0.05f64, -1.0 / 200.0) - 1.0);
         assert!((got - expected).abs() < 1e-6, "{got} {expected}");
     }
 

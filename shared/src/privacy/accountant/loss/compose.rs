@@ -1,6 +1,7 @@
 //! Convolution of losses by FFT, both directions in one complex transform.
 
 use super::mechanism::{Losses, Mechanism};
+use crate::math;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
@@ -27,7 +28,7 @@ impl Composed {
         let sum: f64 = self.masses[start..]
             .iter()
             .enumerate()
-            .map(|(i, mass)| mass * -(epsilon - self.loss(start + i)).exp_m1().min(0.0))
+            .map(|(i, mass)| mass * -math::exp_m1(epsilon - self.loss(start + i)).min(0.0))
             .sum();
         (sum + self.infinite).min(1.0)
     }
@@ -39,11 +40,11 @@ impl Composed {
         // From the top, with u the masses above a point and w the same weighted with e^(point - loss), so that nothing grows:
         // delta(e) = infinite + u - e^(e - point) w until the next point. Where it passes delta, e is solved for.
         let (mut u, mut w) = (0.0f64, 0.0f64);
-        let fall = (-self.step).exp();
+        let fall = math::exp(-self.step);
         for i in (0..self.masses.len()).rev() {
             let loss = self.loss(i);
             if self.infinite + u - w > delta {
-                return (loss + ((self.infinite + u - delta) / w).ln()).max(0.0);
+                return (loss + math::ln((self.infinite + u - delta) / w)).max(0.0);
             }
             if loss < 0.0 {
                 break;
@@ -54,7 +55,7 @@ impl Composed {
         // All of it lies above the lowest point kept, where delta(0) is still too large only if that point is positive.
         let lowest = self.loss(0);
         if lowest > 0.0 && self.infinite + u - w > delta {
-            return (lowest - self.step + ((self.infinite + u - delta) / w).ln()).max(0.0);
+            return (lowest - self.step + math::ln((self.infinite + u - delta) / w)).max(0.0);
         }
         0.0
     }
@@ -135,14 +136,14 @@ impl Grid {
             *mass = value.max(0.0);
         }
         let log_told_by_none: f64 =
-            history.iter().zip(losses).map(|((_, count), l)| *count as f64 * (-l.infinite).ln_1p()).sum();
+            history.iter().zip(losses).map(|((_, count), l)| *count as f64 * math::ln_1p(-l.infinite)).sum();
         // Errors of the spectrum: a unit in the last place for each of the transform's passes, raised to the power of the
         // releases. Parseval carries them over to the masses, Cauchy and Schwarz to their sum.
-        let relative = f64::EPSILON * (self.size as f64).log2() * (2.0 + releases(history));
+        let relative = f64::EPSILON * math::log2(self.size as f64) * (2.0 + releases(history));
         let rounding = relative * (squares * self.size as f64).sqrt();
         let top = (first + self.size as i64) as f64 * self.step;
         let beyond = window.tail_above(history, losses, self.step, top);
-        Composed { first, step: self.step, masses, infinite: -log_told_by_none.exp_m1() + beyond + rounding }
+        Composed { first, step: self.step, masses, infinite: -math::exp_m1(log_told_by_none) + beyond + rounding }
     }
 }
 
@@ -253,12 +254,12 @@ struct Window {
 
 impl Window {
     fn of(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, tail: f64) -> Self {
-        let log_tail = -tail.ln();
+        let log_tail = -math::ln(tail);
         let bound = |sign: f64| {
             let (mut best, mut order, mut worse) = (f64::INFINITY, 1.0, 0);
             // The bound has one minimum over the orders.
             for exponent in -12..=40 {
-                let t = 2f64.powf(f64::from(exponent) / 2.0);
+                let t = math::powf(2f64, f64::from(exponent) / 2.0);
                 let candidate = (log_moment(history, losses, step, sign * t) + log_tail) / t;
                 if candidate < best {
                     (best, order, worse) = (candidate, t, 0);
@@ -282,7 +283,7 @@ impl Window {
         if highest(history, losses, step) < top {
             return 0.0;
         }
-        (log_moment(history, losses, step, self.order) - self.order * top).exp().min(1.0)
+        math::exp(log_moment(history, losses, step, self.order) - self.order * top).min(1.0)
     }
 }
 
@@ -297,7 +298,7 @@ fn log_moment(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, t: f64
     let one = |l: &Losses| {
         // From the outermost cell with mass on the side that the order pulls towards: it decides, and e^(t step) from cell to
         // cell saves the exponentials.
-        let factor = (-(t * step).abs()).exp();
+        let factor = math::exp(-(t * step).abs());
         let sum = |masses: &mut dyn Iterator<Item = &f64>| {
             masses.fold((0.0f64, 1.0f64), |(sum, weight), mass| (sum + mass * weight, weight * factor)).0
         };
@@ -308,7 +309,7 @@ fn log_moment(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, t: f64
             let first = l.masses.iter().position(|&m| m > 0.0).unwrap_or(0);
             (first, sum(&mut l.masses[first..].iter()))
         };
-        t * (l.first + outermost as i64) as f64 * step + sum.ln()
+        t * (l.first + outermost as i64) as f64 * step + math::ln(sum)
     };
     history.iter().zip(losses).map(|((_, count), l)| *count as f64 * one(l)).sum()
 }

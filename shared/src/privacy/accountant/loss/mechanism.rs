@@ -1,6 +1,6 @@
 //! The loss of one release of each mechanism, on a grid.
 
-use libm::erfc;
+use crate::math;
 use std::f64::consts::SQRT_2;
 
 /// A mechanism with the neighbouring relation that its parameters are stated for. Noise is in units of the sensitivity
@@ -76,7 +76,7 @@ impl Mechanism {
         match *self {
             // The deviation of one loss is about q sqrt(e^(1/z^2) - 1) where that is small.
             Self::PoissonGaussian { rate, noise_multiplier } if rate > 0.0 => {
-                rate * noise_multiplier.powi(-2).exp_m1().min(3.0).sqrt() / 14.0
+                rate * math::exp_m1(math::powi(noise_multiplier, -2)).min(3.0).sqrt() / 14.0
             }
             _ => f64::INFINITY,
         }
@@ -105,11 +105,11 @@ impl Mechanism {
         match *self {
             Self::DiscreteLaplace { inverse_scale, sensitivity } => {
                 let steps = i64::from(sensitivity);
-                let centre = (0.5 * inverse_scale).tanh();
+                let centre = math::tanh(0.5 * inverse_scale);
                 let below = (1.0 + centre) / 2.0;
-                let at = |k: i64| centre * (-inverse_scale * k.abs() as f64).exp();
+                let at = |k: i64| centre * math::exp(-inverse_scale * k.abs() as f64);
                 // Outcomes at most 0 and at least the sensitivity share one loss each.
-                let far = (-inverse_scale * steps as f64).exp() * below;
+                let far = math::exp(-inverse_scale * steps as f64) * below;
                 let mut atoms = vec![(below, far), (far, below)];
                 atoms.extend((1..steps).map(|k| (at(k), at(k - steps))));
                 atoms
@@ -122,7 +122,7 @@ impl Mechanism {
             }
             Self::DiscreteGaussian { deviation, sensitivity } => {
                 let reach = (deviation * 40.0).ceil() as i64 + i64::from(sensitivity) + 5;
-                let weight = |k: i64| (-(k as f64).powi(2) / (2.0 * deviation * deviation)).exp();
+                let weight = |k: i64| math::exp(-math::powi(k as f64, 2) / (2.0 * deviation * deviation));
                 shifted(weight, reach, sensitivity)
             }
             Self::Skellam { variance, sensitivity } => {
@@ -138,7 +138,7 @@ impl Mechanism {
 // The outcomes of the largest and of the smallest losses, as far as they weigh `negligible`, become told outright: they would
 // make the grid wide and empty.
 fn told_tails(mut atoms: Vec<(f64, f64)>, negligible: f64) -> Vec<(f64, f64)> {
-    let loss = |atom: &(f64, f64)| if atom.1 > 0.0 { (atom.0 / atom.1).ln() } else { f64::INFINITY };
+    let loss = |atom: &(f64, f64)| if atom.1 > 0.0 { math::ln(atom.0 / atom.1) } else { f64::INFINITY };
     atoms.retain(|atom| atom.0 > 0.0);
     atoms.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
     let (mut from, mut to, mut told) = (0, atoms.len(), 0.0);
@@ -187,7 +187,7 @@ fn skellam_weights(variance: f64, count: usize) -> Vec<f64> {
 
 // Splits a cell's masses under P and Q onto the cell's ends at losses e and e + h: a + b = p, and a e^-e + b e^-(e + h) = q.
 fn split(p: f64, q: f64, low: f64, h: f64) -> (f64, f64) {
-    let upper = ((p - q * low.exp()) / -(-h).exp_m1()).clamp(0.0, p);
+    let upper = ((p - q * math::exp(low)) / -math::exp_m1(-h)).clamp(0.0, p);
     (p - upper, upper)
 }
 
@@ -198,12 +198,12 @@ fn from_atoms(atoms: &[(f64, f64)], h: f64) -> Losses {
         if p <= 0.0 {
             continue;
         }
-        if q <= 0.0 || (p / q).ln() > MOST_LOSS {
+        if q <= 0.0 || math::ln(p / q) > MOST_LOSS {
             infinite += p;
             continue;
         }
         // Losses below the floor are lifted to it, which can only raise the bound.
-        finite.push((((p / q).ln().max(-MOST_LOSS) / h).floor() as i64, p, q));
+        finite.push(((math::ln(p / q).max(-MOST_LOSS) / h).floor() as i64, p, q));
     }
     let first = finite.iter().map(|f| f.0).min().unwrap_or(0);
     let last = finite.iter().map(|f| f.0).max().unwrap_or(0) + 1;
@@ -235,13 +235,13 @@ fn poisson_gaussian(rate: f64, z: f64, h: f64, negligible: f64) -> [Losses; 2] {
         let nothing = Losses { first: 0, masses: vec![1.0], infinite: 0.0 };
         return [nothing.clone(), nothing];
     }
-    let floor = (-rate).ln_1p();
+    let floor = math::ln_1p(-rate);
     let loss = |x: f64| {
         let exponent = (2.0 * x - 1.0) / (2.0 * z * z);
         if exponent > 30.0 {
-            exponent + (rate + (1.0 - rate) * (-exponent).exp()).ln()
+            exponent + math::ln(rate + (1.0 - rate) * math::exp(-exponent))
         } else {
-            (rate * exponent.exp_m1()).ln_1p()
+            math::ln_1p(rate * math::exp_m1(exponent))
         }
     };
     // The outcome whose loss this is.
@@ -250,14 +250,14 @@ fn poisson_gaussian(rate: f64, z: f64, h: f64, negligible: f64) -> [Losses; 2] {
             return f64::NEG_INFINITY;
         }
         let ratio = if loss > 30.0 {
-            loss - rate.ln() + ((rate - 1.0) * (-loss).exp()).ln_1p()
+            loss - math::ln(rate) + math::ln_1p((rate - 1.0) * math::exp(-loss))
         } else {
-            (loss.exp_m1() / rate).ln_1p()
+            math::ln_1p(math::exp_m1(loss) / rate)
         };
         z * z * ratio + 0.5
     };
     // Outcomes further out than this have at most `negligible` mass under either law.
-    let reach = z * (-2.0 * negligible.ln()).sqrt();
+    let reach = z * (-2.0 * math::ln(negligible)).sqrt();
     let (lowest, highest) = (loss(-reach).max(floor).max(-MOST_LOSS), loss(1.0 + reach).min(MOST_LOSS));
     let first = (lowest / h).floor() as i64;
     let last = (highest / h).floor() as i64;
@@ -313,7 +313,7 @@ struct Edge {
 
 impl Tail {
     fn at(x: f64) -> Self {
-        Self { above: x >= 0.0, mass: 0.5 * erfc(x.abs() / SQRT_2) }
+        Self { above: x >= 0.0, mass: 0.5 * math::erfc(x.abs() / SQRT_2) }
     }
 
     // The mass from here to a later point, without cancellation in the tails.
@@ -329,15 +329,15 @@ impl Tail {
 // P = Laplace at 0, Q = at 1: losses 1/b for x <= 0, -1/b for x >= 1, (1 - 2x)/b between.
 fn laplace(scale: f64, h: f64) -> Losses {
     let most = 1.0 / scale;
-    let atoms = from_atoms(&[(0.5, 0.5 * (-most).exp()), (0.5 * (-most).exp(), 0.5)], h);
+    let atoms = from_atoms(&[(0.5, 0.5 * math::exp(-most)), (0.5 * math::exp(-most), 0.5)], h);
     let first = (-most / h).floor() as i64;
     let last = (most / h).floor() as i64;
     let outcome = |loss: f64| ((1.0 - loss * scale) / 2.0).clamp(0.0, 1.0);
     let mut masses = from_cells(first, last, h, |i| {
         let (from, to) = (outcome((i + 1) as f64 * h), outcome(i as f64 * h));
         // Integrals of e^(-x/b) / 2b and e^((x-1)/b) / 2b.
-        let width = -(-(to - from) * most).exp_m1();
-        (0.5 * (-from * most).exp() * width, 0.5 * ((to - 1.0) * most).exp() * width)
+        let width = -math::exp_m1(-(to - from) * most);
+        (0.5 * math::exp(-from * most) * width, 0.5 * math::exp((to - 1.0) * most) * width)
     });
     for (i, mass) in atoms.masses.iter().enumerate() {
         masses[(atoms.first + i as i64 - first) as usize] += mass;
@@ -373,8 +373,10 @@ mod tests {
                     let total: f64 = losses.masses.iter().sum::<f64>() + losses.infinite;
                     assert!((total - 1.0).abs() < 1e-9, "{mechanism:?} {step}: {total}");
                     assert!(losses.infinite <= 2.0 * negligible && losses.masses.iter().all(|&m| m >= 0.0));
-                    let other: f64 =
-                        (losses.first..).zip(&losses.masses).map(|(i, mass)| mass * (-(i as f64) * step).exp()).sum();
+                    let other: f64 = (losses.first..)
+                        .zip(&losses.masses)
+                        .map(|(i, mass)| mass * math::exp(-(i as f64) * step))
+                        .sum();
                     // A lowest loss that was lifted takes some of Q's mass away, never more than there is.
                     assert!(other <= 1.0 + 1e-6, "{mechanism:?} {step}: {other}");
                     if negligible < 1e-9 {

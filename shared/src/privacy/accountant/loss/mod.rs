@@ -54,6 +54,7 @@ pub fn epsilon(history: &[(Mechanism, u64)], delta: f64) -> f64 {
 mod tests {
     use super::super::gaussian;
     use super::*;
+    use crate::math;
 
     fn poisson(rate: f64, noise_multiplier: f64) -> Mechanism {
         Mechanism::PoissonGaussian { rate, noise_multiplier }
@@ -78,7 +79,7 @@ mod tests {
             let laplace = epsilon(&[(Mechanism::Laplace { scale: 2.0 }, steps)], 1e-6);
             assert!(laplace <= 0.5 * steps as f64 * 1.0001 && laplace > 0.45 * steps as f64, "{laplace}");
             let response = epsilon(&[(Mechanism::RandomisedResponse { noise: 0.5, choices: 2 }, steps)], 1e-6);
-            assert!((response / (3f64.ln() * steps as f64) - 1.0).abs() < 1e-3, "{response}");
+            assert!((response / (math::ln(3f64) * steps as f64) - 1.0).abs() < 1e-3, "{response}");
         }
     }
 
@@ -98,9 +99,9 @@ mod tests {
                 }
                 walk = next;
             }
-            let loss = |i: usize| (i as f64 - steps as f64) * (truth / lie).ln();
+            let loss = |i: usize| (i as f64 - steps as f64) * math::ln(truth / lie);
             let delta = |e: f64| -> f64 {
-                walk.iter().enumerate().filter(|(i, _)| loss(*i) > e).map(|(i, m)| m * -(e - loss(i)).exp_m1()).sum()
+                walk.iter().enumerate().filter(|(i, _)| loss(*i) > e).map(|(i, m)| m * -math::exp_m1(e - loss(i))).sum()
             };
             let got = epsilon(&[(Mechanism::RandomisedResponse { noise, choices }, steps as u64)], 1e-6);
             assert!(delta(got) <= 1e-6 && delta(got * 0.9999) > 1e-6, "{steps}: {got}, {}", delta(got));

@@ -5,6 +5,7 @@ mod opening;
 mod roster;
 
 use super::*;
+use crate::math;
 use crate::secagg::coordinator::Cohort;
 use crate::secagg::keys::{RoundKey, Scope, self_mask_key};
 use crate::secagg::lanes::{Lanes, Sign};
@@ -113,7 +114,7 @@ impl Adversary {
         for bit in 0..world.plan.bits() {
             let ones = guess.iter().zip(&plain).filter(|(g, p)| (**g ^ **p) >> bit & 1 == 1).count() as f64;
             let half = VALUES as f64 / 2.0;
-            let chi = (ones - half).powi(2) / (half / 2.0);
+            let chi = math::powi(ones - half, 2) / (half / 2.0);
             assert!(chi < 33.0, "one degree of freedom, p = 1e-8: {chi} at bit {bit}");
         }
     }

@@ -1,27 +1,25 @@
-//! KuaiRand (Gao et al. 2022) as Parquet: `events.parquet`, and beside it, where they are, `user_sequences.parquet` (each
-//! user's earlier plays) and `item_features.parquet` (content).
+//! A cut of KuaiRand as Parquet: `events.parquet`, and beside it, where they are,
+//! `user_sequences.parquet` (each user's earlier plays) and `item_features.parquet` (content).
 //!
-//! Play time over duration becomes replay (over 1.2), skip (under 5 s and under a quarter) or play; like and hate become
-//! like and dislike, follow and forward add_to_playlist. Of the earlier plays it is known whether they were watched long: those
-//! are plays, the others skips, neither with a length. Their order is known and their times are not, so they are laid out an
-//! hour apart before the last.
+//! Of the earlier plays it is known whether they were watched long: those are plays, the others
+//! skips, neither with a length. Their order is known and their times are not, so they are laid out
+//! an hour apart before the last.
 
+use super::super::place::file_name;
+use super::{NOTHING_KNOWN, Row as Play, feature, negative_time};
 use crate::dataset::{Builder, Dataset};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::progress;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
-use sordino_client::event::{Context, EventKind, PlaybackEvent, Timestamp};
+use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
 /// Loads the set from its folder.
 pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
-    let events = path.join("events.parquet");
-    if !events.is_file() {
-        return Err(Error::file(path, "holds no events.parquet: name the folder that has it"));
-    }
+    let events = path.join(EVENTS);
     let mut builder = Builder::default();
     read(&events, &EVENT_COLUMNS, Some(PLACE_COLUMN), |row, at| add_event(&mut builder, row, at))?;
     let sequences = path.join("user_sequences.parquet");
@@ -40,6 +38,8 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
     Ok(builder.build(name.to_owned(), true, None))
 }
 
+/// The file of events.
+pub(super) const EVENTS: &str = "events.parquet";
 const EVENT_COLUMNS: [&str; 9] =
     ["user_id", "video_id", "time_ms", "is_like", "is_follow", "is_forward", "is_hate", "play_time_ms", "duration_ms"];
 // Where a play came from; absent from some cuts of the set.
@@ -48,31 +48,25 @@ const PLACE_COLUMN: &str = "tab";
 fn add_event(builder: &mut Builder, row: &[Field], at: &At<'_>) -> Result<()> {
     let [user, video, time, like, follow, forward, hate, played, duration, tab] = whole_numbers(row, at)?;
     let (Some(user), Some(video), Some(time)) = (user, video, time) else {
-        builder.pass_over("user, video or time missing");
+        builder.pass_over(NOTHING_KNOWN);
         return Ok(());
     };
     if time < 0 {
-        return Err(at.error(format!("time_ms {time} is negative: milliseconds since 1970 are needed")));
+        return Err(at.error(negative_time(time)));
     }
-    let track = builder.track(&video.to_string());
-    let user = user.to_string();
-    let mut event = PlaybackEvent::new(track, Timestamp(time), EventKind::Play);
-    event.context = tab.and_then(|tab| u8::try_from(tab).ok()).map_or(Context::Unknown, Context::Place);
-    if let (Some(played), Some(duration)) = (played, duration) {
-        event.seconds_listened = Some(played as f32 / 1000.0);
-        event.track_seconds = Some(duration as f32 / 1000.0);
-        event.kind = match event.played_fraction() {
-            Some(fraction) if fraction > 1.2 => EventKind::Replay,
-            Some(fraction) if fraction < 0.25 && played < 5000 => EventKind::Skip,
-            _ => EventKind::Play,
-        };
-    }
-    builder.event(&user, event);
-    let explicit =
-        [(like, EventKind::Like), (hate, EventKind::Dislike), (follow.max(forward), EventKind::AddToPlaylist)];
-    for (_, kind) in explicit.into_iter().filter(|(flag, _)| flag.is_some_and(|f| f > 0)) {
-        builder.event(&user, PlaybackEvent::new(track, Timestamp(time), kind));
-    }
+    let is_set = |flag: Option<i64>| flag.is_some_and(|f| f > 0);
+    let play = Play {
+        user: &user.to_string(),
+        video: &video.to_string(),
+        time,
+        like: is_set(like),
+        follow_or_forward: is_set(follow) || is_set(forward),
+        hate: is_set(hate),
+        played,
+        duration,
+        tab,
+    };
+    play.add(builder);
     Ok(())
 }
 
@@ -110,16 +104,17 @@ fn add_features(builder: &mut Builder, row: &[Field]) {
     let Some(video) = whole(&row[0]).map(|v| v.to_string()) else { return };
     for (field, name) in row[1..].iter().zip(["author", "upload", "music", "tag"]) {
         match field {
-            Field::Str(value) => value.split(',').for_each(|v| builder.feature(&video, &format!("{name} {v}"))),
+            Field::Str(value) => value.split(',').for_each(|v| builder.feature(&video, &feature(name, v))),
             Field::Null => {}
-            other => builder.feature(&video, &format!("{name} {other}")),
+            other => builder.feature(&video, &feature(name, &other.to_string())),
         }
     }
 }
 
 const HOUR_MS: i64 = 3_600_000;
 
-// Calls `each` with the named columns of every row, in the order named, and then the optional one where the file has it.
+// Calls `each` with the named columns of every row, in the order named, and then the optional one
+// where the file has it.
 fn read(
     path: &Path,
     columns: &[&str],
@@ -130,12 +125,14 @@ fn read(
     let file = File::open(path).map_err(|e| Error::file(path, format!("cannot be opened: {e}")))?;
     let reader = SerializedFileReader::new(file).map_err(|e| broken(&e))?;
     let schema = reader.metadata().file_metadata().schema();
-    if let Some(missing) = columns.iter().find(|c| !schema.get_fields().iter().any(|f| f.name() == **c)) {
-        return Err(Error::file(path, format!("has no column '{missing}': check that this is a file of KuaiRand")));
+    let has = |column: &str| schema.get_fields().iter().any(|field| field.name() == column);
+    let missing: Vec<&str> = columns.iter().copied().filter(|column| !has(column)).collect();
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        return Err(Error::file(path, format!("has no column {missing}: check that this is a file of KuaiRand")));
     }
     let rows = reader.metadata().file_metadata().num_rows().max(0) as u64;
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let bar = progress::steps(rows, &name);
+    let bar = progress::steps(rows, &file_name(path));
     let mut place: Option<Vec<usize>> = None;
     for (number, row) in reader.get_row_iter(None).map_err(|e| broken(&e))?.enumerate() {
         let row: Row = row.map_err(|e| broken(&e))?;
@@ -174,7 +171,8 @@ fn whole_numbers<const N: usize>(row: &[Field], at: &At<'_>) -> Result<[Option<i
     for (value, field) in out.iter_mut().zip(row) {
         *value = whole(field);
         if value.is_none() && *field != Field::Null {
-            return Err(at.error(format!("'{field}' is not a whole number: check that this is a file of KuaiRand")));
+            let field = quoted(&field.to_string());
+            return Err(at.error(format!("{field} is not a whole number: check that this is a file of KuaiRand")));
         }
     }
     Ok(out)

@@ -1,6 +1,10 @@
 //! Central implicit-feedback alternating least squares (Hu et al. 2008; regularised as in Rendle et al. 2022): the
 //! baseline that sees everybody's data. It shares no code with the federated factors but the linear solver.
 
+mod quick;
+
+pub use quick::QuickIals;
+
 use crate::population::Population;
 use ndarray::Array2;
 use rand_chacha::ChaCha8Rng;
@@ -58,29 +62,48 @@ impl super::Scorer for Ials {
     }
 }
 
-/// Factorises the population's training examples in `d` dimensions.
+/// Factorises the population's training examples in `d` dimensions, exactly: each row's system by Cholesky.
 pub fn train(population: &Population, d: usize, settings: IalsSettings, seed: u64) -> Ials {
-    let devices = population.devices();
-    let rows: Vec<Vec<(usize, f64)>> = (0..devices)
-        .map(|u| population.train.of(u).iter().map(|e| (e.track.row(), f64::from(e.confidence))).collect())
-        .collect();
-    let mut columns: Vec<Vec<(usize, f64)>> = vec![Vec::new(); population.tracks];
-    for (listener, row) in rows.iter().enumerate() {
-        row.iter().for_each(|&(track, c)| columns[track].push((listener, c)));
+    let data = Sides::new(population);
+    let (mut listeners, mut tracks) = start(population, d, seed);
+    for _ in 0..settings.iterations {
+        half(&mut listeners, &tracks, &data.rows, settings);
+        half(&mut tracks, &listeners, &data.columns, settings);
     }
+    half(&mut listeners, &tracks, &data.rows, settings);
+    Ials { listeners, tracks }
+}
+
+/// Both sides of the examples, each row with what it is made of.
+pub(super) struct Sides {
+    /// (track, confidence) by listener.
+    pub(super) rows: Vec<Vec<(usize, f64)>>,
+    /// (listener, confidence) by track.
+    pub(super) columns: Vec<Vec<(usize, f64)>>,
+}
+
+impl Sides {
+    pub(super) fn new(population: &Population) -> Self {
+        let rows: Vec<Vec<(usize, f64)>> = (0..population.devices())
+            .map(|u| population.train.of(u).iter().map(|e| (e.track.row(), f64::from(e.confidence))).collect())
+            .collect();
+        let mut columns: Vec<Vec<(usize, f64)>> = vec![Vec::new(); population.tracks];
+        for (listener, row) in rows.iter().enumerate() {
+            row.iter().for_each(|&(track, c)| columns[track].push((listener, c)));
+        }
+        Self { rows, columns }
+    }
+}
+
+/// Listeners at zero and tracks at random.
+pub(super) fn start(population: &Population, d: usize, seed: u64) -> (Array2<f64>, Array2<f64>) {
     let mut rng = ChaCha8Rng::seed_from_u64(mix(seed, START_STREAM, 0));
     let scale = 0.1 / (d as f64).sqrt();
-    let mut tracks = Array2::from_shape_fn((population.tracks, d), |_| {
+    let tracks = Array2::from_shape_fn((population.tracks, d), |_| {
         let z: f64 = StandardNormal.sample(&mut rng);
         z * scale
     });
-    let mut listeners = Array2::zeros((devices, d));
-    for _ in 0..settings.iterations {
-        half(&mut listeners, &tracks, &rows, settings);
-        half(&mut tracks, &listeners, &columns, settings);
-    }
-    half(&mut listeners, &tracks, &rows, settings);
-    Ials { listeners, tracks }
+    (Array2::zeros((population.devices(), d)), tracks)
 }
 
 // Solves one side given the other.

@@ -1,0 +1,86 @@
+//! What a device may spend: shown, and changed for a reason.
+
+use super::At;
+use crate::words::{note, print};
+use sordino_client::device::{Device, Host, Standing};
+use sordino_shared::privacy::ledger::Policy;
+
+/// What of the budget.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Says what the device may spend, what it has spent, and what is left.
+    Show {
+        /// Where.
+        #[command(flatten)]
+        at: At,
+    },
+    /// Changes what the device may spend, up or down. What was spent stays spent, and the ledger
+    /// shows the change and its reason:   sordino-device budget set --epsilon 8 --why "the listener
+    /// agreed to a second task"
+    #[command(verbatim_doc_comment)]
+    Set {
+        /// Why, for the listener to read.
+        #[arg(long)]
+        why: String,
+        /// Where, and the new budget: `--epsilon`, `--delta` or both.
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+impl Command {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Show { at } => {
+                print(&words(&at.open_beside()?));
+            }
+            Self::Set { why, at } => {
+                anyhow::ensure!(
+                    at.epsilon.is_some() || at.delta.is_some(),
+                    "say what the budget is to be: `--epsilon`, `--delta` or both"
+                );
+                let policy = at.settings()?.ledger;
+                // Opened with what the ledger says, so that the reason given is the one that is
+                // written.
+                let mut device = At { epsilon: None, delta: None, ..at }.open()?;
+                device.rebase(policy, &why)?;
+                print(&words(&device));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn words<H: Host>(device: &Device<H>) -> String {
+    let (policy, balance) = (device.budget(), device.balance());
+    let left = (1.0 - balance.rho / balance.rho_limit).max(0.0);
+    format!(
+        "this device may spend {policy}\nspent: epsilon {:.3}, in {}; left: {:.0} % of the budget\n",
+        balance.epsilon,
+        crate::words::count(balance.releases, "contribution"),
+        100.0 * left
+    )
+}
+
+/// Says where the command line and the ledger differ.
+pub(super) fn tell<H: Host>(device: &Device<H>) {
+    let brief = |policy: &Policy| format!("epsilon {} at delta {:e}", policy.budget.epsilon, policy.budget.delta);
+    match device.standing() {
+        Standing::AsSet => {}
+        Standing::Lowered { before } => note(&format!(
+            "note: from now on this device may spend {}, and no more {}: its ledger says so",
+            brief(device.budget()),
+            brief(before)
+        )),
+        Standing::Held { asked } => note(&format!(
+            "note: the ledger allows {}, less than the {} that was asked for, and is kept to: `sordino-device budget set --epsilon {} \
+             --delta {:e} --why REASON` changes it",
+            brief(device.budget()),
+            brief(asked),
+            asked.budget.epsilon,
+            asked.budget.delta
+        )),
+        Standing::Paused { why } => note(&format!("note: this device takes part in nothing: {why}")),
+        other => note(&format!("note: {other:?}")),
+    }
+}
