@@ -118,11 +118,8 @@ fn lists(out: &mut Figures, results: &Assessment) {
     let mut rules = Table::of(&["method", "rule"]).with(["NDCG@10", "costs", "tail, share of places"]);
     for method in &results.methods {
         let kinds = method.lists.kinds.as_ref();
-        let cells = [
-            method.lists.diversity.as_ref(),
-            kinds.map(|kinds| &kinds.plain),
-            kinds.map(|kinds| &kinds.calibrated),
-        ];
+        let cells =
+            [method.lists.diversity.as_ref(), kinds.map(|kinds| &kinds.plain), kinds.map(|kinds| &kinds.calibrated)];
         if cells.iter().any(Option::is_some) {
             let cells = cells.map(|cell| cell.map_or_else(|| "-".to_owned(), with_interval));
             like.row(std::iter::once(method.name.clone()).chain(cells));

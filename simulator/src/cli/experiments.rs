@@ -113,7 +113,7 @@ pub(super) struct RolloutArgs {
     /// Folder for figures and report.
     #[arg(long, default_value = "sordino-out")]
     out: PathBuf,
-    /// A file for the figures as JSON.
+    /// A file for the figures as JSON; `-` for standard output, with the text on standard error.
     #[arg(long)]
     json: Option<PathBuf>,
 }

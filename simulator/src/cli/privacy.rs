@@ -47,7 +47,7 @@ pub(super) enum Command {
         /// Seed of the attacks.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// A file for the result as Markdown.
+        /// A file for the result as Markdown; `-` for standard output, with the text on standard error.
         #[arg(long)]
         markdown: Option<PathBuf>,
         /// Fewer canaries and trials, for a quick look.
@@ -64,7 +64,7 @@ pub(super) struct Releases {
     /// How often it is used.
     #[arg(long, default_value_t = 1)]
     steps: u64,
-    /// Delta.
+    /// Delta: the probability with which the promise of epsilon may fail.
     #[arg(long, default_value_t = 1e-6, allow_negative_numbers = true)]
     delta: f64,
     /// Probability of taking part in a step (poisson-gaussian), or cohort over population (without-replacement).

@@ -55,9 +55,13 @@ mod tests {
 
     #[test]
     fn words_are_words_again() {
-        for (word, quoted_word) in
-            [("--data", "--data"), ("csv:my plays.csv", "'csv:my plays.csv'"), ("it's", "'it'\\''s'"), ("", "''"), ("$HOME", "'$HOME'")]
-        {
+        for (word, quoted_word) in [
+            ("--data", "--data"),
+            ("csv:my plays.csv", "'csv:my plays.csv'"),
+            ("it's", "'it'\\''s'"),
+            ("", "''"),
+            ("$HOME", "'$HOME'"),
+        ] {
             assert_eq!(quoted(word), quoted_word);
         }
     }

@@ -11,7 +11,8 @@ pub fn page() -> String {
          one that is left out has the default.\n\n",
     );
     for file in &FILES {
-        let _ = writeln!(out, "- [{}](#{}): `sordino-simulator settings {}`", file.title, anchor(file.title), file.name);
+        let _ =
+            writeln!(out, "- [{}](#{}): `sordino-simulator settings {}`", file.title, anchor(file.title), file.name);
     }
     for file in &FILES {
         let _ = write!(out, "\n## {}\n\n{}\n\n    {}\n", file.title, file.about, file.used);
@@ -34,7 +35,9 @@ pub fn page() -> String {
 
 /// A file with every key, its meaning before it: as it is where nothing is said, or an example where some must be given.
 pub fn file(file: &File) -> String {
-    let Some(defaults) = defaults(file) else { return format!("# {}\n# {}\n\n{}", file.about, file.used, file.example) };
+    let Some(defaults) = defaults(file) else {
+        return format!("# {}\n# {}\n\n{}", file.about, file.used, file.example);
+    };
     let mut out = format!("# {}\n# {}\n", file.about, file.used);
     for section in file.sections {
         let known = section.keys.iter().any(|key| find(&defaults, section, key).is_some());
@@ -72,7 +75,10 @@ fn inline(value: &toml::Value) -> String {
     match value {
         toml::Value::Table(table) if table.is_empty() => "{}".to_owned(),
         toml::Value::Table(table) => {
-            format!("{{ {} }}", joined(table.iter().map(|(name, value)| format!("{name} = {}", inline(value))).collect()))
+            format!(
+                "{{ {} }}",
+                joined(table.iter().map(|(name, value)| format!("{name} = {}", inline(value))).collect())
+            )
         }
         toml::Value::Array(values) => format!("[{}]", joined(values.iter().map(inline).collect())),
         // A float of one half of the width is shown in its own digits.

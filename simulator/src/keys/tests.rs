@@ -78,7 +78,8 @@ fn each_key_is_in_the_list_and_each_of_the_list_exists() {
                 "" => file.sections.iter().any(|s| s.name.trim_matches(['[', ']']) == name),
                 of => file.sections.iter().any(|s| s.name == format!("{of}.{name}")),
             };
-            let expected: BTreeSet<&str> = real(file.name, section.name).into_iter().filter(|name| !inner(name)).collect();
+            let expected: BTreeSet<&str> =
+                real(file.name, section.name).into_iter().filter(|name| !inner(name)).collect();
             let listed: BTreeSet<&str> = section.keys.iter().map(|key| key.name).collect();
             assert_eq!(listed, expected, "{} [{}]", file.name, section.name);
         }

@@ -48,9 +48,8 @@ fn figures(results: &LargeResults) -> Figures {
 
 /// The page.
 pub fn page(results: &LargeResults, made: &Provenance) -> String {
-    let ndcg = |(name, measured): &(String, crate::evaluation::Measured)| {
-        Bar::mean(name, measured.metrics["ndcg@10_full"])
-    };
+    let ndcg =
+        |(name, measured): &(String, crate::evaluation::Measured)| Bar::mean(name, measured.metrics["ndcg@10_full"]);
     let heights: Vec<Bar> = results.scorers.iter().map(ndcg).collect();
     let quality = bars(("ranked by", "NDCG@10"), &heights);
     let pictures = [("Quality", quality.as_str())];

@@ -149,8 +149,13 @@ mod tests {
 
     #[test]
     fn a_run_without_noise_says_nothing_of_noise() {
-        assert!(!fallback(Some((-0.01, 0.0))).contains("noise") && fallback(Some((-0.01, 0.0))).contains("behind by 0.0100"));
-        assert!(fallback(Some((0.01, 0.02))).contains("ahead by 0.0100") && fallback(Some((0.01, 0.02))).contains("0.0200"));
+        assert!(
+            !fallback(Some((-0.01, 0.0))).contains("noise")
+                && fallback(Some((-0.01, 0.0))).contains("behind by 0.0100")
+        );
+        assert!(
+            fallback(Some((0.01, 0.02))).contains("ahead by 0.0100") && fallback(Some((0.01, 0.02))).contains("0.0200")
+        );
         assert!(fallback(None).contains("noise") && fallback(Some((0.0, 0.0))).contains("neither"));
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! What is in the way and was not written by a run, or was changed since, is its owner's: it is kept beside.
 
-use super::manifest::{Entry, MANIFEST, Manifest, Provenance};
 use super::KNOWN;
+use super::manifest::{Entry, MANIFEST, Manifest, Provenance};
 use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -95,9 +95,8 @@ pub(super) fn write_in_steps(
     let before = match Manifest::read(folder)? {
         Some(manifest) => manifest.files,
         None if is_bare(folder) => Vec::new(),
-        None => earlier(folder).ok_or_else(|| {
-            Error::file(folder, "holds files that no run left there: name another folder with --out")
-        })?,
+        None => earlier(folder)
+            .ok_or_else(|| Error::file(folder, "holds files that no run left there: name another folder with --out"))?,
     };
     let mut entries: Vec<Entry> = files.iter().map(|(name, bytes)| Entry::of(name, bytes)).collect();
     let is_new = |name: &str| files.iter().any(|(of, _)| *of == name);

@@ -76,10 +76,7 @@ fn what_was_changed_by_hand_is_kept() {
     fs::write(f.join("card.kept.md"), "mine as well").expect("planted");
     let kept = write(f, &made("two"), &run("two", &NEW)).expect("written");
     let pairs: Vec<(&str, &str)> = kept.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-    assert_eq!(
-        pairs,
-        [("config.toml", "config.kept.toml"), ("card.md", "card.kept-2.md"), ("model.bin", "model.bin")]
-    );
+    assert_eq!(pairs, [("config.toml", "config.kept.toml"), ("card.md", "card.kept-2.md"), ("model.bin", "model.bin")]);
     let mut then = expected("two", &NEW);
     for (name, text) in [
         ("config.kept.toml", "edited"),
@@ -117,7 +114,9 @@ fn links_and_folders_in_the_way_are_kept() {
 #[test]
 fn foreign_folders_and_damaged_lists_are_refused_and_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
-    let list = |files: &str| format!("{{\"made\": {{\"date\": \"\", \"version\": \"\", \"command\": \"\"}}, \"files\": {files}}}");
+    let list = |files: &str| {
+        format!("{{\"made\": {{\"date\": \"\", \"version\": \"\", \"command\": \"\"}}, \"files\": {files}}}")
+    };
     let entry = |name: &str| list(&format!("[{{\"name\": \"{name}\", \"bytes\": 4, \"sha256\": \"\"}}]"));
     for (number, planted) in [
         vec![("letter.txt", "dear".to_owned())],

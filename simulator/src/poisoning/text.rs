@@ -56,5 +56,11 @@ pub fn page(results: &PoisonResults, made: &Provenance) -> String {
     let exposure = lines(axes, &series(&exposed), Some(&shares));
     let ndcg = lines(("devices that lie", "NDCG@10"), &series(&accurate), Some(&shares));
     let pictures = [("Exposure of the pushed track", exposure.as_str()), ("Accuracy for everybody else", &ndcg)];
-    experiment_page("Sordino: devices that lie", (&results.scenario, results.devices), made, &pictures, &figures(results))
+    experiment_page(
+        "Sordino: devices that lie",
+        (&results.scenario, results.devices),
+        made,
+        &pictures,
+        &figures(results),
+    )
 }

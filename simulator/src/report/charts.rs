@@ -68,7 +68,13 @@ pub(crate) fn lines(title: (&str, &str), series: &[Series], labels: Option<&[Str
         let of = number % COLOURS;
         let _ = write!(shapes, "<path class=\"line c{of}\" d=\"{way}\"/>");
         for (&(px, _), &(low, high)) in s.points.iter().zip(&s.intervals).filter(|(_, (low, high))| low < high) {
-            let _ = write!(shapes, "<path class=\"interval c{of}\" d=\"M{0:.3},{1:.3}L{0:.3},{2:.3}\"/>", x(px), y(low), y(high));
+            let _ = write!(
+                shapes,
+                "<path class=\"interval c{of}\" d=\"M{0:.3},{1:.3}L{0:.3},{2:.3}\"/>",
+                x(px),
+                y(low),
+                y(high)
+            );
         }
         for &(px, py) in &s.points {
             // A line of no length with round ends: a dot that is round however the picture is stretched.
@@ -229,7 +235,11 @@ mod tests {
     #[test]
     fn intervals_are_drawn_and_names_escaped() {
         let of = |mean: f64| Interval { mean, low: mean - 0.1, high: mean + 0.1, listeners: 9 };
-        let picture = lines(("x", "y"), &[Series::means("<b>", [(0.0, of(0.5)), (1.0, of(0.6))]), Series::new("c", vec![(0.0, 0.1)])], None);
+        let picture = lines(
+            ("x", "y"),
+            &[Series::means("<b>", [(0.0, of(0.5)), (1.0, of(0.6))]), Series::new("c", vec![(0.0, 0.1)])],
+            None,
+        );
         assert_eq!(picture.matches("class=\"interval").count(), 2);
         assert!(picture.contains("&lt;b&gt;") && !picture.contains("<b>") && !picture.contains("NaN"));
         assert!(bars(("method", "NDCG@10"), &[Bar::mean("a", of(0.5))]).contains("whisker"));

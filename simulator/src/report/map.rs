@@ -47,7 +47,8 @@ pub(super) fn map(map: &CatalogueMap) -> String {
         );
     }
     out.push_str("</svg></div>");
-    let mut table = Table::of(&["kind, by its most telling tags"]).with(["tracks", "share of plays"]).with_words("best known");
+    let mut table =
+        Table::of(&["kind, by its most telling tags"]).with(["tracks", "share of plays"]).with_words("best known");
     for group in &map.groups {
         let name = if group.name.is_empty() { "nothing is public of its tracks" } else { &group.name };
         let share = format!("{:.1} %", 100.0 * group.share);

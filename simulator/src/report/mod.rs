@@ -10,8 +10,8 @@ pub(crate) mod words;
 
 pub(crate) use charts::{Bar, Series, bars, lines, reliability};
 pub(crate) use figures::{Figures, Table};
-pub(crate) use page::{experiment_page, head, plain_page};
 pub use page::{comparison_page, page};
+pub(crate) use page::{experiment_page, head, plain_page};
 pub use text::{comparison_text, text};
 
 use crate::output::{MethodResult, Results};
@@ -39,13 +39,16 @@ fn ordered(results: &Results) -> Vec<(&str, &MethodResult)> {
 
 /// The methods' figures; with what lists do to the catalogue where there is room for it.
 fn quality_table(results: &Results, with_lists: bool) -> Table {
-    let lists: &[(&str, &str)] = if with_lists { &[("coverage@10", "coverage@10"), ("Gini@10", "gini@10")] } else { &[] };
+    let lists: &[(&str, &str)] =
+        if with_lists { &[("coverage@10", "coverage@10"), ("Gini@10", "gini@10")] } else { &[] };
     let titles = COLUMNS.iter().chain(lists).map(|(title, _)| *title).chain(["seconds", "updates/s"]);
     let mut table = Table::of(&["method"]).with(titles);
     for (name, method) in ordered(results) {
         let mut row = vec![name.to_owned()];
         row.extend(COLUMNS.iter().map(|(_, figure)| cell(method.measured.metrics.get(*figure))));
-        row.extend(lists.iter().map(|(_, of)| method.measured.lists.get(*of).map_or("-".to_owned(), |v| format!("{v:.3}"))));
+        row.extend(
+            lists.iter().map(|(_, of)| method.measured.lists.get(*of).map_or("-".to_owned(), |v| format!("{v:.3}"))),
+        );
         row.push(format!("{:.3}", method.seconds_training));
         row.push(method.device_updates_per_second.map_or("-".to_owned(), |u| format!("{u:.0}")));
         table.row(row);
@@ -60,7 +63,11 @@ fn cell(of: Option<&Interval>) -> String {
 
 /// A mean with its interval, as experiments print it.
 pub(crate) fn with_interval(of: &Interval) -> String {
-    if of.low == of.high { format!("{:.4}", of.mean) } else { format!("{:.4} [{:.4}, {:.4}]", of.mean, of.low, of.high) }
+    if of.low == of.high {
+        format!("{:.4}", of.mean)
+    } else {
+        format!("{:.4} [{:.4}, {:.4}]", of.mean, of.low, of.high)
+    }
 }
 
 /// Who is tested, and why others are not.
@@ -68,13 +75,17 @@ fn tested(results: &Results) -> String {
     let protocol = results.scenario.protocol;
     let of = |m: &MethodResult| (m.measured.metrics.get("ndcg@10").map_or(0, |i| i.listeners), m.measured.without_test);
     let (tested, without) = results.methods.values().next().map_or((0, 0), of);
-    let mut words = format!("Protocol: {}. {tested} of {} listeners are tested", words::protocol(protocol), results.devices);
+    let mut words =
+        format!("Protocol: {}. {tested} of {} listeners are tested", words::protocol(protocol), results.devices);
     if without > 0 {
         words += &format!("; {without} have no track to test with: {}", words::untested(protocol));
     }
     let left = results.devices.saturating_sub(tested + without);
     if left > 0 {
-        words += &format!("; {left} more were left out by lot (evaluate_listeners = {})", results.scenario.evaluate_listeners);
+        words += &format!(
+            "; {left} more were left out by lot (evaluate_listeners = {})",
+            results.scenario.evaluate_listeners
+        );
     }
     words + "."
 }

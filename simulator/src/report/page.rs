@@ -26,8 +26,7 @@ pub fn page(results: &Results, made: &Provenance) -> String {
     section(&mut body, "Popularity bias", &bias(results));
     section(&mut body, "Groups of listeners", &groups(results));
     if let Some(catalogue) = &results.catalogue {
-        let words =
-            "<p>Tracks grouped by the direction of their embeddings; the plane shows the two axes in which the groups \
+        let words = "<p>Tracks grouped by the direction of their embeddings; the plane shows the two axes in which the groups \
                      differ most. The 500 most heard; larger circles were heard by more.</p>";
         section(&mut body, "The catalogue", &format!("{words}{}", super::map::map(catalogue)));
     }
@@ -49,7 +48,12 @@ pub fn comparison_page(all: &[(String, Results)], made: &Provenance) -> String {
         section(&mut body, name, &format!("{}{}{}", notes(results), quality_words(results), table(results)));
     }
     let each = |(name, r): &(String, Results)| {
-        format!("{name}: {}, {} devices, seed {}", data_words(&r.scenario.data), words::count(r.devices as u64), r.scenario.seed)
+        format!(
+            "{name}: {}, {} devices, seed {}",
+            data_words(&r.scenario.data),
+            words::count(r.devices as u64),
+            r.scenario.seed
+        )
     };
     let facts = all.iter().map(each).collect::<Vec<_>>().join("; ");
     wrap("Sordino: scenarios side by side", &head(made, &facts, None), &body)
@@ -107,7 +111,10 @@ fn notes(results: &Results) -> String {
 }
 
 fn quality_words(results: &Results) -> String {
-    format!("<p>{} Ties count against us. ± is half of a 95 % bootstrap interval over listeners.</p>", escape(&super::tested(results)))
+    format!(
+        "<p>{} Ties count against us. ± is half of a 95 % bootstrap interval over listeners.</p>",
+        escape(&super::tested(results))
+    )
 }
 
 fn table(results: &Results) -> String {

@@ -24,8 +24,10 @@ pub(super) fn rounds(results: &Results) -> String {
         return "<p>No round was measured.</p>".to_owned();
     }
     let mut out = drawn(("round (0: the popularity release)", "NDCG@10 on validation tracks"), &series, None);
-    out.push_str("<p>Measured by the simulator, which sees the devices' held-out tracks; no device sends this. Rounds are \
-                  measured once each, without intervals.</p>");
+    out.push_str(
+        "<p>Measured by the simulator, which sees the devices' held-out tracks; no device sends this. Rounds are \
+                  measured once each, without intervals.</p>",
+    );
     if let Some(method) = results.methods.get("sordino") {
         let titles = ["devices", "values a device", "bits a value", "rho", "devices clipped, by block", "seconds"];
         let mut table = Table::of(&["round", "kind"]).with(titles);

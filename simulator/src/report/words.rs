@@ -62,9 +62,7 @@ pub(crate) fn protocol(of: Protocol) -> &'static str {
 /// Who has no held-out track, by a protocol.
 pub(crate) fn untested(of: Protocol) -> &'static str {
     match of {
-        Protocol::Loo | Protocol::Loo99 => {
-            "they have fewer than three tracks to learn from, all of which train"
-        }
+        Protocol::Loo | Protocol::Loo99 => "they have fewer than three tracks to learn from, all of which train",
         Protocol::Time => "they liked nothing new in the days that are tested on",
         Protocol::Hash => "none of their tracks fell into the tenth that is held out",
     }
@@ -84,7 +82,8 @@ mod tests {
 
     #[test]
     fn thousands_stand_apart() {
-        for (number, words) in [(0, "0"), (999, "999"), (1000, "1\u{202f}000"), (1_234_567, "1\u{202f}234\u{202f}567")] {
+        for (number, words) in [(0, "0"), (999, "999"), (1000, "1\u{202f}000"), (1_234_567, "1\u{202f}234\u{202f}567")]
+        {
             assert_eq!(count(number), words);
         }
     }

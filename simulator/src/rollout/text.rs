@@ -80,6 +80,9 @@ pub fn page(results: &RolloutResults, made: &Provenance) -> String {
     let aborted = bars(("candidate", "share aborted"), &of(|rates| rates.aborted));
     let promoted = bars(("candidate", "share promoted"), &of(|rates| rates.promoted));
     let pictures = [("Aborted", aborted.as_str()), ("Promoted through all stages", &promoted)];
-    let data = format!("simulated sums of {} devices, {} rollouts of each candidate", results.settings.devices, results.settings.runs);
+    let data = format!(
+        "simulated sums of {} devices, {} rollouts of each candidate",
+        results.settings.devices, results.settings.runs
+    );
     plain_page("Sordino: rollouts", &head(made, &data, Some(results.settings.seed)), &pictures, &figures(results))
 }
