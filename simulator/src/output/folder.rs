@@ -1,13 +1,13 @@
 //! A run's folder: a run replaces what a run before it wrote there, by that run's own list, and nothing else.
 //!
-//! New files are written into a folder inside, [`STAGED`], which is then renamed to [`COMMITTED`]: at that moment the new run
+//! New files are written into a folder inside, `.sordino-next`, which is then renamed to `.sordino-committed`: at that moment the new run
 //! takes the place of the old one. Only then its files are moved to where people look for them, its list last. A program that
 //! is stopped before the renaming leaves the old run as it was; one that is stopped after it leaves the rest of the moving to
-//! the next command that opens the folder. [`read`] looks into [`COMMITTED`] first, so it sees one run whole at any time.
+//! the next command that opens the folder. [`read`] looks into `.sordino-committed` first, so it sees one run whole at any time.
 //!
 //! What is in the way and was not written by a run, or was changed since, is its owner's: it is kept beside.
 
-use super::KNOWN;
+use super::{KNOWN, RESULT_FILES};
 use super::manifest::{Entry, MANIFEST, Manifest, Provenance};
 use crate::error::{Error, Result};
 use std::fs::{self, File};
@@ -319,8 +319,6 @@ pub(super) fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     path.with_file_name(format!(".{name}.partial-{}", std::process::id()))
 }
-
-pub(super) use super::RESULT_FILES;
 
 /// What is being written, and may be thrown away.
 pub(super) const STAGED: &str = ".sordino-next";

@@ -29,12 +29,18 @@ pub(super) fn map(map: &CatalogueMap) -> String {
         );
     }
     let mut named = vec![0; map.groups.len()];
+    let mut placed = Vec::new();
     for point in &map.points {
         if named.get(point.group).is_none_or(|count| *count >= NAMED) {
             continue;
         }
-        named[point.group] += 1;
         let (x, y) = place(point);
+        // A name that would lie over another is left out; the next of the group may have room.
+        if placed.iter().any(|(at, height): &(f32, f32)| (at - x).abs() < NAME_WIDTH && (height - y).abs() < NAME_HEIGHT) {
+            continue;
+        }
+        placed.push((x, y));
+        named[point.group] += 1;
         // Names stay inside of the picture.
         let anchor = if x > 780.0 { ("end", x - 8.0) } else { ("start", x + 8.0) };
         let _ = write!(
@@ -72,6 +78,9 @@ fn colour(group: usize) -> String {
 
 // Tracks of each group that are named.
 const NAMED: usize = 2;
+// Room for a name, in the picture's units.
+const NAME_WIDTH: f32 = 190.0;
+const NAME_HEIGHT: f32 = 14.0;
 
 #[cfg(test)]
 mod tests {
