@@ -114,7 +114,6 @@ fn experiments_can_be_read_everywhere() {
     std::fs::write(f.join("small.toml"), SMALL.replace("baselines = [\"popularity\", \"ials\"]\ncurve = [4.0]\n", ""))
         .expect("a file");
     std::fs::write(f.join("few.toml"), "central_rounds = 2\nrounds = 2\n").expect("a file");
-    std::fs::write(f.join("fleet.toml"), "devices = 4000\nruns = 1\ndays = 10\n").expect("a file");
     let experiments: [&[&str]; 7] = [
         &["evaluate", "--scenario", "small.toml", "--dim", "4", "--rounds", "2"],
         &["labels", "--scenario", "small.toml"],
@@ -147,15 +146,12 @@ fn json_goes_to_standard_output_and_the_text_elsewhere() {
     let f = folder.path();
     std::fs::write(f.join("small.toml"), SMALL).expect("a file");
     for arguments in [
-        &["run", "--scenario", "small.toml", "--baselines", "none", "--curve", "none", "--json", "-"][..],
-        &["compare", "small.toml", "--json", "-"],
-        &["labels", "--scenario", "small.toml", "--curve", "none", "--json", "-"][..3],
-        &["rollout", "--runs", "5", "--json", "-"],
+        &["run", "--scenario", "small.toml", "--baselines", "none", "--curve", "none"][..],
+        &["compare", "small.toml"],
+        &["labels", "--scenario", "small.toml"],
+        &["rollout", "--runs", "5"],
     ] {
-        let mut arguments = arguments.to_vec();
-        if !arguments.contains(&"--json") {
-            arguments.extend(["--json", "-"]);
-        }
+        let arguments = [arguments, &["--json", "-"]].concat();
         let told = simulator(f, &arguments);
         serde_json::from_str::<serde_json::Value>(&told)
             .unwrap_or_else(|fault| panic!("{arguments:?}: {fault}: {told}"));

@@ -36,13 +36,16 @@ pub(super) fn map(map: &CatalogueMap) -> String {
         }
         let (x, y) = place(point);
         // A name that would lie over another is left out; the next of the group may have room.
-        if placed.iter().any(|(at, height): &(f32, f32)| (at - x).abs() < NAME_WIDTH && (height - y).abs() < NAME_HEIGHT) {
+        if placed
+            .iter()
+            .any(|(at, height): &(f32, f32)| (at - x).abs() < NAME_WIDTH && (height - y).abs() < NAME_HEIGHT)
+        {
             continue;
         }
         placed.push((x, y));
         named[point.group] += 1;
         // Names stay inside of the picture.
-        let anchor = if x > 780.0 { ("end", x - 8.0) } else { ("start", x + 8.0) };
+        let anchor = if x > 640.0 { ("end", x - 8.0) } else { ("start", x + 8.0) };
         let _ = write!(
             out,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\">{}</text>",

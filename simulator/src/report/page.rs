@@ -119,7 +119,7 @@ fn quality_words(results: &Results) -> String {
 
 fn table(results: &Results) -> String {
     let mut out = format!("<div class=many>{}</div>", quality_table(results, true).html());
-    let mut settings = Table::of(&["method", "what it is", "settings"].map(|t| t));
+    let mut settings = Table::of(&["method", "what it is", "settings"]);
     for (name, method) in super::ordered(results) {
         settings.row([name, words::method(name), method.settings.as_str()]);
     }
