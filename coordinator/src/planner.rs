@@ -80,15 +80,13 @@ impl Schedule {
         let components = (learnable(&SPARSE, floor), learnable(&DENSE, floor));
         let expected = learnable_between(floor);
         let needed = if fleet.has_content { 1 } else { LEAST_WITHOUT_CONTENT };
-        let mut reasons = vec![format!(
-            "noise on a mean of unit norm: {noise_floor:.2e}; components above it: {} to {}",
-            components.0, components.1
-        )];
+        let mut reasons = vec![outlook(fleet, noise_floor, components)];
         let chosen = fleet.dimensions.is_some() && fleet.rounds.is_some();
         if fleet.rho.is_some() && expected < needed && !chosen {
             reasons.push(format!(
-                "popularity only: {expected} components expected, {needed} needed; more devices, larger cohorts or a \
-                 larger epsilon would help"
+                "popularity only: {expected} component{} expected, {needed} needed; more devices, larger cohorts or a \
+                 larger epsilon would help",
+                if expected == 1 { "" } else { "s" }
             ));
             return Self {
                 dimensions: 0,
@@ -111,10 +109,28 @@ impl Schedule {
             comparison: COMPARISON_SHARE,
         };
         reasons.push(format!(
-            "d = {dimensions}, {subspace_rounds} rounds of subspace iteration, then {factor_rounds} of factors"
+            "{dimensions} dimensions, {}, then {factor_rounds} of factors",
+            match subspace_rounds {
+                1 => "1 round of subspace iteration".to_owned(),
+                rounds => format!("{rounds} rounds of subspace iteration"),
+            }
         ));
         Self { dimensions, subspace_rounds, factor_rounds, shares, noise_floor, components, reasons }
     }
+}
+
+// What the noise leaves to be learnt, in words.
+fn outlook(fleet: &Fleet, noise_floor: f64, (least, most): (usize, usize)) -> String {
+    if fleet.rho.is_none() {
+        return "no noise: what can be learnt is limited by the data alone".to_owned();
+    }
+    let components = match (least, most) {
+        (0, 0) => "no component of taste is expected to stand out of it".to_owned(),
+        (1, 1) => "1 component of taste is expected to stand out of it".to_owned(),
+        (least, most) if least == most => format!("{most} components of taste are expected to stand out of it"),
+        (least, most) => format!("{least} to {most} components of taste are expected to stand out of it"),
+    };
+    format!("noise on a mean of unit norm: {noise_floor:.2e}; {components}")
 }
 
 // nu for one release of unit norm with the whole budget.
@@ -207,6 +223,17 @@ mod tests {
                 assert!((popularity + subspace + factors + comparison - 1.0).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn reasons_are_sentences_about_the_fleet_at_hand() {
+        let without = Schedule::new(&fleet(1000, None)).reasons.join("; ");
+        assert!(without.contains("no noise") && !without.contains("stand out"), "{without}");
+        let drowned = Schedule::new(&fleet(100, Some(0.01))).reasons.join("; ");
+        assert!(drowned.contains("no component of taste") && drowned.contains("0 components expected"), "{drowned}");
+        let many = Schedule::new(&fleet(1_000_000_000, Some(1.0))).reasons.join("; ");
+        assert!(many.contains("64 components of taste are") && !many.contains("64 to 64"), "{many}");
+        assert!(many.contains("1 round of subspace iteration"), "{many}");
     }
 
     #[test]

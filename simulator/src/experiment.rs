@@ -15,8 +15,8 @@ use crate::world::World;
 use ndarray::Array2;
 use sordino_coordinator::planner::Schedule;
 use sordino_shared::model::{Example, Model, Solver};
-use sordino_shared::privacy::Mode;
 use sordino_shared::privacy::accountant::{Claim, Target};
+use sordino_shared::privacy::{Mode, rounded};
 use sordino_shared::workload::GradientSettings;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -427,30 +427,33 @@ impl<'a> Experiment<'a> {
             }
             (None, _) => "No noise was added: this run promises no privacy.".to_owned(),
             (Some(c), Mode::Secure) => format!(
-                "Each device spends epsilon {:.3} at delta {:.1e} (user level, zero-out), against the coordinator and \
+                "Each device spends epsilon {} at delta {} (user level, zero-out), against the coordinator and \
                  whoever reads the model, in {cohorts} secure cohort{} of {}; this assumes that masks hide all but \
                  each cohort's sum and that {:.0} % of it is honest and survives.",
-                c.epsilon,
-                c.delta,
+                rounded::up(c.epsilon, 3),
+                rounded::up_small(c.delta),
                 if cohorts == 1 { "" } else { "s" },
                 self.federation.cohort,
                 100.0 * self.scenario.honest_share(),
             ),
             (Some(c), Mode::Central) => format!(
-                "Each device spends epsilon {:.3} at delta {:.1e} (user level, zero-out), against readers of the model \
+                "Each device spends epsilon {} at delta {} (user level, zero-out), against readers of the model \
                  only: the coordinator is trusted with the exact sum.",
-                c.epsilon, c.delta
+                rounded::up(c.epsilon, 3),
+                rounded::up_small(c.delta)
             ),
             (Some(c), Mode::CentralMf) => format!(
-                "Each device spends epsilon {:.3} at delta {:.1e} (user level, zero-out) over all rounds together, \
+                "Each device spends epsilon {} at delta {} (user level, zero-out) over all rounds together, \
                  against readers of the models only: the coordinator is trusted with the exact sums and adds correlated \
                  noise; devices must keep to their turns.",
-                c.epsilon, c.delta
+                rounded::up(c.epsilon, 3),
+                rounded::up_small(c.delta)
             ),
             (Some(c), Mode::Local) => format!(
-                "Each device spends epsilon {:.3} at delta {:.1e} (user level, replace-one), against anybody: it adds \
+                "Each device spends epsilon {} at delta {} (user level, replace-one), against anybody: it adds \
                  all the noise itself.",
-                c.epsilon, c.delta
+                rounded::up(c.epsilon, 3),
+                rounded::up_small(c.delta)
             ),
         });
         if claim.is_some() {

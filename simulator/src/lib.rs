@@ -14,6 +14,7 @@ pub mod evaluation;
 pub mod experiment;
 pub mod federation;
 pub mod fleet;
+pub mod keys;
 pub mod labels;
 pub mod large;
 pub mod loaders;

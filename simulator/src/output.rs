@@ -1,5 +1,12 @@
 //! What a run leaves behind: JSON for scripts, and a folder that is there whole or not at all.
 
+pub mod folder;
+mod manifest;
+#[cfg(test)]
+mod tests;
+
+pub use manifest::{Entry, MANIFEST, Manifest, Provenance};
+
 use crate::catalogue::CatalogueMap;
 use crate::error::{Error, Result};
 use crate::evaluation::Measured;
@@ -12,7 +19,7 @@ use sordino_coordinator::planner::Schedule;
 use sordino_shared::privacy::accountant::Claim;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Everything that is known of a run when it is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,55 +143,68 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |source| Error::Output { path: path.to_owned(), source };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(failed)?;
-    let temporary = beside(path);
+    let temporary = folder::beside(path);
     fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|source| {
         let _ = fs::remove_file(&temporary);
         failed(source)
     })
 }
 
-/// Refuses a folder that holds something which no run of ours left there.
+/// Refuses a folder that no run can write into without touching what is not its own.
 pub fn check_folder(folder: &Path) -> Result<()> {
-    if folder.is_file() {
-        return Err(Error::file(folder, "is a file: name a folder with --out"));
-    }
-    let is_empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none()).unwrap_or(true);
-    if is_empty
-        || [RESULTS, RANKING, COLD_START, LABELS, ASSESSMENT, POISONING, STREAM, LARGE, ROLLOUT, FLEET]
-            .iter()
-            .any(|name| folder.join(name).is_file())
-    {
-        return Ok(());
-    }
-    Err(Error::file(folder, "holds files that no run left there: name another folder with --out"))
+    folder::check(folder).map(|kept| tell(folder, &kept))
 }
 
-/// Writes a run's folder. An earlier run's folder is replaced, once the new one is whole.
-pub fn write_folder(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
-    check_folder(folder)?;
-    let failed = |source| Error::Output { path: folder.to_owned(), source };
-    let temporary = beside(folder);
-    let written = fs::create_dir_all(&temporary)
-        .and_then(|()| files.iter().try_for_each(|(name, bytes)| fs::write(temporary.join(name), bytes)))
-        .and_then(|()| if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) })
-        .and_then(|()| fs::rename(&temporary, folder));
-    written.map_err(|source| {
-        let _ = fs::remove_dir_all(&temporary);
-        failed(source)
-    })
+/// Writes a run's folder in the place of an earlier run's; whose files are in the way keeps them, and is told.
+pub fn write_folder(folder: &Path, made: &Provenance, files: &[(&str, Vec<u8>)]) -> Result<()> {
+    folder::write(folder, made, files).map(|kept| tell(folder, &kept))
+}
+
+/// Writes some of a run's files anew.
+pub fn renew_folder(folder: &Path, made: &Provenance, files: &[(&str, Vec<u8>)]) -> Result<()> {
+    folder::renew(folder, made, files).map(|kept| tell(folder, &kept))
+}
+
+fn tell(folder: &Path, kept: &[folder::Kept]) {
+    for (name, now) in kept {
+        let folder = folder.display();
+        if name == now {
+            eprintln!("note: {folder}/{name} was changed since a run wrote it: it stays as it is");
+        } else {
+            eprintln!("note: {folder}/{name} is not as a run wrote it: it is kept as {now}");
+        }
+    }
+}
+
+/// Writes what a command was asked for: into a file, whole or not at all, or to standard output where the name is `-`.
+pub fn write_to(path: &Path, bytes: &[u8]) -> Result<()> {
+    if !is_standard_output(path) {
+        return write_whole(path, bytes);
+    }
+    say(&String::from_utf8_lossy(bytes));
+    Ok(())
+}
+
+/// Whether a name means standard output.
+pub fn is_standard_output(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Prints what people read: to standard output, or to standard error where scripts read the figures there.
+pub fn tell_people(json: Option<&Path>, text: &str) {
+    use std::io::Write;
+    if json.is_some_and(is_standard_output) {
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    } else {
+        say(text);
+    }
 }
 
 /// Reads the results of a run's folder.
 pub fn read_folder(folder: &Path) -> Result<Results> {
+    let text = folder::read(folder, RESULTS)?;
     let path = folder.join(RESULTS);
-    let text = fs::read_to_string(&path)
-        .map_err(|e| Error::file(&path, format!("cannot be read: {e}; name the folder of a finished run")))?;
     serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("is not the result of a run: {e}")))
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.partial-{}", std::process::id()))
 }
 
 /// The file that holds [`Results`].
@@ -212,6 +232,50 @@ pub const LARGE: &str = "large.json";
 pub const ROLLOUT: &str = "rollout.json";
 /// Name of the file with the results of a fleet.
 pub const FLEET: &str = "fleet.json";
+
+/// The files of which each experiment leaves one.
+pub const RESULT_FILES: [&str; 10] =
+    [RESULTS, RANKING, COLD_START, LABELS, ASSESSMENT, POISONING, STREAM, LARGE, ROLLOUT, FLEET];
+
+// What runs wrote when they left no list yet.
+const KNOWN: [&str; 36] = [
+    "results.json",
+    "ranking.json",
+    "cold-start.json",
+    "labels.json",
+    "assessment.json",
+    "poisoning.json",
+    "stream.json",
+    "large.json",
+    "rollout.json",
+    "fleet.json",
+    "ranking.txt",
+    "cold-start.txt",
+    "labels.txt",
+    "assessment.txt",
+    "poisoning.txt",
+    "stream.txt",
+    "large.txt",
+    "rollout.txt",
+    "fleet.txt",
+    "ranker.toml",
+    "cold-start.toml",
+    "labels.toml",
+    "policy.toml",
+    "poisoning.toml",
+    "stream.toml",
+    "large.toml",
+    "rollout.toml",
+    "fleet.toml",
+    "config.toml",
+    "metrics.jsonl",
+    "report.html",
+    "model-card.md",
+    "model-card.json",
+    "model.bin",
+    "ranker.bin",
+    "tower.bin",
+];
 
 /// Forgets the process' peak of memory, where the system allows it.
 pub fn reset_peak_memory() {

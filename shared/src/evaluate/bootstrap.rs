@@ -126,7 +126,7 @@ mod tests {
     fn ndcg(listeners: usize, hits: f64, seed: u64) -> Vec<f64> {
         let mut rng = rng(seed);
         let one = |rng: &mut ChaCha8Rng| match unit_f64(rng) < hits {
-            true => 1.0 / (below(rng, 10) as f64 + 2.0).log2(),
+            true => 1.0 / crate::math::log2(below(rng, 10) as f64 + 2.0),
             false => 0.0,
         };
         (0..listeners).map(|_| one(&mut rng)).collect()

@@ -7,6 +7,7 @@ mod encode;
 pub mod ledger;
 mod noise;
 mod rotation;
+pub mod rounded;
 mod sum;
 
 pub use adaptive::{AdaptiveClip, CountTooExact, vector_noise_multiplier};

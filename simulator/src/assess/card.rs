@@ -5,10 +5,12 @@ use crate::error::Result;
 use crate::evaluation::Measured;
 use crate::output::Results;
 use crate::population::Summary;
+use crate::report::words;
 use crate::scenario::Scenario;
 use sordino_client::label::LabelPolicy;
 use sordino_shared::evaluate::Interval;
 use sordino_shared::model::{CardFigure, ModelCard};
+use sordino_shared::privacy::rounded;
 
 /// The card of a run's model; `None` where the run has no model.
 pub fn of_run(results: &Results) -> Result<Option<ModelCard>> {
@@ -44,8 +46,9 @@ pub fn of_assessment(results: &Assessment) -> Option<ModelCard> {
     let mut privacy = results.notes.clone();
     privacy.extend(results.metrics_claim.as_ref().map(|claim| {
         format!(
-            "Measuring it by private sums costs a device epsilon {:.3} at delta {:.1e} more, under the same assumptions.",
-            claim.epsilon, claim.delta
+            "Measuring it by private sums costs a device epsilon {} at delta {} more, under the same assumptions.",
+            rounded::up(claim.epsilon, 3),
+            rounded::up_small(claim.delta)
         )
     }));
     let (simulated, population) = results.devices;
@@ -80,7 +83,7 @@ fn data(scenario: &Scenario, summary: &Summary, tracks: usize, examples: usize) 
             "{kept} events kept; {withheld} devices withheld as bots, {} without anything to learn from",
             summary.silent
         ),
-        format!("held out: protocol {:?}; what is held out never trains", scenario.protocol).to_lowercase(),
+        format!("held out: {}; what is held out never trains", words::protocol(scenario.protocol)),
     ]
 }
 

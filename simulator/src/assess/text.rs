@@ -1,58 +1,59 @@
-//! The assessment as tables for the terminal.
+//! The assessment as tables, for the terminal and for a page.
 
 use super::{Assessed, Assessment, GROUP_NAMES};
-use crate::report::{Series, bars, experiment_page, lines};
+use crate::output::Provenance;
+use crate::report::{Bar, Figures, Series, Table, bars, experiment_page, lines, with_interval};
 use sordino_shared::evaluate::Interval;
-use std::fmt::Write;
+use sordino_shared::privacy::rounded;
 
 /// The tables.
 pub fn text(results: &Assessment) -> String {
-    let mut out = String::new();
+    figures(results).text()
+}
+
+fn figures(results: &Assessment) -> Figures {
+    let mut out = Figures::default();
     let ((simulated, population), tracks) = (results.devices, results.tracks);
-    let _ = writeln!(
-        out,
+    out.say(format!(
         "{simulated} devices, standing for {population}; {tracks} tracks, {} training examples; listeners tested: {}",
         results.examples, results.listeners
-    );
-    results.notes.iter().for_each(|note| {
-        let _ = writeln!(out, "{note}");
-    });
-    table(&mut out, "accuracy", &ACCURACY, results, |method, name| method.measured.metrics.get(name).copied());
-    table(&mut out, "what lists do to the catalogue", &CATALOGUE, results, |method, name| {
+    ));
+    results.notes.iter().for_each(|note| out.say(note));
+    out.table(table("accuracy", &ACCURACY, results, |method, name| method.measured.metrics.get(name).copied()));
+    out.table(table("what lists do to the catalogue", &CATALOGUE, results, |method, name| {
         let mean = *method.measured.lists.get(name)?;
         Some(Interval { mean, low: mean, high: mean, listeners: 0 })
-    });
+    }));
     comparisons(&mut out, results);
     groups(&mut out, results);
     lists(&mut out, results);
-    let _ = writeln!(out, "\nlisteners' habits, as the data has them");
+    out.title("listeners' habits, as the data has them");
     if results.habits.is_empty() {
-        let _ = writeln!(out, "  unknown: these plays have no clock");
-    }
-    for (name, value) in &results.habits {
-        let _ = writeln!(out, "  {name:24} {} over {} listeners", interval(value), value.listeners);
+        out.say("unknown: these plays have no clock");
+    } else {
+        let mut table = Table::of(&["habit"]).with(["mean", "listeners"]);
+        for (name, value) in &results.habits {
+            table.row([name.clone(), with_interval(value), value.listeners.to_string()]);
+        }
+        out.table(table);
     }
     federated(&mut out, results);
     out
 }
 
 /// The page.
-pub fn page(results: &Assessment) -> String {
-    let ndcg = |method: &Assessed| method.measured.metrics.get("ndcg@10_full").map_or(0.0, |value| value.mean);
-    let heights: Vec<(String, f64)> =
-        results.methods.iter().map(|method| (method.name.clone(), ndcg(method))).collect();
+pub fn page(results: &Assessment, made: &Provenance) -> String {
+    let ndcg = |method: &Assessed| match method.measured.metrics.get("ndcg@10_full") {
+        Some(value) => Bar::mean(&method.name, *value),
+        None => Bar::new(&method.name, 0.0),
+    };
+    let heights: Vec<Bar> = results.methods.iter().map(ndcg).collect();
     let accuracy = bars(("method", "NDCG@10 over the catalogue"), &heights);
     let mut pictures = vec![("Accuracy".to_owned(), accuracy)];
     for (place, (by, _)) in results.methods[0].groups.iter().enumerate() {
-        let of = |method: &Assessed| Series {
-            name: method.name.clone(),
-            points: method.groups[place]
-                .1
-                .parts
-                .iter()
-                .enumerate()
-                .map(|(third, part)| (third as f64, part.mean))
-                .collect(),
+        let of = |method: &Assessed| {
+            let parts = method.groups[place].1.parts.iter().enumerate();
+            Series::means(&method.name, parts.map(|(third, part)| (third as f64, *part)))
         };
         let series: Vec<Series> = results.methods.iter().map(of).collect();
         let names = GROUP_NAMES.map(str::to_owned);
@@ -60,117 +61,120 @@ pub fn page(results: &Assessment) -> String {
     }
     let pictures: Vec<(&str, &str)> =
         pictures.iter().map(|(title, picture)| (title.as_str(), picture.as_str())).collect();
-    experiment_page("Sordino: an evaluation", &pictures, &text(results))
+    let of = (&results.scenario, results.devices);
+    experiment_page("Sordino: an evaluation", of, made, &pictures, &figures(results))
 }
 
 fn table(
-    out: &mut String,
     title: &str,
-    names: &[&str],
+    columns: &[(&str, &str)],
     results: &Assessment,
     figure: impl Fn(&Assessed, &str) -> Option<Interval>,
-) {
-    let _ = write!(out, "\n{title:24}");
-    names.iter().for_each(|name| {
-        let _ = write!(out, " {name:>23}");
-    });
+) -> Table {
+    let mut table = Table::of(&[title]).with(columns.iter().map(|(title, _)| *title));
     for method in &results.methods {
-        let _ = write!(out, "\n{:24}", method.name);
-        for name in names {
-            let _ =
-                write!(out, " {:>23}", figure(method, name).map_or_else(|| "-".to_owned(), |value| interval(&value)));
-        }
+        let cells = columns
+            .iter()
+            .map(|(_, name)| figure(method, name).map_or_else(|| "-".to_owned(), |value| with_interval(&value)));
+        table.row(std::iter::once(method.name.clone()).chain(cells));
     }
-    out.push('\n');
+    table
 }
 
-fn comparisons(out: &mut String, results: &Assessment) {
+fn comparisons(out: &mut Figures, results: &Assessment) {
     let Some(first) = results.methods.first().filter(|_| !results.comparisons.is_empty()) else { return };
-    let _ = writeln!(out, "\n{} against the others, NDCG@10 over the catalogue, listener by listener", first.name);
+    out.title(format!("{} against the others, NDCG@10 over the catalogue, listener by listener", first.name));
+    let mut table = Table::of(&["against"]).with(["difference", "p", "p, of all comparisons"]);
     for other in &results.comparisons {
-        let difference = interval(&other.paired.difference);
-        let _ = writeln!(
-            out,
-            "  against {:24} {difference:>24}  p {:.4}, of all comparisons {:.4}",
-            other.with, other.paired.p, other.p_of_all
-        );
+        let difference = with_interval(&other.paired.difference);
+        let [p, of_all] = [other.paired.p, other.p_of_all].map(|p| format!("{p:.4}"));
+        table.row([other.with.clone(), difference, p, of_all]);
     }
+    out.table(table);
 }
 
-fn groups(out: &mut String, results: &Assessment) {
-    let _ = writeln!(out, "\nNDCG@10 over the catalogue by thirds of listeners");
+fn groups(out: &mut Figures, results: &Assessment) {
+    out.title("NDCG@10 over the catalogue by thirds of listeners");
+    let mut table = Table::of(&["method", "thirds by"]).with(GROUP_NAMES).with(["gap", "worst/best"]);
     for method in &results.methods {
         for (by, groups) in &method.groups {
-            let _ = write!(out, "  {:16} {by:20}", method.name);
-            for (name, part) in GROUP_NAMES.iter().zip(&groups.parts) {
-                let _ = write!(out, " {name} {:.4}", part.mean);
-            }
-            let _ = writeln!(out, "  gap {}  worst/best {:.2}", interval(&groups.gap), groups.worst_to_best());
+            let mut row = vec![method.name.clone(), by.clone()];
+            row.extend(groups.parts.iter().map(|part| format!("{:.4}", part.mean)));
+            row.push(with_interval(&groups.gap));
+            row.push(format!("{:.2}", groups.worst_to_best()));
+            table.row(row);
         }
     }
+    out.table(table);
 }
 
-fn lists(out: &mut String, results: &Assessment) {
-    let _ = writeln!(out, "\nwhat lists of ten are like, and what rules cost in NDCG@10 over the catalogue");
+fn lists(out: &mut Figures, results: &Assessment) {
+    out.title("what lists of ten are like, and what rules cost in NDCG@10 over the catalogue");
+    let mut like = Table::of(&["method"]).with([
+        "distance within a list",
+        "kinds' divergence from the history",
+        "the same, calibrated",
+    ]);
+    let mut rules = Table::of(&["method", "rule"]).with(["NDCG@10", "costs", "tail, share of places"]);
     for method in &results.methods {
-        if let Some(diversity) = &method.lists.diversity {
-            let _ = writeln!(out, "  {:16} distance within a list {}", method.name, interval(diversity));
-        }
-        if let Some(kinds) = &method.lists.kinds {
-            let (plain, calibrated) = (interval(&kinds.plain), interval(&kinds.calibrated));
-            let _ = writeln!(
-                out,
-                "  {:16} kinds' divergence from the history {plain}, calibrated {calibrated}",
-                method.name
-            );
+        let kinds = method.lists.kinds.as_ref();
+        let cells =
+            [method.lists.diversity.as_ref(), kinds.map(|kinds| &kinds.plain), kinds.map(|kinds| &kinds.calibrated)];
+        if cells.iter().any(Option::is_some) {
+            let cells = cells.map(|cell| cell.map_or_else(|| "-".to_owned(), with_interval));
+            like.row(std::iter::once(method.name.clone()).chain(cells));
         }
         for rule in &method.lists.constrained {
-            let _ = writeln!(
-                out,
-                "  {:16} {:40} {:.4}, costs {}; tail {:.2}",
-                method.name,
-                rule.rule,
-                rule.ndcg.mean,
-                interval(&rule.cost),
-                rule.tail_share
-            );
+            rules.row([
+                method.name.clone(),
+                rule.rule.clone(),
+                format!("{:.4}", rule.ndcg.mean),
+                with_interval(&rule.cost),
+                format!("{:.2}", rule.tail_share),
+            ]);
         }
     }
+    out.table(like);
+    out.table(rules);
 }
 
-fn federated(out: &mut String, results: &Assessment) {
+fn federated(out: &mut Figures, results: &Assessment) {
     let Some(figures) = &results.federated else { return };
-    let _ = match &results.metrics_claim {
-        Some(claim) => writeln!(
-            out,
-            "\nthe same by private sums, epsilon {:.3} at delta {:.1e} for one device on top of the training's",
-            claim.epsilon, claim.delta
+    out.title(match &results.metrics_claim {
+        Some(claim) => format!(
+            "the same by private sums, epsilon {} at delta {} for one device on top of the training's",
+            rounded::up(claim.epsilon, 3),
+            rounded::up_small(claim.delta)
         ),
-        None => writeln!(out, "\nthe same by sums without noise: this promises no privacy"),
-    };
-    let _ = writeln!(out, "  {:24} {:20} {:>9} {:>9} {:>9} {:>8}", "", "", "central", "sums", "noise", "devices");
+        None => "the same by sums without noise: this promises no privacy".to_owned(),
+    });
+    let mut table = Table::of(&["figure", "of"]).with(["central", "by sums", "noise of the sums", "devices"]);
     for figure in figures {
         let or_drowned = |value: Option<f64>| value.map_or_else(|| "drowned".to_owned(), |value| format!("{value:.4}"));
-        let _ = writeln!(
-            out,
-            "  {:24} {:20} {:>9.4} {:>9} {:>9} {:>8}",
-            figure.metric,
-            figure.group,
-            figure.central,
+        table.row([
+            figure.metric.to_string(),
+            figure.group.to_string(),
+            format!("{:.4}", figure.central),
             or_drowned(figure.federated),
             or_drowned(figure.deviation),
-            figure.devices
-        );
+            figure.devices.to_string(),
+        ]);
     }
+    out.table(table);
 }
 
-fn interval(value: &Interval) -> String {
-    if value.low == value.high {
-        return format!("{:.4}", value.mean);
-    }
-    format!("{:.4} [{:.4} {:.4}]", value.mean, value.low, value.high)
-}
-
-const ACCURACY: [&str; 5] = ["ndcg@10_full", "hr@10_full", "recall@20_full", "mrr_full", "ndcg@10"];
-const CATALOGUE: [&str; 5] =
-    ["coverage@10_full", "gini@10_full", "mean_popularity@10_full", "tail_share@10_full", "novelty@10_full"];
+// Titles and names of figures.
+const ACCURACY: [(&str, &str); 5] = [
+    ("NDCG@10 full", "ndcg@10_full"),
+    ("HR@10 full", "hr@10_full"),
+    ("recall@20 full", "recall@20_full"),
+    ("MRR full", "mrr_full"),
+    ("NDCG@10", "ndcg@10"),
+];
+const CATALOGUE: [(&str, &str); 5] = [
+    ("coverage@10", "coverage@10_full"),
+    ("Gini@10", "gini@10_full"),
+    ("mean popularity@10, listeners", "mean_popularity@10_full"),
+    ("tail@10, share of places", "tail_share@10_full"),
+    ("novelty@10, bits", "novelty@10_full"),
+];

@@ -1,13 +1,13 @@
 //! Experiments beside `run`: the ranker, labels, cold starts.
 
-use super::{RunArgs, parse_list};
+use super::{RunArgs, parse_list, shell};
 use crate::assess::{self, AssessSettings};
 use crate::cold_start::{self, ColdSettings};
 use crate::error::{Error, Result};
 use crate::fleet::{self, FleetSettings};
 use crate::labels::{self, LabelSettings};
 use crate::large::{self, LargeSettings};
-use crate::output;
+use crate::output::{self, Provenance};
 use crate::poisoning::{self, PoisonSettings};
 use crate::ranking::{self, RankSettings};
 use crate::rollout::{self, RolloutSettings};
@@ -113,7 +113,7 @@ pub(super) struct RolloutArgs {
     /// Folder for figures and report.
     #[arg(long, default_value = "sordino-out")]
     out: PathBuf,
-    /// A file for the figures as JSON.
+    /// A file for the figures as JSON; `-` for standard output, with the text on standard error.
     #[arg(long)]
     json: Option<PathBuf>,
 }
@@ -142,14 +142,15 @@ pub(super) fn rank(args: &RankArgs) -> Result<()> {
         })?;
     }
     let (results, ranker) = ranking::run(&scenario, &settings)?;
+    let made = shell::made();
     let files = [
         ("ranker.toml", settings.to_toml().into_bytes()),
         ("ranking.txt", ranking::text(&results).into_bytes()),
-        ("report.html", ranking::page(&results).into_bytes()),
+        ("report.html", ranking::page(&results, &made).into_bytes()),
         ("ranker.bin", ranker.to_bytes()),
     ];
-    leave(&args.run, &scenario, (output::RANKING, &results), files.into())?;
-    output::say(&ranking::text(&results));
+    leave(&args.run, &made, &scenario, (output::RANKING, &results), files.into())?;
+    tell(args.run.json.as_deref(), &args.run.out, &ranking::text(&results));
     Ok(())
 }
 
@@ -163,16 +164,17 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
     output::check_folder(&args.run.out)?;
     let settings = AssessSettings { models: args.models.clone(), metrics_epsilon: args.metrics_epsilon.0 };
     let (results, model) = assess::run(&scenario, &settings)?;
+    let made = shell::made();
     let mut files = vec![
         ("assessment.txt", assess::text(&results).into_bytes()),
-        ("report.html", assess::page(&results).into_bytes()),
+        ("report.html", assess::page(&results, &made).into_bytes()),
     ];
     if let Some(card) = assess::of_assessment(&results) {
         files.extend(card_files(&card));
     }
     files.extend(model.map(|model| ("model.bin", model.to_bytes())));
-    leave(&args.run, &scenario, (output::ASSESSMENT, &results), files)?;
-    output::say(&assess::text(&results));
+    leave(&args.run, &made, &scenario, (output::ASSESSMENT, &results), files)?;
+    tell(args.run.json.as_deref(), &args.run.out, &assess::text(&results));
     Ok(())
 }
 
@@ -199,14 +201,15 @@ pub(super) fn large(args: &LargeArgs) -> Result<()> {
     settings.rows = args.rows.unwrap_or(settings.rows);
     settings.dimensions = scenario.dim.given().unwrap_or(settings.dimensions);
     let (results, model) = large::run(&scenario, &settings)?;
+    let made = shell::made();
     let files = [
         ("large.toml", settings.to_toml().into_bytes()),
         ("large.txt", large::text(&results).into_bytes()),
-        ("report.html", large::page(&results).into_bytes()),
+        ("report.html", large::page(&results, &made).into_bytes()),
         ("model.bin", model.to_bytes()),
     ];
-    leave(&args.run, &scenario, (output::LARGE, &results), files.into())?;
-    output::say(&large::text(&results));
+    leave(&args.run, &made, &scenario, (output::LARGE, &results), files.into())?;
+    tell(args.run.json.as_deref(), &args.run.out, &large::text(&results));
     Ok(())
 }
 
@@ -220,13 +223,14 @@ pub(super) fn rollout(args: &RolloutArgs) -> Result<()> {
     settings.runs = args.runs.unwrap_or(settings.runs);
     settings.seed = args.seed.unwrap_or(settings.seed);
     let results = rollout::run(&settings)?;
+    let made = shell::made();
     let files = [
         ("rollout.toml", settings.to_toml().into_bytes()),
         ("rollout.txt", rollout::text(&results).into_bytes()),
-        ("report.html", rollout::page(&results).into_bytes()),
+        ("report.html", rollout::page(&results, &made).into_bytes()),
     ];
-    write(&args.out, args.json.as_deref(), (output::ROLLOUT, &results), files.into())?;
-    output::say(&rollout::text(&results));
+    write((&args.out, args.json.as_deref()), &made, (output::ROLLOUT, &results), files.into())?;
+    tell(args.json.as_deref(), &args.out, &rollout::text(&results));
     Ok(())
 }
 
@@ -236,13 +240,14 @@ fn fleet(args: &RolloutArgs) -> Result<()> {
     settings.runs = args.runs.unwrap_or(settings.runs);
     settings.seed = args.seed.unwrap_or(settings.seed);
     let results = fleet::run(&settings)?;
+    let made = shell::made();
     let files = [
         ("fleet.toml", settings.to_toml().into_bytes()),
         ("fleet.txt", fleet::text(&results).into_bytes()),
-        ("report.html", fleet::page(&results).into_bytes()),
+        ("report.html", fleet::page(&results, &made).into_bytes()),
     ];
-    write(&args.out, args.json.as_deref(), (output::FLEET, &results), files.into())?;
-    output::say(&fleet::text(&results));
+    write((&args.out, args.json.as_deref()), &made, (output::FLEET, &results), files.into())?;
+    tell(args.json.as_deref(), &args.out, &fleet::text(&results));
     Ok(())
 }
 
@@ -250,15 +255,15 @@ pub(super) fn stream(run: &RunArgs, settings: Option<&Path>) -> Result<()> {
     let scenario = prepare(run, "run --stream", "trains by Sordino's own method and tests on what comes next")?;
     let settings = self::settings(settings, StreamSettings::read)?;
     let (results, model) = stream::run(&scenario, &settings)?;
+    let made = shell::made();
     let files = [
         ("stream.toml", settings.to_toml().into_bytes()),
         ("stream.txt", stream::text(&results).into_bytes()),
-        ("report.html", stream::page(&results).into_bytes()),
+        ("report.html", stream::page(&results, &made).into_bytes()),
         ("model.bin", model.to_bytes()),
     ];
-    leave(run, &scenario, (output::STREAM, &results), files.into())?;
-    output::say(&stream::text(&results));
-    output::say(&format!("\nreport: {}\n", run.out.join("report.html").display()));
+    leave(run, &made, &scenario, (output::STREAM, &results), files.into())?;
+    tell(run.json.as_deref(), &run.out, &stream::text(&results));
     Ok(())
 }
 
@@ -272,13 +277,14 @@ pub(super) fn poison(args: &PoisonArgs) -> Result<()> {
         settings.shares.clone_from(shares);
     }
     let results = poisoning::run(&scenario, &settings)?;
+    let made = shell::made();
     let files = [
         ("poisoning.toml", settings.to_toml().into_bytes()),
         ("poisoning.txt", poisoning::text(&results).into_bytes()),
-        ("report.html", poisoning::page(&results).into_bytes()),
+        ("report.html", poisoning::page(&results, &made).into_bytes()),
     ];
-    leave(&args.run, &scenario, (output::POISONING, &results), files.into())?;
-    output::say(&poisoning::text(&results));
+    leave(&args.run, &made, &scenario, (output::POISONING, &results), files.into())?;
+    tell(args.run.json.as_deref(), &args.run.out, &poisoning::text(&results));
     Ok(())
 }
 
@@ -292,14 +298,15 @@ pub(super) fn labels(args: &LabelArgs) -> Result<()> {
     let scenario = prepare(&args.run, "labels", "deals devices into parts")?;
     let settings = settings(args.settings.as_deref(), LabelSettings::read)?;
     let results = labels::run(&scenario, &settings)?;
+    let made = shell::made();
     let files = [
         ("labels.toml", settings.to_toml().into_bytes()),
         ("policy.toml", results.policy.to_toml().into_bytes()),
         ("labels.txt", labels::text(&results).into_bytes()),
-        ("report.html", labels::page(&results).into_bytes()),
+        ("report.html", labels::page(&results, &made).into_bytes()),
     ];
-    leave(&args.run, &scenario, (output::LABELS, &results), files.into())?;
-    output::say(&labels::text(&results));
+    leave(&args.run, &made, &scenario, (output::LABELS, &results), files.into())?;
+    tell(args.run.json.as_deref(), &args.run.out, &labels::text(&results));
     Ok(())
 }
 
@@ -311,14 +318,15 @@ pub(super) fn cold_start(args: &ColdArgs) -> Result<()> {
     settings.rounds = args.tower_rounds.unwrap_or(settings.rounds);
     settings.dimensions = scenario.dim.given().unwrap_or(settings.dimensions);
     let (results, tower) = cold_start::run(&scenario, &settings)?;
+    let made = shell::made();
     let files = [
         ("cold-start.toml", settings.to_toml().into_bytes()),
         ("cold-start.txt", cold_start::text(&results).into_bytes()),
-        ("report.html", cold_start::page(&results).into_bytes()),
+        ("report.html", cold_start::page(&results, &made).into_bytes()),
         ("tower.bin", tower.to_bytes()),
     ];
-    leave(&args.run, &scenario, (output::COLD_START, &results), files.into())?;
-    output::say(&cold_start::text(&results));
+    leave(&args.run, &made, &scenario, (output::COLD_START, &results), files.into())?;
+    tell(args.run.json.as_deref(), &args.run.out, &cold_start::text(&results));
     Ok(())
 }
 
@@ -352,24 +360,30 @@ fn prepare(run: &RunArgs, command: &str, does: &str) -> Result<Scenario> {
 // Writes what an experiment leaves: its results as JSON, the scenario, and more files beside them.
 fn leave(
     run: &RunArgs,
+    made: &Provenance,
     scenario: &Scenario,
     results: (&'static str, &impl Serialize),
     mut files: Vec<(&str, Vec<u8>)>,
 ) -> Result<()> {
     files.push(("config.toml", scenario.to_toml().into_bytes()));
-    write(&run.out, run.json.as_deref(), results, files)
+    write((&run.out, run.json.as_deref()), made, results, files)
 }
 
 fn write(
-    out: &Path,
-    json: Option<&Path>,
+    (out, json): (&Path, Option<&Path>),
+    made: &Provenance,
     (name, results): (&'static str, &impl Serialize),
     mut files: Vec<(&str, Vec<u8>)>,
 ) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(results).expect("results have a form in JSON");
     if let Some(path) = json {
-        output::write_whole(path, &bytes)?;
+        output::write_to(path, &bytes)?;
     }
     files.push((name, bytes));
-    output::write_folder(out, &files)
+    output::write_folder(out, made, &files)
+}
+
+// The tables, and where the page is.
+fn tell(json: Option<&Path>, out: &Path, text: &str) {
+    output::tell_people(json, &format!("{text}\nreport: {}\n", out.join("report.html").display()));
 }

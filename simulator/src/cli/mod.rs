@@ -1,12 +1,16 @@
 //! The command line.
 
+mod again;
 mod experiments;
+mod help;
 mod privacy;
+mod shell;
 
 use crate::assess;
 use crate::error::{Error, Result};
 use crate::experiment;
 use crate::federation::Fidelity;
+use crate::keys;
 use crate::methods::{self, Method};
 use crate::output::{self, Results};
 use crate::population::Protocol;
@@ -14,7 +18,7 @@ use crate::progress;
 use crate::report;
 use crate::scenario::{Auto, Epsilon, Scenario};
 use crate::world::calibration::{Profile, table};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 use sordino_shared::model::Model;
 use sordino_shared::privacy::accountant::Target;
 use sordino_shared::privacy::{Mechanism, Mode};
@@ -22,7 +26,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(name = "sordino-simulator", version, about = "Federated music recommendation under privacy, simulated.")]
+#[command(
+    name = "sordino-simulator",
+    version,
+    about = "Federated music recommendation under differential privacy, simulated on one machine.",
+    long_about = "Federated music recommendation under differential privacy, simulated on one machine.\n\nListening, from a data set or from a built-in world, becomes a population of devices; they and a coordinator run the code that real ones run. Each command leaves a folder with a report page, its figures as JSON, and the settings that make them again."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,14 +43,14 @@ enum Command {
     Run(Box<RunCommand>),
     /// Run several scenarios and show them side by side.
     Compare(CompareArgs),
-    /// Write the report of a finished run again.
+    /// Write the report of a finished run or experiment again, from its figures.
     Report {
         /// The run's folder.
         folder: PathBuf,
     },
     /// Say what a fleet can hope to learn, before it spends anything.
     Plan(PlanArgs),
-    /// Reckon with privacy: epsilons, the noise for an epsilon, what a plan promises, and the audit.
+    /// Privacy accounting: the epsilon of a mechanism, the noise for an epsilon, what a plan promises, and the audit.
     Privacy {
         #[command(subcommand)]
         command: privacy::Command,
@@ -60,6 +69,11 @@ enum Command {
     Poison(Box<experiments::PoisonArgs>),
     /// Roll candidates out to simulated fleets, thousands of times, and count how often the gates err.
     Rollout(experiments::RolloutArgs),
+    /// Print a file of settings with every key explained; without a name, which files there are.
+    Settings {
+        /// Which file.
+        name: Option<String>,
+    },
     /// Compare the synthetic world with real listening.
     World {
         /// The real set, as KIND:PATH.
@@ -85,7 +99,7 @@ struct RunCommand {
 
 #[derive(Args, Default)]
 struct RunArgs {
-    /// KIND:PATH with KIND kuairand, movielens, lastfm, ncf or csv; the synthetic world without it.
+    /// The data set, as KIND:PATH with KIND kuairand, movielens, lastfm, ncf or csv; the synthetic world without it.
     #[arg(long)]
     data: Option<String>,
     /// Refuse a file with a row that cannot be read; without it up to a tenth are left out and counted.
@@ -106,7 +120,7 @@ struct RunArgs {
     /// Epsilon of the whole training for one device, or `inf`.
     #[arg(long, allow_negative_numbers = true)]
     epsilon: Option<Epsilon>,
-    /// Delta.
+    /// Delta: the probability with which the promise of epsilon may fail.
     #[arg(long, allow_negative_numbers = true)]
     delta: Option<f64>,
     /// How many devices the simulated ones stand for.
@@ -115,13 +129,13 @@ struct RunArgs {
     /// Devices in one secure cohort.
     #[arg(long)]
     cohort: Option<usize>,
-    /// Who adds the noise.
+    /// Who adds the noise: secure (devices, under masks), central or central-mf (a trusted coordinator), local (each device alone).
     #[arg(long, value_parser = parse_mode)]
     mode: Option<Mode>,
-    /// The law of the devices' noise: discrete-gaussian or skellam.
+    /// The distribution of the devices' noise: discrete-gaussian or skellam.
     #[arg(long, value_parser = parse_mechanism)]
     mechanism: Option<Mechanism>,
-    /// One draw of noise for a sum, or one for each device.
+    /// How much is done for real: one draw of noise for each sum, one for each device, or the whole masked protocol.
     #[arg(long, value_enum)]
     fidelity: Option<Fidelity>,
     /// A label policy's file, such as `labels` writes; the built-in policy without it.
@@ -136,13 +150,13 @@ struct RunArgs {
     /// A scenario's file; flags win over it.
     #[arg(long)]
     scenario: Option<PathBuf>,
-    /// Folder for config, metrics, model and report.
+    /// Folder for config, metrics, model and report; of a run before, only its own files are replaced.
     #[arg(long, default_value = "sordino-out")]
     out: PathBuf,
     /// Methods to compare with, or `none`.
     #[arg(long)]
     baselines: Option<String>,
-    /// A file for the figures as JSON.
+    /// A file for the figures as JSON; `-` for standard output, with the text on standard error.
     #[arg(long)]
     json: Option<PathBuf>,
     /// Let fedmf and fedrecon draw training negatives around the tracks they are tested on, to reproduce published tables.
@@ -161,7 +175,7 @@ struct CompareArgs {
     /// Folder for the reports.
     #[arg(long, default_value = "sordino-compare")]
     out: PathBuf,
-    /// A file for the figures as JSON: an object with one entry a scenario.
+    /// A file for the figures as JSON, an object with one entry a scenario; `-` for standard output, with the text on standard error.
     #[arg(long)]
     json: Option<PathBuf>,
 }
@@ -190,15 +204,16 @@ struct PlanArgs {
 
 /// The whole tree of commands.
 pub fn command() -> clap::Command {
-    <Cli as clap::CommandFactory>::command()
+    help::told(<Cli as clap::CommandFactory>::command())
 }
 
 /// Parses the arguments, does what they say, and turns errors into one sentence and an exit code.
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|fault| fault.exit());
+    let done = match cli.command {
         Command::Run(args) => run(&args),
         Command::Compare(args) => compare(&args),
-        Command::Report { folder } => rewrite_report(&folder),
+        Command::Report { folder } => again::report(&folder),
         Command::Plan(args) => plan(&args),
         Command::Privacy { command } => privacy::run(&command),
         Command::Evaluate(args) => experiments::evaluate(&args),
@@ -208,6 +223,7 @@ pub fn main() -> ExitCode {
         Command::Large(args) => experiments::large(&args),
         Command::Poison(args) => experiments::poison(&args),
         Command::Rollout(args) => experiments::rollout(&args),
+        Command::Settings { name } => settings(name.as_deref()),
         Command::World { against, seed } => world(&against, seed),
     };
     match done {
@@ -231,14 +247,16 @@ fn run(command: &RunCommand) -> Result<()> {
     let (results, model) = experiment::run_and_tell(&scenario, &tell)?;
     write(&args.out, &results, model.as_ref())?;
     if let Some(path) = &args.json {
-        output::write_whole(path, format!("{:#}\n", results.to_json()).as_bytes())?;
+        output::write_to(path, format!("{:#}\n", results.to_json()).as_bytes())?;
     }
-    output::say(&report::text(&results));
-    output::say(&format!("\nreport: {}\n", args.out.join("report.html").display()));
+    let json = args.json.as_deref();
+    output::tell_people(json, &report::text(&results));
+    output::tell_people(json, &format!("\nreport: {}\n", args.out.join("report.html").display()));
     Ok(())
 }
 
 fn write(folder: &Path, results: &Results, model: Option<&Model>) -> Result<()> {
+    let made = shell::made();
     let mut lines = String::new();
     for (name, method) in &results.methods {
         for round in &method.rounds {
@@ -251,7 +269,7 @@ fn write(folder: &Path, results: &Results, model: Option<&Model>) -> Result<()> 
         ("config.toml", results.scenario.to_toml().into_bytes()),
         ("metrics.jsonl", lines.into_bytes()),
         (output::RESULTS, results_json),
-        ("report.html", report::page(results).into_bytes()),
+        ("report.html", report::page(results, &made).into_bytes()),
     ];
     if let Some(model) = model {
         files.push(("model.bin", model.to_bytes()));
@@ -259,7 +277,7 @@ fn write(folder: &Path, results: &Results, model: Option<&Model>) -> Result<()> 
     if let Some(card) = assess::of_run(results)? {
         files.extend(experiments::card_files(&card));
     }
-    output::write_folder(folder, &files)
+    output::write_folder(folder, &made, &files)
 }
 
 fn compare(args: &CompareArgs) -> Result<()> {
@@ -275,22 +293,28 @@ fn compare(args: &CompareArgs) -> Result<()> {
     bar.finish_and_clear();
     if let Some(path) = &args.json {
         let entries: serde_json::Map<_, _> = all.iter().map(|(name, r)| (name.clone(), r.to_json())).collect();
-        output::write_whole(path, format!("{:#}\n", serde_json::Value::Object(entries)).as_bytes())?;
+        output::write_to(path, format!("{:#}\n", serde_json::Value::Object(entries)).as_bytes())?;
     }
     let results = serde_json::to_vec_pretty(&all).expect("results have a form in JSON");
-    let files = [(output::RESULTS, results), ("report.html", report::comparison_page(&all).into_bytes())];
-    output::write_folder(&args.out, &files)?;
-    output::say(&report::comparison_text(&all));
-    output::say(&format!("\nreport: {}\n", args.out.join("report.html").display()));
+    let made = shell::made();
+    let files = [(output::RESULTS, results), ("report.html", report::comparison_page(&all, &made).into_bytes())];
+    output::write_folder(&args.out, &made, &files)?;
+    let json = args.json.as_deref();
+    output::tell_people(json, &report::comparison_text(&all));
+    output::tell_people(json, &format!("\nreport: {}\n", args.out.join("report.html").display()));
     Ok(())
 }
 
-fn rewrite_report(folder: &Path) -> Result<()> {
-    let results = output::read_folder(folder)?;
-    let path = folder.join("report.html");
-    output::write_whole(&path, report::page(&results).as_bytes())?;
-    output::say(&report::text(&results));
-    output::say(&format!("\nreport: {}\n", path.display()));
+fn settings(name: Option<&str>) -> Result<()> {
+    let Some(name) = name else {
+        let each = |file: &keys::File| format!("{:12} {}\n{:12}   {}\n", file.name, file.about, "", file.used);
+        output::say(&keys::FILES.iter().map(each).collect::<String>());
+        return Ok(());
+    };
+    let names = || keys::FILES.iter().map(|file| file.name).collect::<Vec<_>>().join(", ");
+    let file = keys::FILES.iter().find(|file| file.name == name);
+    let file = file.ok_or_else(|| Error::input(format!("there is no file '{name}': choose one of {}", names())))?;
+    output::say(&keys::file(file));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use sordino_shared::privacy::accountant::correlated::{ParticipationLimits, Strat
 use sordino_shared::privacy::accountant::distributed::Sensitivity;
 use sordino_shared::privacy::accountant::{Target, gaussian, loss, renyi, zcdp};
 use sordino_shared::privacy::ledger::History;
+use sordino_shared::privacy::rounded;
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -46,7 +47,7 @@ pub(super) enum Command {
         /// Seed of the attacks.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// A file for the result as Markdown.
+        /// A file for the result as Markdown; `-` for standard output, with the text on standard error.
         #[arg(long)]
         markdown: Option<PathBuf>,
         /// Fewer canaries and trials, for a quick look.
@@ -63,7 +64,7 @@ pub(super) struct Releases {
     /// How often it is used.
     #[arg(long, default_value_t = 1)]
     steps: u64,
-    /// Delta.
+    /// Delta: the probability with which the promise of epsilon may fail.
     #[arg(long, default_value_t = 1e-6, allow_negative_numbers = true)]
     delta: f64,
     /// Probability of taking part in a step (poisson-gaussian), or cohort over population (without-replacement).
@@ -238,10 +239,10 @@ pub(super) fn run(command: &Command) -> Result<()> {
             releases.check()?;
             releases.check_noise(*noise)?;
             let figures = releases.figures(*noise)?;
-            output::say(&format!("epsilon {:.6} at delta {:e}\n", figures.epsilon, releases.delta));
+            output::say(&format!("epsilon {} at delta {:e}\n", rounded::up(figures.epsilon, 6), releases.delta));
             output::say(&format!("by {}\n", figures.by));
             if let Some(check) = figures.check {
-                output::say(&format!("beside it, by Renyi divergence or zCDP: {check:.6}\n"));
+                output::say(&format!("beside it, by Renyi divergence or zCDP: {}\n", rounded::up(check, 6)));
             }
             output::say(&format!("{}\n", caution(releases.mechanism)));
         }
@@ -249,7 +250,8 @@ pub(super) fn run(command: &Command) -> Result<()> {
             releases.check()?;
             Target::new(*epsilon, releases.delta).map_err(|e| Error::input(e.to_string()))?;
             let (noise, spent) = releases.calibrate(*epsilon)?;
-            output::say(&format!("noise {noise}: epsilon {spent:.6} of {epsilon} at delta {:e}\n", releases.delta));
+            let spent = rounded::up(spent, 6);
+            output::say(&format!("noise {noise}: epsilon {spent} of {epsilon} at delta {:e}\n", releases.delta));
             output::say(&format!("{}\n", caution(releases.mechanism)));
         }
         Command::Explain { plan } => output::say(&PlanFile::read(plan)?.explain()?.text()),
@@ -259,9 +261,9 @@ pub(super) fn run(command: &Command) -> Result<()> {
         }
         Command::Audit { seed, markdown, quick } => {
             let report = audit::run(*seed, *quick)?;
-            output::say(&report.text());
+            output::tell_people(markdown.as_deref(), &report.text());
             if let Some(path) = markdown {
-                output::write_whole(path, report.markdown().as_bytes())?;
+                output::write_to(path, report.markdown().as_bytes())?;
             }
             if !report.passed() {
                 return Err(Error::input("the audit failed: see the lines marked FAILED"));

@@ -1,58 +1,67 @@
-//! The results as tables for the terminal.
+//! The rates as tables, for the terminal and for a page.
 
 use super::LabelResults;
-use crate::report::{bars, claim_line, experiment_page, reliability};
-use std::fmt::Write;
+use crate::output::Provenance;
+use crate::report::{Bar, Figures, Table, bars, claim_line, experiment_page, reliability};
+use sordino_shared::evaluate::Interval;
 
 /// The tables.
 pub fn text(results: &LabelResults) -> String {
-    let mut out = String::new();
+    figures(results).text()
+}
+
+fn figures(results: &LabelResults) -> Figures {
+    let mut out = Figures::default();
     let ((simulated, population), (plays, yes, no)) = (results.devices, results.plays);
-    let _ = writeln!(
-        out,
+    out.say(format!(
         "{simulated} devices, standing for {population}; {plays} plays of known length, a yes after {yes}, a no after {no}"
-    );
-    let _ = writeln!(
-        out,
-        "{}",
-        claim_line(results.claim.as_ref(), "Sordino: ", " and one counting; everything else below is without noise")
-    );
-    let _ = writeln!(out, "\n{:24} {:>22} {:>16}", "AUC of", "like against dislike", "yes against all");
+    ));
+    let over = " and one counting; everything else below is without noise";
+    out.say(claim_line(results.claim.as_ref(), "Sordino: ", over));
+    let mut table = Table::of(&["AUC of"]).with(["like against dislike", "yes against all"]);
     for (name, m) in &results.scorers {
-        let explicit = format!("{:.4} +-{:.4}", m.like_dislike, m.like_dislike_error);
-        let _ = writeln!(out, "{name:24} {explicit:>22} {:>16.4}", m.yes_all);
+        let explicit = format!("{:.4} ±{:.4}", m.like_dislike, m.like_dislike_error);
+        table.row([name.clone(), explicit, format!("{:.4}", m.yes_all)]);
     }
-    let _ = writeln!(
-        out,
-        "\n{:38} {:16} {:>8} {:>6} {:>9} {:>7} {:>10}",
-        "rule of the policy", "label", "said", "yes", "plays", "yes", "confidence"
-    );
+    out.table(table);
+    let mut table = Table::of(&["rule of the policy", "label"]).with([
+        "plays with a word",
+        "of these yes",
+        "all plays",
+        "of these yes",
+        "confidence",
+    ]);
     for rule in results.rules.iter().filter(|rule| rule.said >= 1.0 || rule.plays >= 1.0) {
-        let confidence = if rule.confidence > 0.0 { format!("{:.2}", rule.confidence) } else { "-".to_owned() };
-        let _ = writeln!(
-            out,
-            "{:38} {:16} {:>8.0} {:>6.3} {:>9.0} {:>7.4} {confidence:>10}",
-            rule.name,
-            rule.label.name(),
-            rule.said,
-            rule.yes,
-            rule.plays,
-            rule.yes_of_plays
-        );
+        table.row([
+            rule.name.clone(),
+            rule.label.name().replace('_', " "),
+            format!("{:.0}", rule.said),
+            format!("{:.3}", rule.yes),
+            format!("{:.0}", rule.plays),
+            format!("{:.4}", rule.yes_of_plays),
+            if rule.confidence > 0.0 { format!("{:.2}", rule.confidence) } else { "-".to_owned() },
+        ]);
     }
-    let _ = writeln!(out, "\na yes after a play, expected calibration error {:.4}", results.calibration_error);
-    let _ = writeln!(out, "probability  came true  plays");
+    out.table(table);
+    out.title(format!("a yes after a play, expected calibration error {:.4}", results.calibration_error));
+    let mut table = Table::of(&[]).with(["probability", "came true", "plays"]);
     for bin in &results.reliability {
-        let _ = writeln!(out, "{:>11.4}  {:>9.4}  {:>5}", bin.probability, bin.rate, bin.count);
+        table.row([format!("{:.4}", bin.probability), format!("{:.4}", bin.rate), bin.count.to_string()]);
     }
+    out.table(table);
     out
 }
 
 /// The page.
-pub fn page(results: &LabelResults) -> String {
-    let heights: Vec<(String, f64)> = results.scorers.iter().map(|(name, m)| (name.clone(), m.like_dislike)).collect();
+pub fn page(results: &LabelResults, made: &Provenance) -> String {
+    let interval = |mean: f64, error: f64| Interval { mean, low: mean - error, high: mean + error, listeners: 0 };
+    let heights: Vec<Bar> = results
+        .scorers
+        .iter()
+        .map(|(name, m)| Bar::mean(name, interval(m.like_dislike, m.like_dislike_error)))
+        .collect();
     let told = bars(("score", "AUC of like against dislike"), &heights);
     let reliable = reliability(&results.reliability);
     let pictures = [("How well scores tell a like from a dislike", told.as_str()), ("Reliability", &reliable)];
-    experiment_page("Sordino: weak labels", &pictures, &text(results))
+    experiment_page("Sordino: weak labels", (&results.scenario, results.devices), made, &pictures, &figures(results))
 }

@@ -1,56 +1,58 @@
-//! The results as a table for the terminal.
+//! The results as a table, for the terminal and for a page.
 
 use super::LargeResults;
-use crate::report::{bars, claim_line, experiment_page};
-use std::fmt::Write;
+use crate::output::Provenance;
+use crate::report::{Bar, Figures, Table, bars, claim_line, experiment_page, with_interval};
 
 /// The table.
 pub fn text(results: &LargeResults) -> String {
-    let mut out = String::new();
+    figures(results).text()
+}
+
+fn figures(results: &LargeResults) -> Figures {
+    let mut out = Figures::default();
     let ((simulated, population), (tracks, liked)) = (results.devices, results.tracks);
-    let _ = writeln!(
-        out,
+    out.say(format!(
         "{simulated} devices, standing for {population}; {tracks} tracks, of which anybody has liked {liked}; {} blocks of at \
          most {} tracks",
         results.blocks, results.settings.rows
-    );
-    let _ = writeln!(out, "{}", claim_line(results.claim.as_ref(), "", " over all of it"));
+    ));
+    out.say(claim_line(results.claim.as_ref(), "", " over all of it"));
     let mb = |bytes: usize| bytes as f64 / 1e6;
     let (values, bytes) = results.vector;
-    let _ = writeln!(
-        out,
+    out.say(format!(
         "a device sends {values} values, {:.2} MB, and holds {:.2} MB; the whole table would be {} values, {:.2} MB",
         mb(bytes),
         mb(results.device_bytes),
         results.whole_values,
         mb(bytes * results.whole_values / values.max(1))
-    );
-    let _ = writeln!(out, "\n{:24} {:>26} {:>10} {:>12} {:>10}", "", "NDCG@10", "HR@10", "recall@20", "coverage");
+    ));
+    let mut table = Table::of(&["ranked by"]).with(["NDCG@10", "HR@10", "recall@20", "coverage@10"]);
     for (name, measured) in &results.scorers {
-        let ndcg = measured.metrics["ndcg@10_full"];
-        let _ = writeln!(
-            out,
-            "{name:24} {:>26} {:>10.4} {:>12.4} {:>10.4}",
-            format!("{:.4} [{:.4} {:.4}]", ndcg.mean, ndcg.low, ndcg.high),
-            measured.metrics["hr@10_full"].mean,
-            measured.metrics["recall@20_full"].mean,
-            measured.lists["coverage@10_full"]
-        );
+        table.row([
+            name.clone(),
+            with_interval(&measured.metrics["ndcg@10_full"]),
+            format!("{:.4}", measured.metrics["hr@10_full"].mean),
+            format!("{:.4}", measured.metrics["recall@20_full"].mean),
+            format!("{:.4}", measured.lists["coverage@10_full"]),
+        ]);
     }
+    out.table(table);
     let ((ahead, noise), shipped) = (results.ahead, if results.shipped { "the table" } else { "popularity" });
-    let _ = writeln!(
-        out,
-        "\nby what devices hold out, the table is ahead by {ahead:.4} with noise of {noise:.4}: {shipped} is shipped"
-    );
+    let noise = if noise > 0.0 { format!("with noise of {noise:.4}") } else { "without noise".to_owned() };
+    out.say(format!(
+        "by what devices hold out, the table is ahead by {ahead:.4} (NDCG@10), {noise}: {shipped} is shipped"
+    ));
     out
 }
 
 /// The page.
-pub fn page(results: &LargeResults) -> String {
-    let ndcg = |(name, measured): &(String, crate::evaluation::Measured)| {
-        (name.clone(), measured.metrics["ndcg@10_full"].mean)
-    };
-    let heights: Vec<(String, f64)> = results.scorers.iter().map(ndcg).collect();
-    let quality = bars(("scorer", "NDCG@10"), &heights);
-    experiment_page("Sordino: a catalogue larger than a vector", &[("Quality", &quality)], &text(results))
+pub fn page(results: &LargeResults, made: &Provenance) -> String {
+    let ndcg =
+        |(name, measured): &(String, crate::evaluation::Measured)| Bar::mean(name, measured.metrics["ndcg@10_full"]);
+    let heights: Vec<Bar> = results.scorers.iter().map(ndcg).collect();
+    let quality = bars(("ranked by", "NDCG@10"), &heights);
+    let pictures = [("Quality", quality.as_str())];
+    let title = "Sordino: a catalogue larger than a vector";
+    experiment_page(title, (&results.scenario, results.devices), made, &pictures, &figures(results))
 }

@@ -120,15 +120,46 @@ pub fn train_rounds(
     trained.model = training.model();
     trained.seconds += start.elapsed().as_secs_f64();
     if trained.model.dimensions() == 0 {
-        trained.fallback = Some(match training.verdict() {
-            None => "the planner expects nothing to stand out of the noise".to_owned(),
-            Some((ahead, noise)) => format!(
-                "on held-out tracks the embeddings were ahead by {ahead:.4}, less than twice the noise of {noise:.4}"
-            ),
-        });
+        trained.fallback = Some(fallback(training.verdict()));
     }
     Ok(trained)
 }
 
+// Why popularity is all there is.
+fn fallback(verdict: Option<(f64, f64)>) -> String {
+    let Some((ahead, noise)) = verdict else {
+        return "the planner expects nothing to stand out of the noise".to_owned();
+    };
+    let apart = match ahead {
+        ahead if ahead > 0.0 => format!("ahead by {ahead:.4}"),
+        ahead if ahead < 0.0 => format!("behind by {:.4}", -ahead),
+        _ => "neither ahead nor behind".to_owned(),
+    };
+    match noise > 0.0 {
+        true => format!(
+            "on held-out tracks the embeddings were {apart}, and to be shipped they must be ahead by more than twice the noise of \
+             {noise:.4}"
+        ),
+        false => format!("on held-out tracks the embeddings were {apart}, and to be shipped they must be ahead"),
+    }
+}
+
 // The commonest features; rarer ones describe too few tracks to be told from noise.
 const MOST_FEATURES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_noise_says_nothing_of_noise() {
+        assert!(
+            !fallback(Some((-0.01, 0.0))).contains("noise")
+                && fallback(Some((-0.01, 0.0))).contains("behind by 0.0100")
+        );
+        assert!(
+            fallback(Some((0.01, 0.02))).contains("ahead by 0.0100") && fallback(Some((0.01, 0.02))).contains("0.0200")
+        );
+        assert!(fallback(None).contains("noise") && fallback(Some((0.0, 0.0))).contains("neither"));
+    }
+}

@@ -6,7 +6,7 @@ use sordino_shared::math;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan, WRAP_PROBABILITY};
 use sordino_shared::privacy::accountant::correlated::Strategy;
 use sordino_shared::privacy::accountant::{Claim, Target, distributed, loss};
-use sordino_shared::privacy::{Mechanism, Mode, Samplers};
+use sordino_shared::privacy::{Mechanism, Mode, Samplers, rounded};
 use sordino_shared::secagg::{Assumptions, Terms};
 use std::fmt::Write;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub struct PlanFile {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PlanBlock {
+pub(crate) struct PlanBlock {
     name: String,
     rows: usize,
     #[serde(default = "one_value")]
@@ -255,7 +255,7 @@ impl Explanation {
         let width = self.lines.iter().map(|l| l.against.len()).max().unwrap_or(0);
         let _ = writeln!(text, "{:width$}  epsilon", "against");
         for line in &self.lines {
-            let epsilon = if line.epsilon.is_finite() { format!("{:.3}", line.epsilon) } else { "none".to_owned() };
+            let epsilon = if line.epsilon.is_finite() { rounded::up(line.epsilon, 3) } else { "none".to_owned() };
             let _ = writeln!(text, "{:width$}  {epsilon:>7}  assumes: {}", line.against, line.assumes);
             let _ = writeln!(text, "{:width$}           by: {}", "", line.theorem);
         }
@@ -298,19 +298,19 @@ impl Explanation {
     }
 
     fn words(&self) -> String {
-        let odds = |epsilon: f64| format!("{:.1} times", math::exp(epsilon));
+        let odds = |epsilon: f64| format!("{} times", rounded::up(math::exp(epsilon), 1));
         match self.file.mode {
             Mode::Secure => {
                 let claim = self.lines[1].epsilon;
                 format!(
                     "whatever somebody believes about one listener, seeing all that the coordinator sees changes the odds by \
                      at most {}, except with probability about {:e}. That holds with up to {} of {} devices against the \
-                     listener. Alone against all others, a device's own noise promises epsilon {:.1}.",
+                     listener. Alone against all others, a device's own noise promises epsilon {}.",
                     odds(claim),
                     self.file.delta,
                     self.file.cohort - self.plan.honest(),
                     self.file.cohort,
-                    self.lines[3].epsilon
+                    rounded::up(self.lines[3].epsilon, 1)
                 )
             }
             Mode::Local => format!(

@@ -1,5 +1,6 @@
 //! The plane of the catalogue as SVG, and its groups as a table.
 
+use super::Table;
 use super::page::escape;
 use crate::catalogue::CatalogueMap;
 use std::fmt::Write;
@@ -13,7 +14,9 @@ pub(super) fn map(map: &CatalogueMap) -> String {
     let ((x0, width), (y0, height)) = (range(|p| p.x), range(|p| p.y));
     let most = map.points.iter().map(|p| p.heard).fold(1.0, f64::max);
     let place = |p: &crate::catalogue::Point| (30.0 + 860.0 * (p.x - x0) / width, 530.0 - 500.0 * (p.y - y0) / height);
-    let mut out = String::from("<svg viewBox=\"0 0 920 560\" font-family=\"sans-serif\" font-size=\"11\">");
+    let mut out = String::from(
+        "<div class=plane><svg viewBox=\"0 0 920 560\" role=img aria-label=\"tracks on a plane, by the groups of the table below\">",
+    );
     for point in map.points.iter().rev() {
         let (x, y) = place(point);
         let _ = write!(
@@ -26,41 +29,48 @@ pub(super) fn map(map: &CatalogueMap) -> String {
         );
     }
     let mut named = vec![0; map.groups.len()];
+    let mut placed = Vec::new();
     for point in &map.points {
         if named.get(point.group).is_none_or(|count| *count >= NAMED) {
             continue;
         }
-        named[point.group] += 1;
         let (x, y) = place(point);
+        // A name that would lie over another is left out; the next of the group may have room.
+        if placed
+            .iter()
+            .any(|(at, height): &(f32, f32)| (at - x).abs() < NAME_WIDTH && (height - y).abs() < NAME_HEIGHT)
+        {
+            continue;
+        }
+        placed.push((x, y));
+        named[point.group] += 1;
         // Names stay inside of the picture.
-        let anchor = if x > 780.0 { ("end", x - 8.0) } else { ("start", x + 8.0) };
+        let anchor = if x > 640.0 { ("end", x - 8.0) } else { ("start", x + 8.0) };
         let _ = write!(
             out,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\" paint-order=\"stroke\" stroke=\"#fff\" stroke-width=\"3\">{}</text>",
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\">{}</text>",
             anchor.1,
             y + 4.0,
             anchor.0,
             escape(&point.title),
         );
     }
-    out.push_str(
-        "</svg><div class=wide><table><tr><th>kind, by its most telling tags</th><th>tracks</th><th>share of plays</th>\
-                  <th>best known</th></tr>",
-    );
-    for (number, group) in map.groups.iter().enumerate() {
+    out.push_str("</svg></div>");
+    let mut table =
+        Table::of(&["kind, by its most telling tags"]).with(["tracks", "share of plays"]).with_words("best known");
+    for group in &map.groups {
         let name = if group.name.is_empty() { "nothing is public of its tracks" } else { &group.name };
-        let _ = write!(
-            out,
-            "<tr><td><svg width=\"12\" height=\"12\"><circle cx=\"6\" cy=\"6\" r=\"5\" fill=\"{}\"/></svg> {}</td><td>{}</td>\
-             <td>{:.3}</td><td>{}</td></tr>",
-            colour(number),
-            escape(name),
-            group.tracks,
-            group.share,
-            escape(&group.examples.join(", ")),
-        );
+        let share = format!("{:.1} %", 100.0 * group.share);
+        table.row([name, &group.tracks.to_string(), &share, &group.examples.join(", ")]);
     }
-    out.push_str("</table></div>");
+    // A mark before each name, in the colour of its tracks.
+    let html = table.html();
+    let mut rows = html.split("<tr><td class=words");
+    out.push_str(rows.next().unwrap_or_default());
+    for (number, row) in rows.enumerate() {
+        let mark = format!("<span><i class=key style=\"background:{}\"></i>", colour(number));
+        let _ = write!(out, "<tr><td class=words{}", row.replacen("<span>", &mark, 1));
+    }
     out
 }
 
@@ -71,6 +81,9 @@ fn colour(group: usize) -> String {
 
 // Tracks of each group that are named.
 const NAMED: usize = 2;
+// Room for a name, in the picture's units.
+const NAME_WIDTH: f32 = 190.0;
+const NAME_HEIGHT: f32 = 14.0;
 
 #[cfg(test)]
 mod tests {
@@ -83,7 +96,8 @@ mod tests {
         let point = |x: f32| Point { title: "<script>".to_owned(), group: 0, x, y: 0.0, heard: 3.0 };
         let svg = map(&CatalogueMap { groups: vec![kind], points: vec![point(0.0), point(1.0), point(2.0)] });
         assert!(!svg.contains("<script>") && svg.contains("a&lt;b") && svg.contains("x &amp; y"));
-        assert_eq!((svg.matches("<circle cx").count(), svg.matches("<text").count()), (4, 2));
+        assert_eq!((svg.matches("<circle cx").count(), svg.matches("<text").count()), (3, 2));
+        assert_eq!(svg.matches("class=key").count(), 1);
         assert!(!svg.contains("NaN"));
         assert!(!map(&CatalogueMap { groups: Vec::new(), points: Vec::new() }).contains("NaN"));
     }

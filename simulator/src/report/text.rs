@@ -1,8 +1,7 @@
 //! Tables for the terminal.
 
-use super::{COLUMNS, ordered, protocol_words};
+use super::{Table, quality_table, tested};
 use crate::output::Results;
-use std::fmt::Write;
 
 /// A run's notes, data and table.
 pub fn text(results: &Results) -> String {
@@ -34,18 +33,20 @@ pub fn text(results: &Results) -> String {
     if let Some(schedule) = &results.schedule {
         line(&mut out, &format!("plan: {}", schedule.reasons.join("; ")));
     }
-    line(&mut out, &format!("protocol: {}\n", protocol_words(results)));
-    out.push_str(&table(results));
+    line(&mut out, &format!("{}\n", tested(results)));
+    out.push_str(&quality_table(results, false).text());
     if !results.curve.is_empty() {
-        line(&mut out, "\nprivacy against quality (NDCG@10):");
+        line(&mut out, "\nprivacy against quality:");
+        let mut table = Table::of(&["  epsilon"]).with(["NDCG@10"]).with_words("what is learnt");
         for point in &results.curve {
-            let epsilon = point.epsilon.map_or("no noise".to_owned(), |e| format!("epsilon {e}"));
+            let epsilon = point.epsilon.map_or("  no noise".to_owned(), |e| format!("  {e}"));
             let learnt = match point.dimensions {
                 0 => "popularity alone".to_owned(),
                 d => format!("d = {d}"),
             };
-            line(&mut out, &format!("  {epsilon:12} {:.4}  {learnt}", point.ndcg));
+            table.row([epsilon, format!("{:.4}", point.ndcg), learnt]);
         }
+        out.push_str(&table.text());
     }
     out
 }
@@ -58,26 +59,7 @@ pub fn comparison_text(all: &[(String, Results)]) -> String {
         for note in &results.notes {
             line(&mut out, &format!("  {note}"));
         }
-        out.push_str(&table(results));
-    }
-    out
-}
-
-fn table(results: &Results) -> String {
-    let mut out = format!("{:12}", "method");
-    for (title, _) in COLUMNS {
-        let _ = write!(out, " {title:>15}");
-    }
-    let _ = writeln!(out, " {:>9} {:>10}", "seconds", "updates/s");
-    for (name, method) in ordered(results) {
-        let _ = write!(out, "{name:12}");
-        for (_, figure) in COLUMNS {
-            let interval = method.measured.metrics.get(figure);
-            let cell = interval.map_or("-".to_owned(), |i| format!("{:.4} ±{:.4}", i.mean, (i.high - i.low) / 2.0));
-            let _ = write!(out, " {cell:>15}");
-        }
-        let updates = method.device_updates_per_second.map_or("-".to_owned(), |u| format!("{u:.0}"));
-        let _ = writeln!(out, " {:>9.3} {updates:>10}", method.seconds_training);
+        out.push_str(&quality_table(results, false).text());
     }
     out
 }

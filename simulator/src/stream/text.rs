@@ -1,58 +1,62 @@
-//! The stream as a table for the terminal and as a page with a picture.
+//! The stream as a table, for the terminal and for a page with a picture.
 
 use super::StreamResults;
-use crate::report::{Series, claim_line, experiment_page, lines};
-use std::fmt::Write;
+use crate::output::Provenance;
+use crate::report::{Figures, Series, Table, claim_line, experiment_page, lines};
 
 /// The table.
 pub fn text(results: &StreamResults) -> String {
-    let mut out = String::new();
+    figures(results).text()
+}
+
+fn figures(results: &StreamResults) -> Figures {
+    let mut out = Figures::default();
     let step = results.step_days;
-    let _ = writeln!(
-        out,
-        "{} steps of {step} days; {} devices stand behind the whole stream; NDCG@10 over the catalogue, on what listeners like next",
+    out.say(format!(
+        "{} steps of {step} day{}; {} devices stand behind the whole stream; NDCG@10 over the catalogue, on what listeners like next",
         results.steps.len(),
+        if step == 1 { "" } else { "s" },
         results.population
-    );
-    let _ = writeln!(
-        out,
-        "{}",
-        claim_line(results.claim.as_ref(), "", " over the whole stream, by each way of keeping up")
-    );
-    let _ = write!(out, "\n{:>5} {:>8} {:>7} {:>8} {:>10}", "day", "devices", "joined", "tested", "new tracks");
-    results.ways.iter().for_each(|way| {
-        let _ = write!(out, " {way:>10}");
-    });
-    out.push_str("   d of once, anew, going on\n");
+    ));
+    let over = " over the whole stream, by each way of keeping up";
+    out.say(claim_line(results.claim.as_ref(), "", over));
+    let columns = ["devices", "joined", "tested", "new tracks, share"].into_iter().map(str::to_owned);
+    let ways = results.ways.iter().map(|way| format!("NDCG@10, {way}"));
+    let mut table = Table::of(&["day"]).with(columns.chain(ways)).with_words("d of once, anew, going on");
     for at in &results.steps {
-        let _ =
-            write!(out, "{:>5} {:>8} {:>7} {:>8} {:>10.3}", at.day, at.devices, at.joined, at.tested, at.new_tracks);
-        at.ndcg.iter().for_each(|ndcg| {
-            let _ = write!(out, " {:>10.4}", ndcg.mean);
-        });
-        let _ = writeln!(out, "   {:?}", at.dimensions);
+        let mut row = vec![
+            at.day.to_string(),
+            at.devices.to_string(),
+            at.joined.to_string(),
+            at.tested.to_string(),
+            format!("{:.3}", at.new_tracks),
+        ];
+        row.extend(at.ndcg.iter().map(|ndcg| format!("{:.4}", ndcg.mean)));
+        row.push(at.dimensions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        table.row(row);
     }
-    let _ = write!(out, "\n{:>42}", "mean over the steps after the first");
-    for way in 0..results.ways.len() {
-        let later = &results.steps[1..];
-        let mean = later.iter().map(|at| at.ndcg[way].mean).sum::<f64>() / later.len().max(1) as f64;
-        let _ = write!(out, " {mean:>10.4}");
-    }
-    out.push('\n');
+    let mean = |way: usize| {
+        let later = results.steps.get(1..).unwrap_or_default();
+        later.iter().map(|at| at.ndcg[way].mean).sum::<f64>() / later.len().max(1) as f64
+    };
+    let mut last = vec!["mean after the first".to_owned()];
+    last.extend(["", "", "", ""].map(str::to_owned));
+    last.extend((0..results.ways.len()).map(|way| format!("{:.4}", mean(way))));
+    last.push(String::new());
+    table.row(last);
+    out.table(table);
     out
 }
 
 /// The page.
-pub fn page(results: &StreamResults) -> String {
-    let series: Vec<Series> = results
-        .ways
-        .iter()
-        .enumerate()
-        .map(|(way, name)| Series {
-            name: name.clone(),
-            points: results.steps.iter().map(|at| (at.day as f64, at.ndcg[way].mean)).collect(),
-        })
-        .collect();
+pub fn page(results: &StreamResults, made: &Provenance) -> String {
+    let of = |(way, name): (usize, &String)| {
+        Series::means(name, results.steps.iter().map(|at| (at.day as f64, at.ndcg[way])))
+    };
+    let series: Vec<Series> = results.ways.iter().enumerate().map(of).collect();
     let chart = lines(("days since the stream began", "NDCG@10"), &series, None);
-    experiment_page("Sordino: a stream of listening", &[("Quality by day", &chart)], &text(results))
+    let devices = results.steps.last().map_or(0, |at| at.devices);
+    let pictures = [("Quality by day", chart.as_str())];
+    let of = (&results.scenario, (devices, results.population));
+    experiment_page("Sordino: a stream of listening", of, made, &pictures, &figures(results))
 }

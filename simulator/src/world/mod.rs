@@ -10,6 +10,7 @@
 pub mod calibration;
 mod catalogue;
 mod listener;
+pub mod names;
 
 pub use catalogue::Catalogue;
 

@@ -17,7 +17,7 @@ pub use membership::Membership;
 use crate::error::Result;
 use crate::progress;
 use sordino_shared::plan::Rotation;
-use sordino_shared::privacy::{Mechanism, Mode};
+use sordino_shared::privacy::{Mechanism, Mode, rounded};
 use std::fmt::Write;
 
 /// One attack and what it found.
@@ -265,8 +265,8 @@ impl Report {
             text.push_str(&row([
                 &f.name,
                 &f.canaries.to_string(),
-                &format!("{:.3}", f.claimed_epsilon),
-                &format!("{:.3}", f.proven_epsilon),
+                &rounded::up(f.claimed_epsilon, 3),
+                &rounded::down(f.proven_epsilon, 3),
                 &mu,
                 &proven_mu,
                 verdict,
