@@ -8,29 +8,29 @@ use rayon::prelude::*;
 fn bits_are_these() {
     let double = |x: f64| x.to_bits();
     let single = |x: f32| x.to_bits();
-    println!("asinh {:#x}", double(asinh(0.7)));
-    println!("cos {:#x}", double(cos(0.7)));
-    println!("erfc {:#x}", double(erfc(0.7)));
-    println!("exp {:#x}", double(exp(0.7)));
-    println!("exp_m1 {:#x}", double(exp_m1(0.7)));
-    println!("exp2 {:#x}", double(exp2(0.7)));
-    println!("hypot {:#x}", double(hypot(0.7, 0.3)));
-    println!("lgamma {:#x}", double(lgamma(0.7)));
-    println!("ln {:#x}", double(ln(0.7)));
-    println!("ln_1p {:#x}", double(ln_1p(0.7)));
-    println!("log2 {:#x}", double(log2(0.7)));
-    println!("log10 {:#x}", double(log10(0.7)));
-    println!("powf {:#x}", double(powf(0.7, 0.3)));
-    println!("powi {:#x}", double(powi(0.7, -5)));
-    println!("sin {:#x}", double(sin(0.7)));
-    println!("tanh {:#x}", double(tanh(0.7)));
-    println!("tanh_f32 {:#x}", single(tanh_f32(0.3)));
-    println!("exp_f32 {:#x}", single(exp_f32(0.3)));
-    println!("logistic_f32 {:#x}", single(logistic_f32(0.3)));
-    println!("ln_f32 {:#x}", single(ln_f32(0.3)));
-    println!("ln_1p_f32 {:#x}", single(ln_1p_f32(0.3)));
-    println!("sin_f32 {:#x}", single(sin_f32(0.3)));
-    println!("cos_f32 {:#x}", single(cos_f32(0.3)));
+    assert_eq!(double(asinh(0.7)), 0x3fe4_e2a4_fe90_85dd, "asinh");
+    assert_eq!(double(cos(0.7)), 0x3fe8_7996_529f_9d93, "cos");
+    assert_eq!(double(erfc(0.7)), 0x3fd4_9ee7_bdd1_d374, "erfc");
+    assert_eq!(double(exp(0.7)), 0x4000_1c2a_6126_8987, "exp");
+    assert_eq!(double(exp_m1(0.7)), 0x3ff0_3854_c24d_130d, "exp_m1");
+    assert_eq!(double(exp2(0.7)), 0x3ff9_fdf8_bcce_533d, "exp2");
+    assert_eq!(double(hypot(0.7, 0.3)), 0x3fe8_5ed7_614b_038c, "hypot");
+    assert_eq!(double(lgamma(0.7)), 0x3fd0_b20c_891c_de74, "lgamma");
+    assert_eq!(double(ln(0.7)), 0xbfd6_d3c3_24e1_3f50, "ln");
+    assert_eq!(double(ln_1p(0.7)), 0x3fe0_fae8_1914_a991, "ln_1p");
+    assert_eq!(double(log2(0.7)), 0xbfe0_7762_2896_7d13, "log2");
+    assert_eq!(double(log10(0.7)), 0xbfc3_d3d3_d21c_cf04, "log10");
+    assert_eq!(double(powf(0.7, 0.3)), 0x3fec_c0b4_3ba5_c3da, "powf");
+    assert_eq!(double(powi(0.7, -5)), 0x4017_ccb3_107e_f8ce, "powi");
+    assert_eq!(double(sin(0.7)), 0x3fe4_9d6e_6946_19b8, "sin");
+    assert_eq!(double(tanh(0.7)), 0x3fe3_56fb_17af_2e90, "tanh");
+    assert_eq!(single(tanh_f32(0.3)), 0x3e95_26ed, "tanh_f32");
+    assert_eq!(single(exp_f32(0.3)), 0x3fac_c82c, "exp_f32");
+    assert_eq!(single(logistic_f32(0.3)), 0x3f13_0eaa, "logistic_f32");
+    assert_eq!(single(ln_f32(0.3)), 0xbf9a_1bc8, "ln_f32");
+    assert_eq!(single(ln_1p_f32(0.3)), 0x3e86_549c, "ln_1p_f32");
+    assert_eq!(single(sin_f32(0.3)), 0x3e97_4e6d, "sin_f32");
+    assert_eq!(single(cos_f32(0.3)), 0x3f74_90ef, "cos_f32");
 }
 
 /// Greatest error in ulp over every `step`th float from `from` up to `to`, and the greatest fall in ulp between neighbours.
@@ -78,7 +78,7 @@ fn measure(step: u32) {
     let logistic_down = scan(-0.0, -87.0, step, logistic_f32, logistic);
     // No more than what the functions say of themselves.
     println!("tanh {tanh_error:?}, exp {exp_up:?} {exp_down:?}, logistic {logistic_up:?} {logistic_down:?}");
-    assert!(tanh_error.0 <= 6.4 && tanh_error.1 <= 8.5);
+    assert!(tanh_error.0 <= 7.0 && tanh_error.1 <= 8.5);
     for (error, fall) in [exp_up, exp_down] {
         assert!(error <= 1.0 && fall == 0.0);
     }
