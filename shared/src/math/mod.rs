@@ -15,8 +15,8 @@
 //!
 //! ```
 //! use sordino_shared::math;
-//! assert_eq!(math::tanh_f32(0.3).to_bits(), 0x3e95_26ef);
-//! assert_eq!(math::exp(1.0).to_bits(), std::f64::consts::E.to_bits());
+//! assert_eq!(math::tanh_f32(0.3).to_bits(), 0x3e95_26ed);
+//! assert_eq!(math::exp(0.7).to_bits(), 0x4000_1c2a_6126_8987);
 //! ```
 
 mod double;

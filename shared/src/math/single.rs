@@ -18,8 +18,8 @@ pub fn tanh_f32(x: f32) -> f32 {
     let p = P[0] + s * (P[1] + s * (P[2] + s * (P[3] + s * P[4])));
     let q = Q[0] + s * (Q[1] + s * (Q[2] + s * (Q[3] + s * Q[4])));
     let y = x * p / q;
-    let y = if y > 1.0 { 1.0 } else { y };
-    if y < -1.0 { -1.0 } else { y }
+    let y = if y > 1.0 || x == TANH_LIMIT { 1.0 } else { y };
+    if y < -1.0 || x == -TANH_LIMIT { -1.0 } else { y }
 }
 
 /// [`tanh_f32`] of each value.

@@ -239,7 +239,8 @@ impl<'a> Experiment<'a> {
         };
         let best = inner
             .steps("tower, when to stop", inner.descent(start, rounds), rounds, |tower| {
-                Some(inner.by_tower(tower).mean)
+                let recalls = inner.recalls_by_tower(tower);
+                Some(recalls.iter().sum::<f64>() / recalls.len().max(1) as f64)
             })
             .1;
         self.steps("tower, central", self.descent(start, rounds), best, |_| None).0
@@ -255,15 +256,21 @@ impl<'a> Experiment<'a> {
     ) -> (Tower, usize) {
         let (mut best, mut at) = (f64::NEG_INFINITY, steps);
         let width = self.settings.dimensions + 1;
-        // As many parts whatever the number of devices and threads: each holds a whole sum.
-        let chunk_length = self.population.devices().div_ceil(PARTS).max(1);
+        // Where there are very many devices, steps take turns with some of them.
+        let mut turns = vec![Vec::new(); (self.population.devices() / DEVICES_A_STEP).max(1)];
+        for device in 0..self.population.devices() {
+            let turn = mix(self.scenario.seed, TURN_STREAM, device as u64) % turns.len() as u64;
+            turns[turn as usize].push(device);
+        }
         let bar = progress::steps(steps as u64, what);
         for step in 0..steps {
-            let parts: Vec<Vec<f64>> = (0..self.population.devices().div_ceil(chunk_length))
-                .into_par_iter()
-                .map(|chunk| {
+            let devices = &turns[step % turns.len()];
+            // As many parts whatever the number of devices and threads: each holds a whole sum.
+            let parts: Vec<Vec<f64>> = devices
+                .par_chunks(devices.len().div_ceil(PARTS).max(1))
+                .map(|devices| {
                     let (mut sum, mut workspace) = (vec![0.0; self.settings.buckets * width], Workspace::default());
-                    for device in chunk * chunk_length..((chunk + 1) * chunk_length).min(self.population.devices()) {
+                    for &device in devices {
                         let mut rng = ChaCha8Rng::seed_from_u64(mix(
                             self.scenario.seed,
                             CENTRAL_STREAM + step as u64,
@@ -284,7 +291,7 @@ impl<'a> Experiment<'a> {
                 .collect();
             let mut total = vec![0.0; self.settings.buckets * width];
             parts.iter().for_each(|part| total.iter_mut().zip(part).for_each(|(total, value)| *total += value));
-            descent.apply(vec![total], &[0.0], self.population.devices() as f64);
+            descent.apply(vec![total], &[0.0], devices.len() as f64);
             if let Some(value) = judge(descent.tower()).filter(|value| *value > best) {
                 (best, at) = (value, step + 1);
             }
@@ -295,13 +302,17 @@ impl<'a> Experiment<'a> {
     }
 
     fn by_tower(&self, tower: &Tower) -> Interval {
+        self.interval(&self.recalls_by_tower(tower))
+    }
+
+    fn recalls_by_tower(&self, tower: &Tower) -> Vec<f64> {
         let rows = tower.rows(&self.features);
         let places: Vec<Vec<f32>> = (0..self.population.devices())
             .into_par_iter()
             .map(|device| tower.listener(&self.features, self.population.train.of(device)))
             .collect();
         let row = |track: u32| -> ArrayView1<'_, f32> { rows.row(track as usize) };
-        self.recall(|device, track| Tower::score(&places[device], row(track).to_slice().expect("rows are in order")))
+        self.recalls(|device, track| Tower::score(&places[device], row(track).to_slice().expect("rows are in order")))
     }
 
     fn by_profile(&self) -> Interval {
@@ -318,8 +329,8 @@ impl<'a> Experiment<'a> {
 
     // The share of a listener's held-out tracks among as many recommended of all that are held out, of those that fit there;
     // ties count against us.
-    fn recall(&self, score: impl Fn(usize, u32) -> f32 + Sync) -> Interval {
-        let values: Vec<f64> = (0..self.population.devices())
+    fn recalls(&self, score: impl Fn(usize, u32) -> f32 + Sync) -> Vec<f64> {
+        (0..self.population.devices())
             .into_par_iter()
             .filter_map(|device| {
                 let test = self.population.test.of(device);
@@ -335,8 +346,15 @@ impl<'a> Experiment<'a> {
                 let most = test.len().min(self.settings.cut) as f64;
                 Some(judged.recall(self.settings.cut) * test.len() as f64 / most)
             })
-            .collect();
-        bootstrap_mean(&values, &mut ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, BOOTSTRAP_STREAM, 0)))
+            .collect()
+    }
+
+    fn recall(&self, score: impl Fn(usize, u32) -> f32 + Sync) -> Interval {
+        self.interval(&self.recalls(score))
+    }
+
+    fn interval(&self, values: &[f64]) -> Interval {
+        bootstrap_mean(values, &mut ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, BOOTSTRAP_STREAM, 0)))
     }
 }
 
@@ -357,6 +375,9 @@ fn split(dataset: &Dataset, share: f64, seed: u64) -> Result<(Vec<u32>, Vec<u32>
 }
 
 const PARTS: usize = 16;
+// More devices than this make a step no better, only longer.
+const DEVICES_A_STEP: usize = 4096;
+const TURN_STREAM: u64 = 705;
 const SPLIT_STREAM: u64 = 701;
 const START_STREAM: u64 = 702;
 const TOWER_STREAM: u64 = 703;

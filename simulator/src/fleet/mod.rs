@@ -10,7 +10,9 @@ mod text;
 pub use text::{page, text};
 
 use crate::error::{Error, Result};
+use crate::progress;
 use crate::scenario::{self, read_toml};
+use indicatif::ProgressBar;
 use phone::{Hour, Phone};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -210,15 +212,21 @@ pub fn run(settings: &FleetSettings) -> Result<FleetResults> {
     let candidates = candidates();
     let all: Vec<(usize, usize)> =
         (0..candidates.len()).flat_map(|candidate| (0..settings.runs).map(move |run| (candidate, run))).collect();
+    let hours = SETTLED + settings.days * 24;
+    let bar = progress::steps(all.len() as u64 * u64::from(hours), "hours of fleets");
     let roll = |&(candidate, run): &(usize, usize)| {
         let (name, effect) = candidates[candidate];
         // The same fleet for every candidate.
         let seed = mix(settings.seed, FLEET_STREAM, run as u64);
         let mut fleet = Fleet::new(settings, &policy, effect, seed);
-        fleet.run();
+        fleet.run(&bar);
+        // Rollouts may be over before their last day.
+        bar.inc(u64::from(hours.saturating_sub(fleet.hour)));
         Outcome { candidate: name.to_owned(), run, ..fleet.outcome() }
     };
-    Ok(FleetResults { outcomes: all.par_iter().map(roll).collect(), settings: settings.clone() })
+    let outcomes = all.par_iter().map(roll).collect();
+    bar.finish_and_clear();
+    Ok(FleetResults { outcomes, settings: settings.clone() })
 }
 
 /// One fleet under way.
@@ -250,15 +258,17 @@ impl<'a> Fleet<'a> {
         Self { settings, policy, effect, phones, controller, hour: 0, round: None, chance, contributions: 0 }
     }
 
-    fn run(&mut self) {
+    fn run(&mut self, bar: &ProgressBar) {
         let operator = Actor { name: "operator".into(), may_promote: true, may_abort: true, may_skip: false };
         // Listeners have a past by then, which no candidate has touched.
         while self.hour < SETTLED {
             self.turn();
+            bar.inc(1);
         }
         self.feed(Input::Start(operator));
         while !self.is_over() && self.hour < SETTLED + self.settings.days * 24 {
             self.turn();
+            bar.inc(1);
             self.feed(Input::Tick);
             self.measure();
         }
