@@ -12,7 +12,7 @@ mod paired;
 mod ranking;
 
 pub use beyond::Exposure;
-pub use bootstrap::{Interval, bootstrap_mean};
+pub use bootstrap::{Interval, MANY, bootstrap_mean, bootstrap_means};
 pub use groups::{Groups, thirds};
 pub use habits::{HABITS, Habits, RETURN_DAYS};
 pub use kinds::{calibrated, kind_shares, miscalibration, place_weight};

@@ -53,7 +53,7 @@ fn notes(results: &Results) -> String {
 
 fn quality_words(results: &Results) -> String {
     format!(
-        "<p>Protocol: {}. Ties count against us. ± is half of a 95 % bootstrap interval over listeners. {} listeners had \
+        "<p>Protocol: {}. Ties count against us. ± is half of a 95 % interval over listeners. {} listeners had \
          no track to test with.</p>",
         protocol_words(results),
         results.methods.values().next().map_or(0, |m| m.measured.without_test),
