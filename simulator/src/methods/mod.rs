@@ -3,10 +3,11 @@
 mod fedmf;
 mod ials;
 mod popularity;
+mod scoring;
 mod sordino;
 
 pub use fedmf::train as train_fedmf;
-pub use ials::{IalsSettings, train as train_ials};
+pub use ials::{Ials, IalsSettings, Tuned, train as train_ials, tune as tune_ials};
 pub use popularity::train as train_popularity;
 pub use sordino::{Trained, content_of, schedule, train as train_sordino, train_rounds};
 
@@ -46,11 +47,20 @@ impl Method {
 pub trait Scorer: Sync {
     /// Writes one score a track. `listener` is the device's place in the population, `history` its training examples.
     fn score(&self, listener: usize, history: &[Example], solver: &mut Solver, scores: &mut Vec<f32>);
+
+    /// The same scores, to the bit, by a way that pays where many listeners are scored.
+    fn for_many(&self) -> Option<Box<dyn Scorer + '_>> {
+        None
+    }
 }
 
 impl Scorer for Model {
     fn score(&self, _listener: usize, history: &[Example], solver: &mut Solver, scores: &mut Vec<f32>) {
         Self::score(self, history, solver, scores);
+    }
+
+    fn for_many(&self) -> Option<Box<dyn Scorer + '_>> {
+        scoring::Many::of(self).map(|many| Box::new(many) as Box<dyn Scorer>)
     }
 }
 
