@@ -17,6 +17,7 @@ use crate::evaluation::{self, Measured, Part};
 use crate::experiment::Experiment;
 use crate::methods::{Scorer, Trained};
 use crate::population::Summary;
+use crate::progress;
 use crate::scenario::Scenario;
 use lists::Lister;
 use rand_chacha::ChaCha8Rng;
@@ -132,6 +133,7 @@ impl Assessor<'_> {
         let group_of = self.groups(&listeners);
         let mut rng = ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, ASSESS_STREAM, 0));
         let (mut assessed, mut ndcg) = (Vec::new(), Vec::new());
+        let bar = progress::steps(methods.len() as u64, "measuring methods");
         for method in &methods {
             let measured = evaluation::evaluate(population, method.scorer.as_ref(), &evaluation)?;
             let lists = lister.lists(method.scorer.as_ref(), &mut rng);
@@ -144,7 +146,9 @@ impl Assessor<'_> {
             let (name, settings) = (method.name.clone(), method.settings.clone());
             assessed.push(Assessed { name, settings, measured, groups, lists });
             ndcg.push(values);
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         let main = &methods[0];
         let spent = main.trained.as_ref().and_then(|trained| trained.rho_spent);
         let claim = self.scenario.claim(experiment.target, spent);

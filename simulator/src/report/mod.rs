@@ -1,11 +1,13 @@
 //! What a person reads: a table in the terminal, and one HTML page that opens anywhere.
 
 mod charts;
+mod early;
 mod map;
 mod page;
 mod text;
 
 pub(crate) use charts::{Series, bars, lines, reliability};
+pub use early::Early;
 pub(crate) use page::experiment_page;
 pub use page::{comparison_page, page};
 pub use text::{comparison_text, text};
