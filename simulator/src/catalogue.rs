@@ -103,7 +103,8 @@ fn apart(tags: &[Vec<String>]) -> Vec<String> {
         let others = || tags.iter().enumerate().filter(|(other, _)| *other != group).map(|(_, of)| of);
         let words = (WORDS..MOST_WORDS).find(|&w| others().all(|other| first(of, w) != first(other, w)));
         let name = of[..words.unwrap_or(MOST_WORDS).min(of.len())].join(", ");
-        let again = names.iter().filter(|known| !name.is_empty() && known.split(" (").next() == Some(name.as_str())).count();
+        let again =
+            names.iter().filter(|known| !name.is_empty() && known.split(" (").next() == Some(name.as_str())).count();
         names.push(if again == 0 { name } else { format!("{name} ({})", again + 1) });
     }
     names

@@ -34,11 +34,14 @@ pub fn say(line: &str) {
 }
 
 fn open(total: u64, what: &str, template: &str) -> ProgressBar {
+    open_on(SCREEN.get_or_init(Screen::watched_by_a_thread), total, what, template)
+}
+
+fn open_on(screen: &Screen, total: u64, what: &str, template: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden())
         .with_style(style.progress_chars("=> "))
         .with_message(what.to_owned());
-    let screen = SCREEN.get_or_init(Screen::open);
     screen.watched().push(Watched { bar: bar.downgrade(), since: screen.began.elapsed(), is_shown: false });
     bar
 }
@@ -59,8 +62,13 @@ struct Watched {
 }
 
 impl Screen {
-    fn open() -> Self {
+    fn watched_by_a_thread() -> Self {
+        // Without a thread nothing is shown, and everything else goes on.
         let _ = std::thread::Builder::new().name("progress".into()).spawn(watch);
+        Self::new()
+    }
+
+    fn new() -> Self {
         Self { began: Instant::now(), bars: MultiProgress::new(), watched: Mutex::default() }
     }
 
@@ -112,3 +120,25 @@ fn watch() {
 const EVERY: Duration = Duration::from_millis(200);
 // What is over sooner is not shown.
 const LEAST: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_is_seen_and_what_lasts_is_shown() {
+        let screen = Screen::new();
+        let open = |what: &str| open_on(&screen, 40, what, "{msg}");
+        let (bar, dropped) = (open("preparing devices"), open("given up"));
+        bar.inc(10);
+        let soon = screen.look(Duration::from_millis(500), true);
+        assert_eq!((soon.len(), soon[0].what.as_str(), soon[0].done, soon[0].of), (2, "preparing devices", 10, 40));
+        assert!(screen.watched().iter().all(|watched| !watched.is_shown), "nobody has waited for a second");
+        drop(dropped);
+        let late = screen.look(Duration::from_secs(3), true);
+        assert_eq!(late.len(), 1, "what failed on its way is not waited for");
+        assert!(screen.watched()[0].is_shown && late[0].lasted > Duration::from_secs(2));
+        bar.finish_and_clear();
+        assert!(screen.look(Duration::from_secs(4), false).is_empty());
+    }
+}

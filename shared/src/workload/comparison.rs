@@ -75,15 +75,15 @@ impl DeviceHalf for Advantage {
         if device.held_out.is_empty() {
             return Statistics { blocks: vec![Block::Dense(vec![0.0])] };
         }
-        let mut known = vec![false; self.model.tracks()];
-        device.examples.iter().for_each(|e| known[e.track.row()] = true);
-        device.held_out.iter().for_each(|t| known[t.row()] = true);
+        let tracks = device.examples.iter().map(|e| e.track).chain(device.held_out.iter().copied());
+        let mut known: Vec<usize> = tracks.map(|track| track.row()).collect();
+        known.sort_unstable();
+        known.dedup();
         let mut scores = Vec::new();
         let mut gain = |model: &Model| {
             model.score(device.examples, device.solver, &mut scores);
             let relevant: Vec<f32> = device.held_out.iter().map(|t| scores[t.row()]).collect();
-            let others = scores.iter().zip(&known).filter(|(_, known)| !**known).map(|(&s, _)| s);
-            Judged::from_scores(&relevant, others).ndcg(None, Gain::Binary)
+            Judged::among(&relevant, &scores, &known).ndcg(None, Gain::Binary)
         };
         let advantage = gain(&self.model) - gain(&self.baseline);
         Statistics { blocks: vec![Block::Dense(vec![advantage as f32])] }

@@ -13,10 +13,9 @@ use std::ops::{AddAssign, Mul};
 /// A table that lies by dimension, tracks side by side. `N` tracks are scored together, and products are added in the
 /// order of `N` running sums.
 pub(super) struct Columns<T, const N: usize> {
-    // dimensions x tracks, the tracks filled up to whole blocks.
+    // Block by block of N tracks: dimensions x N, so that a listener's products read memory in order.
     values: Vec<T>,
     tracks: usize,
-    stride: usize,
     dimensions: usize,
 }
 
@@ -29,12 +28,12 @@ impl<T: Copy + Default + AddAssign + Mul<Output = T>, const N: usize> Columns<T,
     /// Of a table of tracks x dimensions.
     pub(super) fn new(table: ArrayView2<'_, T>) -> Self {
         let (tracks, dimensions) = table.dim();
-        let stride = tracks.next_multiple_of(N);
-        let mut values = vec![T::default(); stride * dimensions];
+        let mut values = vec![T::default(); tracks.next_multiple_of(N) * dimensions];
         for (track, row) in table.outer_iter().enumerate() {
-            row.iter().enumerate().for_each(|(k, &value)| values[k * stride + track] = value);
+            let (block, lane) = (track / N * dimensions * N, track % N);
+            row.iter().enumerate().for_each(|(k, &value)| values[block + k * N + lane] = value);
         }
-        Self { values, tracks, stride, dimensions }
+        Self { values, tracks, dimensions }
     }
 
     /// Writes x.y for each track y, as `narrow` makes a score of it.
@@ -42,7 +41,7 @@ impl<T: Copy + Default + AddAssign + Mul<Output = T>, const N: usize> Columns<T,
         assert_eq!(x.len(), self.dimensions, "a vector of the table's dimensions");
         scores.clear();
         let whole = self.dimensions - self.dimensions % N;
-        for block in 0..self.stride / N {
+        for block in 0..self.tracks.div_ceil(N) {
             let mut total = [T::default(); N];
             for first in 0..N.min(whole) {
                 let mut sum = [T::default(); N];
@@ -61,7 +60,7 @@ impl<T: Copy + Default + AddAssign + Mul<Output = T>, const N: usize> Columns<T,
 
     #[inline(always)]
     fn add(&self, block: usize, dimension: usize, factor: T, sum: &mut [T; N]) {
-        let start = dimension * self.stride + block * N;
+        let start = (block * self.dimensions + dimension) * N;
         let column: &[T; N] = self.values[start..start + N].try_into().expect("a block of tracks");
         (0..N).for_each(|lane| sum[lane] += factor * column[lane]);
     }

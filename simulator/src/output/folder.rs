@@ -7,8 +7,8 @@
 //!
 //! What is in the way and was not written by a run, or was changed since, is its owner's: it is kept beside.
 
-use super::{KNOWN, RESULT_FILES};
 use super::manifest::{Entry, MANIFEST, Manifest, Provenance};
+use super::{KNOWN, RESULT_FILES};
 use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
