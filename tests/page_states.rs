@@ -3,27 +3,41 @@
 
 use sordino_client::label::LabelPolicy;
 use sordino_coordinator::rollout::people::Right;
-use sordino_coordinator::server::Server;
+use sordino_coordinator::server::{Error, Server};
 use sordino_coordinator::store::Store;
 use sordino_device::swarm;
+use sordino_shared::model::Model;
 use sordino_simulator::experiment::dataset;
 use sordino_simulator::population::{Population, Protocol};
 use sordino_tests::browser::Browser;
 use sordino_tests::page::{act, everywhere, has, knock, no_errors, open, people, shows};
 use sordino_tests::small;
 use sordino_tests::trial::{Trial, one_round, seeded_vectors};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 const SEED: u64 = 11;
 
-/// A server that can go away as a process does: with its sockets.
+/// A server that can go away as a process does: with its sockets. One that went has let go of the ledger when its last thread has ended.
 fn start(trial: &Trial) -> (Runtime, Server) {
     let runtime = Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let server = runtime.block_on(trial.serve());
-    (runtime, server)
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        match runtime.block_on(Server::start(trial.path(), trial.config.clone(), Box::new(trial.store()))) {
+            Ok(server) => return (runtime, server),
+            Err(Error::Ledger(_)) if Instant::now() < end => std::thread::sleep(Duration::from_millis(100)),
+            Err(error) => panic!("it does not start: {error}"),
+        }
+    }
+}
+
+fn stop(runtime: Runtime, server: Server) {
+    runtime.block_on(server.stop());
+    runtime.shutdown_timeout(Duration::from_secs(1));
 }
 
 fn task(name: &str, devices: usize) -> String {
@@ -73,8 +87,7 @@ fn a_coordinator_with_nothing_yet_says_what_comes_next() {
     assert!(has(browser, "0 of 8"), "{}", browser.seen("#tasks"));
     everywhere(browser, "a round that waits for devices");
     no_errors(browser);
-    drop(server);
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    stop(runtime, server);
 }
 
 #[test]
@@ -133,8 +146,7 @@ fn a_training_is_shown_to_its_end_and_beyond() {
     knock(browser, &tokens[0]);
     shows(browser, "anna may promote and abort.");
     let admin = server.admin();
-    drop(server);
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    stop(runtime, server);
     shows(browser, "The coordinator does not answer. Below is how things stood at ");
     assert!(act(browser, "Switch models off", Some("a complaint")).contains("it is not known whether this was done"));
     everywhere(browser, "the server is gone");
@@ -152,15 +164,77 @@ fn a_training_is_shown_to_its_end_and_beyond() {
     browser.open(&format!("http://{admin}/"));
     shows(browser, &devices);
     drop(browser.errors());
-    drop(server);
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    stop(runtime, server);
+}
+
+#[test]
+fn what_a_person_does_to_the_page_stays() {
+    let Some(mut browser) = Browser::find() else { return };
+    let browser = &mut browser;
+    let trial = Trial::new(|config| config.registry.automatic = false);
+    let tokens = people(trial.path(), &[("anna", &[Right::Promote])]);
+    trial.sign(&Model::Popularity(vec![1.0, 2.0]));
+    let (runtime, server) = start(&trial);
+    open(browser, server.admin());
+    knock(browser, &tokens[0]);
+    shows(browser, "Pin a group");
+    browser.fill("#why", "half a sen");
+    browser.fill("#field-days", "7");
+    browser.type_into("#why", "tence");
+    browser.run("getSelection().selectAllChildren(document.querySelector('.command'))");
+    let marked = browser.text_of("return getSelection().toString()");
+    assert!(marked.starts_with("sordino-coordinator "), "{marked}");
+    // Something changes, and views go by.
+    trial.sign(&Model::Popularity(vec![3.0, 2.0]));
+    browser.wait("the second version is there", "return document.querySelectorAll('#field-pin option').length === 2");
+    browser.run(
+        "return new Promise((done) => {
+             const events = new EventSource('events');
+             let seen = 0;
+             events.onmessage = () => { seen += 1; if (seen === 3) { events.close(); done(true); } };
+         })",
+    );
+    assert_eq!(browser.text_of("return getSelection().toString()"), marked);
+    let fields = "return ['#why', '#field-days'].map((name) => document.querySelector(name).value).join()";
+    assert_eq!(browser.run(fields), "half a sentence,7");
+    no_errors(browser);
+    stop(runtime, server);
+}
+
+#[test]
+fn who_cannot_watch_is_told_why() {
+    let Some(mut browser) = Browser::find() else { return };
+    let browser = &mut browser;
+    let trial = Trial::new(|_| ());
+    let (runtime, server) = start(&trial);
+    let admin = server.admin();
+    // So many look already that there is no seat.
+    let watch = |_| {
+        let mut stream = TcpStream::connect(admin).expect("a connection");
+        stream.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
+        let mut first = [0; 15];
+        stream.read_exact(&mut first).expect("an answer");
+        assert_eq!(&first, b"HTTP/1.1 200 OK");
+        stream
+    };
+    let seats: Vec<TcpStream> = (0..64).map(watch).collect();
+    browser.open(&format!("http://{admin}/"));
+    shows(browser, "Too many pages look at this coordinator: close another one.");
+    assert!(has(browser, "epsilon 0.000 of 30 spent"), "how things stand is shown all the same");
+    everywhere(browser, "no seat");
+    drop(seats);
+    browser.wait("the page is live", "return document.querySelector('#link').innerText === 'live'");
+    assert!(!has(browser, "Too many pages"));
+    let errors = browser.errors();
+    assert!(errors.iter().all(|error| error.contains("status of 503")), "{errors:?}");
+    stop(runtime, server);
 }
 
 /// What a part of the page says for a view that is made up.
 fn said(browser: &Browser, part: &str, call: &str) -> String {
     browser.text_of(&format!(
-        "return import('/{part}').then((m) => {{ const place = document.createElement('main'); place.id = 'made';
-         document.body.replaceChildren(place); place.append(...[{call}].flat()); return place.innerText; }})"
+        "return import('/{part}').then((m) => {{ const place = document.createElement('main'); place.id = 'made'; const title = document.createElement('h1'); title.textContent = 'made up';
+         document.body.replaceChildren(title, place); place.append(...[{call}].flat()); return place.innerText; }})"
     ))
 }
 
@@ -185,7 +259,8 @@ fn what_is_rare_is_said_too() {
     assert!(quality("advantage: TOLD", "-0.0412").contains("worse than popularity: −0.0412"));
     assert!(quality("advantage: TOLD", "0.0112").contains("not to be told from popularity"));
     assert!(quality("is_popularity: true, turned_down: TOLD", "0.0012").contains("so it was not kept"));
-    assert!(quality("", "").contains("has not been compared with popularity yet"));
+    assert!(quality("after: 'factors'", "").contains("has not been compared with popularity yet"));
+    assert!(quality("after: null", "").contains("was not learnt here"));
 
     let task = |fields: &str| {
         let view = format!(
@@ -215,6 +290,5 @@ fn what_is_rare_is_said_too() {
     assert!(budget("1.00001").contains("epsilon 1.001 of 8") && !budget("1.00001").contains("budget set"));
     assert!(budget("6.9").contains("little is left") && budget("7.99").contains("budget set --epsilon"));
     no_errors(browser);
-    drop(server);
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    stop(runtime, server);
 }

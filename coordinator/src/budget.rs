@@ -25,7 +25,7 @@ pub enum Error {
         to: String,
     },
     /// A server runs.
-    #[error("a coordinator is running in {}: stop it, set the budget, and start it again", .0.display())]
+    #[error("a coordinator is running in {}, which holds the ledger: stop that one first", .0.display())]
     Running(PathBuf),
     /// Settings that were edited by hand.
     #[error(

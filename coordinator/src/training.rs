@@ -87,8 +87,7 @@ impl Training {
     /// The next round with its share of rho, or `None` when the training is over.
     pub fn round(&self) -> Option<(&Round, f64)> {
         let shares = self.schedule.shares;
-        let last = if self.schedule.rounds() == 0 { 0 } else { self.schedule.rounds() + 1 };
-        if self.done > last {
+        if self.done >= self.all_releases() {
             return None;
         }
         let share = match self.round {
@@ -103,6 +102,15 @@ impl Training {
     /// Releases so far, the popularity release among them.
     pub fn releases(&self) -> usize {
         self.done
+    }
+
+    /// Releases of the whole training.
+    pub fn all_releases(&self) -> usize {
+        match self.schedule.rounds() {
+            0 => 1,
+            // Popularity before them, the comparison after.
+            rounds => rounds + 2,
+        }
     }
 
     /// Learns from the decoded sum of the round, which `devices` devices are in; `deviations` is the noise by block.

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sordino_shared::evaluate::{Exposure, Gain, Interval, Judged, mean_interval, mean_intervals};
+use sordino_shared::evaluate::{Exposure, Gain, Interval, Judged, bootstrap_mean, bootstrap_means};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Solver;
 use sordino_shared::random::{below, distinct_below, mix};
@@ -81,34 +81,13 @@ const NAMES: [&str; 13] = [
 
 /// Evaluates a scorer.
 pub fn evaluate(population: &Population, scorer: &dyn Scorer, settings: &Settings) -> Result<Measured> {
-    let listeners = listeners(population, settings);
-    if listeners.is_empty() {
-        return Err(Error::input("no listener has a held-out track: bring more data or choose another --protocol"));
-    }
-    if population.protocol == Protocol::Loo99 && population.fixed_negatives.is_none() {
-        check_candidates(population, &listeners)?;
-    }
-    let prepared = scorer.prepared();
-    let scorer = prepared.as_deref().unwrap_or(scorer);
-    let bar = progress::steps(listeners.len() as u64, "evaluating listeners");
-    let rows: Vec<Row> = listeners
-        .par_iter()
-        .map_init(
-            || (Solver::default(), Vec::new(), Vec::new()),
-            |(solver, scores, open), &listener| {
-                scorer.score(listener, population.train.of(listener), solver, scores);
-                bar.inc(1);
-                row(population, listener, scores, open, settings)
-            },
-        )
-        .collect();
-    bar.finish_and_clear();
+    let listeners = checked_listeners(population, settings)?;
+    let rows = rows(population, scorer, &listeners, settings);
     let mut rng = ChaCha8Rng::seed_from_u64(mix(settings.seed, BOOTSTRAP_STREAM, 0));
     let column = |k: usize| rows.iter().map(|r| r.values[k]).collect::<Vec<f64>>();
     let columns: Vec<Vec<f64>> = (0..NAMES.len()).map(column).collect();
-    let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
-    let intervals = mean_intervals(&columns, &mut rng);
-    let metrics = NAMES.iter().zip(intervals).map(|(&name, interval)| (name.to_owned(), interval)).collect();
+    let intervals = bootstrap_means(&columns.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut rng);
+    let metrics = NAMES.iter().map(|&name| name.to_owned()).zip(intervals).collect();
     let (mut candidates, mut full) = (Exposure::new(population.tracks), Exposure::new(population.tracks));
     for row in &rows {
         candidates.add(&row.list);
@@ -130,13 +109,44 @@ pub fn evaluate(population: &Population, scorer: &dyn Scorer, settings: &Setting
     Ok(Measured {
         metrics,
         lists,
-        by_activity: by_activity(population, &listeners, &column(FULL_NDCG), &mut rng),
-        ndcg_by_listener: column(1),
-        ndcg_full_by_listener: column(FULL_NDCG),
+        by_activity: by_activity(population, &listeners, &columns[FULL_NDCG], &mut rng),
+        ndcg_by_listener: columns[NDCG].clone(),
+        ndcg_full_by_listener: columns[FULL_NDCG].clone(),
         exposure: full.counts().to_vec(),
         without_test: population.devices()
             - (0..population.devices()).filter(|&d| !held_out(population, d, settings.part).is_empty()).count(),
     })
+}
+
+/// NDCG@10 over the protocol's candidates, and nothing else: what settings are chosen by.
+pub fn mean_ndcg(population: &Population, scorer: &dyn Scorer, settings: &Settings) -> Result<f64> {
+    let listeners = checked_listeners(population, settings)?;
+    let rows = rows(population, scorer, &listeners, settings);
+    Ok(rows.iter().map(|row| row.values[NDCG]).sum::<f64>() / rows.len() as f64 + 0.0)
+}
+
+// One row a listener, in their order.
+fn rows(population: &Population, scorer: &dyn Scorer, listeners: &[usize], settings: &Settings) -> Vec<Row> {
+    let quick = scorer.for_many();
+    let scorer = quick.as_deref().unwrap_or(scorer);
+    let bar = progress::steps(listeners.len() as u64, "measuring listeners");
+    let parts: Vec<Vec<Row>> = listeners
+        .par_chunks(CHUNK)
+        .map_init(
+            || (Solver::default(), Vec::new()),
+            |(solver, scores), chunk| {
+                let one = |&listener: &usize| {
+                    scorer.score(listener, population.train.of(listener), solver, scores);
+                    row(population, listener, scores, settings)
+                };
+                let part = chunk.iter().map(one).collect();
+                bar.inc(chunk.len() as u64);
+                part
+            },
+        )
+        .collect();
+    bar.finish_and_clear();
+    parts.into_iter().flatten().collect()
 }
 
 fn held_out(population: &Population, device: usize, part: Part) -> &[TrackId] {
@@ -144,15 +154,6 @@ fn held_out(population: &Population, device: usize, part: Part) -> &[TrackId] {
         Part::Validation => population.validation.of(device),
         Part::Test => population.test.of(device),
     }
-}
-
-/// Tracks that a listener knows or that are held out elsewhere, so that they are never listed.
-fn known(population: &Population, listener: usize, part: Part) -> impl Iterator<Item = TrackId> + '_ {
-    let other = match part {
-        Part::Validation => population.test.of(listener),
-        Part::Test => population.validation.of(listener),
-    };
-    population.train.of(listener).iter().map(|e| e.track).chain(other.iter().copied())
 }
 
 /// What each track is to a listener: a candidate; known or held out elsewhere, so never listed; looked for.
@@ -165,10 +166,28 @@ pub(crate) enum Role {
 
 /// The roles of all tracks.
 pub(crate) fn roles(population: &Population, listener: usize, part: Part) -> Vec<Role> {
+    let other = match part {
+        Part::Validation => population.test.of(listener),
+        Part::Test => population.validation.of(listener),
+    };
     let mut role = vec![Role::Candidate; population.tracks];
-    known(population, listener, part).for_each(|t| role[t.row()] = Role::Known);
+    population.train.of(listener).iter().for_each(|e| role[e.track.row()] = Role::Known);
+    other.iter().for_each(|t| role[t.row()] = Role::Known);
     held_out(population, listener, part).iter().for_each(|t| role[t.row()] = Role::Sought);
     role
+}
+
+// Tracks of role `Known`, ascending.
+fn known(population: &Population, listener: usize, part: Part) -> Vec<usize> {
+    let (other, held) = match part {
+        Part::Validation => (population.test.of(listener), population.validation.of(listener)),
+        Part::Test => (population.validation.of(listener), population.test.of(listener)),
+    };
+    let all = population.train.of(listener).iter().map(|e| e.track).chain(other.iter().copied());
+    let mut known: Vec<usize> = all.filter(|track| !held.contains(track)).map(|track| track.row()).collect();
+    known.sort_unstable();
+    known.dedup();
+    known
 }
 
 /// The listeners that are evaluated.
@@ -182,6 +201,18 @@ pub(crate) fn listeners(population: &Population, settings: &Settings) -> Vec<usi
         all = chosen.into_iter().map(|i| all[i]).collect();
     }
     all
+}
+
+// The same, where there is somebody and enough to rank.
+fn checked_listeners(population: &Population, settings: &Settings) -> Result<Vec<usize>> {
+    let listeners = listeners(population, settings);
+    if listeners.is_empty() {
+        return Err(Error::input("no listener has a held-out track: bring more data or choose another --protocol"));
+    }
+    if population.protocol == Protocol::Loo99 && population.fixed_negatives.is_none() {
+        check_candidates(population, &listeners)?;
+    }
+    Ok(listeners)
 }
 
 fn check_candidates(population: &Population, listeners: &[usize]) -> Result<()> {
@@ -198,20 +229,19 @@ fn check_candidates(population: &Population, listeners: &[usize]) -> Result<()> 
     }
 }
 
-fn row(population: &Population, listener: usize, scores: &mut [f32], open: &mut Vec<f32>, settings: &Settings) -> Row {
-    scores.iter_mut().filter(|score| score.is_nan()).for_each(|score| *score = f32::NEG_INFINITY);
+fn row(population: &Population, listener: usize, scores: &[f32], settings: &Settings) -> Row {
     let held = held_out(population, listener, settings.part);
     let relevant: Vec<f32> = held.iter().map(|t| scores[t.row()]).collect();
-    // What is no candidate is marked by NaN, which no comparison is ever true of.
-    open.clear();
-    open.extend_from_slice(scores);
-    known(population, listener, settings.part).for_each(|t| open[t.row()] = f32::NAN);
-    let list_full = top(open, 0..population.tracks, 10);
-    held.iter().for_each(|t| open[t.row()] = f32::NAN);
-    let full = Judged::among(&relevant, open);
+    let known = known(population, listener, settings.part);
+    let mut left_out: Vec<usize> = known.iter().copied().chain(held.iter().map(|t| t.row())).collect();
+    left_out.sort_unstable();
+    left_out.dedup();
+    let full = Judged::among(&relevant, scores, &left_out);
+    let list_full = top_without(scores, &known, 10);
     let (judged, list) = match population.protocol {
         Protocol::Loo99 => {
-            let negatives = negatives(population, listener, open, settings);
+            let role = roles(population, listener, settings.part);
+            let negatives = negatives(population, listener, &role, settings);
             let judged = Judged::from_scores(&relevant, negatives.iter().map(|&t| scores[t]));
             let held = held.iter().map(|t| t.row());
             (judged, top(scores, negatives.iter().copied().chain(held), 10))
@@ -237,44 +267,63 @@ fn row(population: &Population, listener: usize, scores: &mut [f32], open: &mut 
 }
 
 // The candidates that a held-out track is ranked among: the data set's own, or 99 outside everything the listener knows.
-fn negatives(population: &Population, listener: usize, open: &[f32], settings: &Settings) -> Vec<usize> {
+fn negatives(population: &Population, listener: usize, role: &[Role], settings: &Settings) -> Vec<usize> {
     if let (Some(fixed), Part::Test) = (&population.fixed_negatives, settings.part) {
         return fixed.of(listener).iter().map(|t| t.row()).collect();
     }
     let stream = NEGATIVE_STREAM + u64::from(settings.part == Part::Validation);
     let device = u64::from(population.origin[listener]);
     let mut rng = ChaCha8Rng::seed_from_u64(mix(settings.seed, stream, device));
-    let free = open.iter().filter(|score| !score.is_nan()).count();
+    let free = role.iter().filter(|&&r| r == Role::Candidate).count();
     let wanted = NEGATIVES.min(free);
     if free < 2 * NEGATIVES {
-        let all: Vec<usize> = (0..open.len()).filter(|&t| !open[t].is_nan()).collect();
+        let all: Vec<usize> = (0..role.len()).filter(|&t| role[t] == Role::Candidate).collect();
         return distinct_below(&mut rng, free, wanted).into_iter().map(|i| all[i]).collect();
     }
     let mut drawn = std::collections::BTreeSet::new();
     while drawn.len() < wanted {
-        let track = below(&mut rng, open.len() as u64) as usize;
-        if !open[track].is_nan() {
+        let track = below(&mut rng, role.len() as u64) as usize;
+        if role[track] == Role::Candidate {
             drawn.insert(track);
         }
     }
     drawn.into_iter().collect()
 }
 
-// The best k by score, ties by the lower number; a score that is no number is not listed.
+// The best k by score, ties by the lower number.
 pub(crate) fn top(scores: &[f32], candidates: impl Iterator<Item = usize>, k: usize) -> Vec<usize> {
     let mut best: Vec<usize> = Vec::with_capacity(k + 1);
-    let mut least = f32::NEG_INFINITY;
-    for track in candidates {
-        let score = scores[track];
-        if score.is_nan() || (best.len() == k && score <= least) {
+    candidates.for_each(|track| offer(scores, &mut best, track, k));
+    best
+}
+
+// The same of the whole catalogue without some tracks, which ascend. Most of a catalogue is passed over in strides: a stride
+// whose best is no better than the list's last has nothing for it.
+fn top_without(scores: &[f32], without: &[usize], k: usize) -> Vec<usize> {
+    let mut best: Vec<usize> = Vec::with_capacity(k + 1);
+    for (stride, part) in scores.chunks(STRIDE).enumerate() {
+        // A score that is no number raises no maximum, and gets into no full list.
+        let most = part.iter().fold(f32::NEG_INFINITY, |most, &score| if score > most { score } else { most });
+        if best.len() == k && key(scores[best[k - 1]]) >= most {
             continue;
         }
-        let place = best.partition_point(|&b| scores[b] >= score);
-        best.insert(place, track);
-        best.truncate(k);
-        least = scores[best[best.len() - 1]];
+        let tracks = stride * STRIDE..stride * STRIDE + part.len();
+        tracks.filter(|t| without.binary_search(t).is_err()).for_each(|track| offer(scores, &mut best, track, k));
     }
     best
+}
+
+fn offer(scores: &[f32], best: &mut Vec<usize>, track: usize, k: usize) {
+    if best.len() == k && key(scores[best[k - 1]]) >= key(scores[track]) {
+        return;
+    }
+    let place = best.partition_point(|&b| key(scores[b]) >= key(scores[track]));
+    best.insert(place, track);
+    best.truncate(k);
+}
+
+fn key(score: f32) -> f32 {
+    if score.is_nan() { f32::NEG_INFINITY } else { score }
 }
 
 fn by_activity(population: &Population, listeners: &[usize], ndcg: &[f64], rng: &mut ChaCha8Rng) -> Vec<Interval> {
@@ -284,16 +333,19 @@ fn by_activity(population: &Population, listeners: &[usize], ndcg: &[f64], rng: 
         .map(|third| {
             let range = order.len() * third / 3..order.len() * (third + 1) / 3;
             let values: Vec<f64> = order[range].iter().map(|&i| ndcg[i]).collect();
-            mean_interval(&values, rng)
+            bootstrap_mean(&values, rng)
         })
         .collect()
 }
 
 const NEGATIVES: usize = 99;
+const NDCG: usize = 1;
 const FULL_NDCG: usize = 8;
 const NEGATIVE_STREAM: u64 = 401;
 const LISTENER_STREAM: u64 = 403;
 const BOOTSTRAP_STREAM: u64 = 404;
+const CHUNK: usize = 64;
+const STRIDE: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -303,6 +355,25 @@ mod tests {
     fn top_lists_are_ordered_and_ties_go_to_the_lower_number() {
         let scores = [1.0, 3.0, f32::NAN, 3.0, 2.0, 0.5];
         assert_eq!(top(&scores, 0..6, 3), vec![1, 3, 4]);
-        assert_eq!(top(&scores, 0..6, 10), vec![1, 3, 4, 0, 5]);
+        assert_eq!(top(&scores, 0..6, 10), vec![1, 3, 4, 0, 5, 2]);
+    }
+    #[test]
+    fn strides_find_what_looking_at_each_track_finds() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for tracks in [5usize, 32, 33, 500] {
+            for of in [3, 1000] {
+                // Many ties where there are few values, and some that are no number.
+                let value = |rng: &mut ChaCha8Rng| match below(rng, of + 1) {
+                    0 => f32::NAN,
+                    v => v as f32 - 2.0,
+                };
+                let scores: Vec<f32> = (0..tracks).map(|_| value(&mut rng)).collect();
+                let mut without = distinct_below(&mut rng, tracks, tracks / 3);
+                without.sort_unstable();
+                let each = top(&scores, (0..tracks).filter(|t| !without.contains(t)), 10);
+                assert_eq!(top_without(&scores, &without, 10), each, "{tracks} tracks, {of} values");
+            }
+        }
+        assert_eq!(top_without(&[f32::NAN; 40], &[], 3), [0, 1, 2]);
     }
 }

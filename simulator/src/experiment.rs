@@ -3,12 +3,13 @@
 use crate::catalogue;
 use crate::dataset::{Dataset, Source};
 use crate::error::{Error, Result};
-use crate::evaluation::{self, Part, evaluate};
+use crate::evaluation::{self, Part, evaluate, mean_ndcg};
 use crate::federation::{Federation, Fidelity};
 use crate::loaders::{self, BadRows};
-use crate::methods::{self, IalsSettings, Method, Scorer, Trained};
+use crate::methods::{self, IalsSettings, Method, Scorer, Trained, Tuned};
 use crate::output::{CurvePoint, MethodResult, Results, peak_memory, reset_peak_memory};
 use crate::population::Population;
+use crate::progress;
 use crate::scenario::{Auto, DESCENT_ROUNDS, Epsilon, Scenario};
 use crate::world::World;
 use ndarray::Array2;
@@ -22,9 +23,28 @@ use std::time::Instant;
 
 /// Runs a scenario; the main method's model comes with the results.
 pub fn run(scenario: &Scenario) -> Result<(Results, Option<Model>)> {
-    scenario.check()?;
-    scenario.on_threads(|| Experiment::new(scenario)?.run())
+    run_and_tell(scenario, &|_| {})
 }
+
+/// Runs a scenario and tells what is known already.
+pub fn run_and_tell(scenario: &Scenario, tell: &Tell<'_>) -> Result<(Results, Option<Model>)> {
+    scenario.check()?;
+    scenario.on_threads(|| Experiment::new(scenario)?.run(tell))
+}
+
+/// A method's results, as soon as it is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured<'a> {
+    /// The method's name.
+    pub method: &'a str,
+    /// What was measured.
+    pub result: &'a MethodResult,
+    /// What is still to come, in words; nothing after the last.
+    pub to_come: &'a [&'a str],
+}
+
+/// Who is told of [`Measured`], method by method.
+pub type Tell<'a> = dyn Fn(Measured<'_>) + Sync + 'a;
 
 /// The data set of a scenario.
 pub fn dataset(scenario: &Scenario) -> Result<Dataset> {
@@ -88,13 +108,15 @@ impl<'a> Experiment<'a> {
         Ok(Self { scenario, dataset, population, content, federation, target })
     }
 
-    fn run(&self) -> Result<(Results, Option<Model>)> {
+    fn run(&self, tell: &Tell<'_>) -> Result<(Results, Option<Model>)> {
         let schedule = self.main_schedule();
         let order = self.methods();
+        let stages = self.stages(&order);
         let mut done = BTreeMap::new();
         let (mut model, mut rho_spent, mut rounds, mut fallback) = (None, None, 0, None);
-        for &method in &order {
+        for (place, &method) in order.iter().enumerate() {
             let (result, trained) = self.method(method, &schedule)?;
+            tell(Measured { method: method.name(), result: &result, to_come: &stages[place + 1..] });
             if method == self.scenario.method
                 && let Some(trained) = trained
             {
@@ -107,7 +129,9 @@ impl<'a> Experiment<'a> {
             done.insert(method.name().to_owned(), result);
         }
         if let Some(world) = self.dataset.world() {
-            done.insert("truth".to_owned(), self.truth(world)?);
+            let result = self.truth(world)?;
+            tell(Measured { method: "truth", result: &result, to_come: &stages[order.len() + 1..] });
+            done.insert("truth".to_owned(), result);
         }
         let claim = self.scenario.claim(self.target, rho_spent);
         let curve = self.curve(&done)?;
@@ -145,6 +169,18 @@ impl<'a> Experiment<'a> {
             curve,
         };
         Ok((results, model))
+    }
+
+    // What a run measures, in its order.
+    fn stages(&self, order: &[Method]) -> Vec<&'static str> {
+        let mut stages: Vec<&str> = order.iter().map(|method| method.name()).collect();
+        stages.extend(self.dataset.world().map(|_| "truth"));
+        stages.extend(self.has_curve().then_some("curve"));
+        stages
+    }
+
+    fn has_curve(&self) -> bool {
+        !self.scenario.curve.is_empty() && self.population.devices() <= MOST_FOR_CURVE
     }
 
     /// The method that the scenario is about, then those to compare with.
@@ -223,15 +259,13 @@ impl<'a> Experiment<'a> {
                 Ok(Learnt { scorer: Box::new(scorer), seconds, trained: Some(trained), settings })
             }
             Method::Ials => {
-                let settings = self.tune_ials(dimensions)?;
-                let start = Instant::now();
-                let factors = methods::train_ials(&self.population, dimensions, settings, self.scenario.seed);
-                let seconds = start.elapsed().as_secs_f64();
+                let (tuned, how) = self.ials(dimensions)?;
+                let (settings, seconds) = (tuned.settings, tuned.seconds);
                 let words = format!(
-                    "central; d = {dimensions}, a0 = {}, ridge = {}, {} iterations, tuned on validation tracks",
+                    "central; d = {dimensions}, a0 = {}, ridge = {}, {} iterations, {how}",
                     settings.background, settings.ridge, settings.iterations
                 );
-                Ok(Learnt { scorer: Box::new(factors), seconds, trained: None, settings: words })
+                Ok(Learnt { scorer: Box::new(tuned.factors), seconds, trained: None, settings: words })
             }
             Method::Popularity => {
                 let model = methods::train_popularity(&self.population);
@@ -299,37 +333,25 @@ impl<'a> Experiment<'a> {
         if !self.scenario.measure_rounds || self.population.validation.total() == 0 {
             return None;
         }
-        let mut settings = self.scenario.evaluation(Part::Validation);
-        settings.most_listeners = settings.most_listeners.min(VALIDATION_LISTENERS);
-        self.ndcg(scorer, &settings).ok()
+        mean_ndcg(&self.population, scorer, &self.validation_settings()).ok()
     }
 
-    fn ndcg(&self, scorer: &dyn Scorer, settings: &evaluation::Settings) -> Result<f64> {
-        Ok(evaluate(&self.population, scorer, settings)?.metrics["ndcg@10"].mean)
+    // The central factorisation, and how its setting was found.
+    fn ials(&self, d: usize) -> Result<(Tuned, &'static str)> {
+        let (population, seed) = (&self.population, self.scenario.seed);
+        if population.validation.total() == 0 || population.devices() > MOST_TUNED {
+            let (settings, start) = (IalsSettings::default(), Instant::now());
+            let factors = methods::train_ials(population, d, settings, seed);
+            return Ok((Tuned { settings, factors, seconds: start.elapsed().as_secs_f64() }, "not tuned"));
+        }
+        let evaluation = self.validation_settings();
+        let tuned = methods::tune_ials(population, d, seed, |factors| mean_ndcg(population, factors, &evaluation))?;
+        Ok((tuned, "tuned on validation tracks"))
     }
 
-    fn tune_ials(&self, d: usize) -> Result<IalsSettings> {
-        if self.population.validation.total() == 0 || self.population.devices() > MOST_TUNED {
-            return Ok(IalsSettings::default());
-        }
-        let mut evaluation = self.scenario.evaluation(Part::Validation);
-        evaluation.most_listeners = evaluation.most_listeners.min(VALIDATION_LISTENERS);
-        let quick = methods::QuickIals::new(&self.population, d, self.scenario.seed);
-        let mut tried = Vec::new();
-        for settings in IalsSettings::grid() {
-            tried.push((self.ndcg(&quick.train(settings), &evaluation)?, settings));
-        }
-        tried.sort_by(|a, b| b.0.total_cmp(&a.0));
-        // What comes out ahead in a quick fit may be behind in an exact one: the best are held against each other again.
-        let mut best = (f64::NEG_INFINITY, IalsSettings::default());
-        for &(_, settings) in tried.iter().take(SETTLED_EXACTLY) {
-            let exact = methods::train_ials(&self.population, d, settings, self.scenario.seed);
-            let ndcg = self.ndcg(&exact, &evaluation)?;
-            if ndcg > best.0 {
-                best = (ndcg, settings);
-            }
-        }
-        Ok(best.1)
+    fn validation_settings(&self) -> evaluation::Settings {
+        let settings = self.scenario.evaluation(Part::Validation);
+        evaluation::Settings { most_listeners: settings.most_listeners.min(VALIDATION_LISTENERS), ..settings }
     }
 
     // What a recommender would reach that knew every listener's true taste.
@@ -344,7 +366,7 @@ impl<'a> Experiment<'a> {
     }
 
     fn curve(&self, done: &BTreeMap<String, MethodResult>) -> Result<Vec<CurvePoint>> {
-        if self.scenario.curve.is_empty() || self.population.devices() > MOST_FOR_CURVE {
+        if !self.has_curve() {
             return Ok(Vec::new());
         }
         let mut epsilons: Vec<Option<f64>> = self.scenario.curve.iter().map(|&e| Some(e)).collect();
@@ -353,7 +375,15 @@ impl<'a> Experiment<'a> {
             epsilons.push(self.scenario.epsilon.0);
         }
         epsilons.sort_by(|a, b| a.unwrap_or(f64::INFINITY).total_cmp(&b.unwrap_or(f64::INFINITY)));
-        epsilons.into_iter().map(|epsilon| self.curve_point(epsilon, done)).collect()
+        let bar = progress::steps(epsilons.len() as u64, "privacy against quality");
+        let point = |epsilon| {
+            let point = self.curve_point(epsilon, done);
+            bar.inc(1);
+            point
+        };
+        let points = epsilons.into_iter().map(point).collect();
+        bar.finish_and_clear();
+        points
     }
 
     fn curve_point(&self, epsilon: Option<f64>, done: &BTreeMap<String, MethodResult>) -> Result<CurvePoint> {
@@ -479,8 +509,6 @@ impl<'a> Experiment<'a> {
 // Of FedRecon, where the settings do not say.
 const RECONSTRUCTION_PASSES: usize = 10;
 const VALIDATION_LISTENERS: usize = 5000;
-// Of the twelve settings of the central baseline.
-const SETTLED_EXACTLY: usize = 2;
 // Tuning is twelve factorisations; on larger populations the default is used, and the settings say so.
 const MOST_TUNED: usize = 50_000;
 const MOST_FOR_CURVE: usize = 50_000;

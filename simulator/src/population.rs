@@ -238,16 +238,18 @@ impl Population {
     ) -> Result<Self> {
         let fixed = dataset.fixed_test.as_ref();
         let chunks: Vec<usize> = (0..dataset.devices()).step_by(CHUNK).collect();
-        let bar = progress::steps(dataset.devices() as u64, "devices");
+        let bar = progress::steps(dataset.devices() as u64, "preparing devices");
         let parts: Vec<Self> = chunks
             .into_par_iter()
             .map(|start| {
                 let mut part = Self::empty(dataset, protocol);
-                for device in start..(start + CHUNK).min(dataset.devices()) {
+                let devices = start..(start + CHUNK).min(dataset.devices());
+                let prepared = devices.len() as u64;
+                for device in devices {
                     let test = fixed.map(|tests| &tests[device]);
                     part.take_in(dataset, device, policy, holdout, test, seed);
                 }
-                bar.inc(CHUNK as u64);
+                bar.inc(prepared);
                 part
             })
             .collect();

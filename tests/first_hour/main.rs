@@ -8,6 +8,7 @@
 //! A command of those pages that is tried by nothing here fails the quick test `every_command_is_tried_or_said_why_not`.
 
 mod pages;
+mod rows;
 mod runs;
 
 use pages::{Command, Page};

@@ -2,6 +2,7 @@
 //! second time.
 
 use crate::pages::{Command, root};
+use crate::rows::{FILES, ROWS, SETS};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -96,7 +97,8 @@ impl Trial {
     }
 
     fn serve(&mut self, words: &[String]) -> Result<(), String> {
-        let mut child = self.program(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
+        let mut child =
+            self.program(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(|e| e.to_string())?;
         // A safety net, no measurement: it serves within a second or two.
         let end = Instant::now() + Duration::from_secs(60);
         while std::net::TcpStream::connect("127.0.0.1:9464").is_err() {

@@ -148,7 +148,8 @@ fn a_ledger_that_the_store_does_not_know_of_goes_on() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    // Each case is some transactions on a disk, so that shrinking far would take minutes.
+    #![proptest_config(ProptestConfig { max_shrink_iters: 60, ..ProptestConfig::with_cases(40) })]
     // Whatever the settings of each opening, and however often the budget is changed: what was
     // spent stays spent, nothing is paid beyond what the ledger allows at that moment, and only a
     // decision raises it.

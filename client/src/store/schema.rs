@@ -33,7 +33,8 @@ pub(super) fn prepare(
     }
     transaction.commit()?;
     if is_first {
-        // The log has the old pages, with the times in them.
+        // Neither the file nor its log is to have the old pages, with the times in them.
+        connection.execute_batch("VACUUM")?;
         connection.pragma_update(None, "wal_checkpoint", "TRUNCATE")?;
     }
     Ok(())

@@ -9,6 +9,8 @@ const RIGHTS = { may_promote: "promote", may_abort: "abort", may_skip: "skip gat
 let me = null;
 let view = null;
 let asking = false;
+// What is wrong with the fields of an act, beside them: { button, sentence }.
+let problem = null;
 
 const field = (name, label, attributes, kind = "input", ...inner) =>
   element("label", {}, label + " ", element(kind, { id: "field-" + name, autocomplete: "off", ...attributes }, ...inner));
@@ -60,18 +62,22 @@ function acts() {
   return made;
 }
 
+const place = (button) => "act-" + button.replaceAll(" ", "-");
 const listed = (words) => (words.length < 2 ? words.join("") : words.slice(0, -1).join(", ") + " and " + words[words.length - 1]);
 
 function told(kind, sentence) {
   byId("answer").className = kind;
   byId("answer").textContent = sentence;
+  // The button may be far below.
+  if (sentence) byId("answer").scrollIntoView({ block: "nearest" });
 }
 
 function line(one) {
   const button = element("button", { type: "button", class: one.bad ? "bad" : null, disabled: asking, "data-act": one.button }, one.button);
   const fields = one.fields ? one.fields() : [];
   const notes = [one.does, one.why && "Needs a reason.", one.second && "Needs another person's token."].filter(Boolean).join(" ");
-  return element("div", { class: "act", id: "act-" + one.button.replaceAll(" ", "-") }, button, element("p", {}, notes), fields.length > 0 && element("div", { class: "fields" }, fields));
+  const wrong = problem?.button === one.button && element("p", { class: "problem" }, problem.sentence);
+  return element("div", { class: "act", id: place(one.button) }, button, element("p", {}, notes), fields.length > 0 && element("div", { class: "fields" }, fields), wrong);
 }
 
 function draw() {
@@ -108,11 +114,13 @@ async function ask(path, options, unknown) {
   }
 }
 
-function missing(id, sentence) {
+function missing(id, sentence, button) {
   const input = byId(id);
+  problem = button ? { button, sentence } : null;
+  draw();
   input.setAttribute("aria-invalid", "true");
-  input.focus();
   told("bad", sentence);
+  input.focus();
 }
 
 async function perform(one) {
@@ -121,11 +129,14 @@ async function perform(one) {
   byId("acts").querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
   if (one.why && why === "") return missing("why", "Say why first: it is written into the audit log.");
   if (one.second && second === "") return missing("second", "This takes two persons: the other one types their token too.");
-  for (const name of one.needs ?? []) if (!byId("field-" + name).checkValidity()) return missing("field-" + name, `${one.button}: ${byId("field-" + name).validationMessage}`);
+  for (const name of one.needs ?? []) if (!byId("field-" + name).checkValidity()) return missing("field-" + name, `${one.button}: ${byId("field-" + name).validationMessage}`, one.button);
+  problem = null;
   told("", "Asking …");
   const order = { token: me.token, second: one.second ? second : null, act: one.act(why) };
   const answer = await ask("act", { headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) },
     "The coordinator did not answer, so it is not known whether this was done. See what serves before you press again.");
+  // A button that cannot be pressed for a while loses the keyboard's place.
+  if (document.activeElement === document.body) byId(place(one.button))?.querySelector("button").focus({ preventScroll: true });
   if (answer.text === null) return told("bad", answer.unknown);
   if (!answer.ok) return told("bad", "Not done: " + answer.text);
   for (const input of byId("acts").querySelectorAll("input")) input.value = "";

@@ -69,9 +69,10 @@ export function rollout(view, { now, ...of }) {
     const [first, ...rest] = look.explained.split("\n");
     parts.push(element("p", { class: "verdict " + look.verdict }, `${first} (${ago(look.at, now)})`));
     parts.push(element("p", {}, `Devices in this stage, by noised counts: ${counted(Math.round(look.devices[0]))} with the candidate, ${counted(Math.round(look.devices[1]))} without.`));
-    parts.push(guardrails(view, stage, looks), folded("the last look in words", element("pre", { tabindex: "0", "aria-label": "the last look" }, rest.join("\n"))));
+    // What is over is there for whoever asks.
+    parts.push(view.under_way ? guardrails(view, stage, looks) : folded("its last stage in figures", guardrails(view, stage, looks)), folded("the last look in words", element("pre", { tabindex: "0", "aria-label": "the last look" }, rest.join("\n"))));
   } else {
-    parts.push(element("p", { class: "soft" }, "No look in this stage yet: no data is no verdict."), folded("what this stage watches", guardrails(view, stage, [])));
+    parts.push(element("p", { class: "soft" }, view.under_way ? "No look in this stage yet: no data is no verdict." : "It ended before its first look."), view.under_way && folded("what this stage watches", guardrails(view, stage, [])));
   }
   const history = view.history.slice().reverse().map(([at, words]) => [clock(at), words]);
   parts.push(folded("what happened", table([{ name: "when" }, { name: "what" }], history)));

@@ -23,6 +23,7 @@ export function quality(version) {
       : "It is popularity, what every other model is compared with.";
   }
   const told = version.advantage;
+  if (!told && !version.after) return "It was not learnt here, so how good it is, is not known here before a rollout has measured it.";
   if (!told) return "It has not been compared with popularity yet: the last round of its task does that.";
   const far = Math.abs(told.better) > 2 * told.deviation;
   const words = far ? (told.better > 0 ? "better than popularity" : "worse than popularity") : "not to be told from popularity";
@@ -47,7 +48,8 @@ function words(view) {
 
 function compared(version) {
   if (version.is_popularity) return "is popularity";
-  return version.advantage ? advantage(version.advantage) : "not compared yet";
+  if (version.advantage) return advantage(version.advantage);
+  return version.after ? "not compared yet" : "not known";
 }
 
 function place(view, version) {

@@ -34,7 +34,7 @@ export const delta = (value) => value.toExponential().replace("e-", "e−");
 export const limit = (epsilon) => String(Number(epsilon.toFixed(3)));
 
 // A share as percentage points.
-export const points = (value) => (100 * value).toFixed(Math.abs(value) < 0.001 ? 3 : 2);
+export const points = (value) => (100 * value).toFixed(Math.abs(value) < 0.001 ? 3 : 2).replace("-", "−");
 export const percent = (parts) => parts / 10000 + " %";
 
 const quoted = (word) => (/^[A-Za-z0-9_.,:=@%+\/-]+$/.test(word) ? word : "'" + word.replaceAll("'", "'\\''") + "'");

@@ -130,8 +130,8 @@ pub enum Error {
     Range(&'static str),
     /// Too few devices.
     #[error(
-        "the stage of {parts} parts of a million brings {devices:.0} devices an arm, and {least:.0} are needed: take a larger first stage, as \
-         `sordino-coordinator rollout plan --devices {fleet}` proposes"
+        "the stage of {parts} parts of a million brings {devices:.0} devices an arm, and {least:.0} are needed: {}",
+        larger(*fleet)
     )]
     TooFew {
         /// The stage's share.
@@ -323,6 +323,18 @@ impl Policy {
     }
 }
 
+// What helps a fleet whose stage is too small: one that is proposed, if there is one.
+fn larger(fleet: usize) -> String {
+    match Policy::for_fleet("proposed", fleet).plan(fleet) {
+        Err(Error::TooFew { .. }) => "so small a fleet has no such stage; let versions serve all devices at once, by \
+             `sordino-coordinator rollout serve VERSION --why \"...\"`, or lower `least_devices`, below which errors are more likely"
+            .to_owned(),
+        _ => format!(
+            "take a larger first stage, as `sordino-coordinator rollout plan --devices {fleet}` proposes"
+        ),
+    }
+}
+
 fn default_stages() -> Vec<Stage> {
     [(10_000, 24, false, true), (10_000, 24, false, false), (50_000, 48, false, false), (250_000, 48, true, false)]
         .into_iter()
@@ -420,7 +432,13 @@ mod tests {
             let decides = |of| seen.last().is_some_and(|stage| stage.iter().any(|s| s.guardrail == of && s.decides));
             assert!(decides(Guardrail::SkipRate) && decides(Guardrail::Ndcg), "{devices}");
         }
-        assert!(Policy::for_fleet("spring", 3_000).plan(3_000).is_err(), "too small for anything");
+        let words = |devices| policy(1_000_000).plan(devices).expect_err("1 % is too little").to_string();
+        assert!(words(200_000).contains("`sordino-coordinator rollout plan --devices 200000` proposes"));
+        let small = words(3_000);
+        assert!(
+            small.contains("rollout serve") && !small.contains("proposes"),
+            "what does not help is not named: {small}"
+        );
     }
 
     #[test]

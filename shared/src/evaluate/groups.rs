@@ -1,7 +1,7 @@
 //! How unequally a metric falls on groups of listeners.
 
-use super::interval::{NORMAL_FROM, moments};
-use super::{Interval, mean_interval};
+use super::bootstrap::{MANY, RESAMPLES, ends, mean_and_deviation};
+use super::{Interval, bootstrap_mean};
 use crate::random::{below, unit_f64};
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Groups {
     /// The metric in each group.
     pub parts: Vec<Interval>,
-    /// The best group's mean less the worst's; its interval is that of means drawn anew within their groups. Sampling
-    /// alone puts it above 0: read it beside the groups' own intervals.
+    /// The best group's mean less the worst's; its interval is that of resampled groups, or where a group has many listeners, of its
+    /// mean's normal law. Sampling alone puts it above 0: read it beside the groups' own intervals.
     pub gap: Interval,
 }
 
@@ -21,16 +21,20 @@ impl Groups {
     pub fn new(values: &[f64], group_of: &[usize], groups: usize, rng: &mut impl Rng) -> Self {
         let mut members: Vec<Vec<f64>> = vec![Vec::new(); groups];
         values.iter().zip(group_of).for_each(|(&value, &group)| members[group].push(value));
-        let parts: Vec<Interval> = members.iter().map(|values| mean_interval(values, rng)).collect();
+        let parts: Vec<Interval> = members.iter().map(|values| bootstrap_mean(values, rng)).collect();
         members.retain(|values| !values.is_empty());
-        let known: Vec<(f64, f64)> = members.iter().map(|values| moments(values)).collect();
+        let laws: Vec<(f64, f64)> = members.iter().map(|values| mean_and_deviation(values)).collect();
         let mut gaps: Vec<f64> = (0..RESAMPLES)
-            .map(|_| spread(members.iter().zip(&known).map(|(values, &known)| resampled(values, known, rng))))
+            .map(|_| {
+                spread(members.iter().zip(&laws).map(|(values, &(mean, deviation))| match values.len() {
+                    MANY.. => mean + deviation * standard_normal(rng),
+                    n => (0..n).map(|_| values[below(rng, n as u64) as usize]).sum::<f64>() / n as f64,
+                }))
+            })
             .collect();
-        gaps.sort_by(f64::total_cmp);
-        let at = |share: f64| gaps[((RESAMPLES - 1) as f64 * share).round() as usize];
-        let mean = spread(known.iter().map(|&(mean, _)| mean));
-        Self { parts, gap: Interval { mean, low: at(0.025), high: at(0.975), listeners: values.len() } }
+        let (low, high) = ends(&mut gaps);
+        let mean = spread(members.iter().map(|values| values.iter().sum::<f64>() / values.len() as f64));
+        Self { parts, gap: Interval { mean, low, high, listeners: values.len() } }
     }
 
     /// The worst group's mean over the best's; 1 where nothing is apart.
@@ -50,40 +54,22 @@ pub fn thirds(values: &[f64]) -> Vec<usize> {
     group
 }
 
-// A group's mean as another draw of its listeners would have it: resampled, or from the normal distribution where the
-// group is large (`interval`). Twelve uniforms less six stand for a normal value: their 97.5th percentile is 1.957.
-fn resampled(values: &[f64], (mean, error): (f64, f64), rng: &mut impl Rng) -> f64 {
-    let n = values.len();
-    if n >= NORMAL_FROM {
-        return mean + error * ((0..12).map(|_| unit_f64(rng)).sum::<f64>() - 6.0);
-    }
-    (0..n).map(|_| values[below(rng, n as u64) as usize]).sum::<f64>() / n as f64
-}
-
 fn spread(means: impl Iterator<Item = f64>) -> f64 {
     let (least, most) = means.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, m), v| (l.min(v), m.max(v)));
     if most >= least { most - least } else { 0.0 }
 }
 
-const RESAMPLES: usize = 1000;
+// Box and Muller 1958.
+fn standard_normal(rng: &mut impl Rng) -> f64 {
+    let (radius, angle) = (1.0 - unit_f64(rng), unit_f64(rng));
+    (-2.0 * libm::log(radius)).sqrt() * libm::cos(std::f64::consts::TAU * angle)
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
-
-    #[test]
-    fn a_gap_of_large_groups_is_as_wide_as_theory_says() {
-        // Two groups of half ones, a tenth apart: the gap's standard error is sqrt(2 x .25 / n).
-        let values: Vec<f64> =
-            (0..8000).map(|i| f64::from(u8::from(i % 4 < 2)) + if i < 4000 { 0.1 } else { 0.0 }).collect();
-        let group_of: Vec<usize> = (0..8000).map(|i| i / 4000).collect();
-        let gap = Groups::new(&values, &group_of, 2, &mut ChaCha8Rng::seed_from_u64(1)).gap;
-        let error = (2.0 * 0.25 / 4000f64).sqrt();
-        assert!((gap.high - gap.low - 2.0 * 1.96 * error).abs() < 0.15 * error * 3.92, "{gap:?}");
-        assert!((gap.mean - 0.1).abs() < 1e-9, "{gap:?}");
-    }
 
     #[test]
     fn groups_by_hand() {
@@ -96,5 +82,18 @@ mod tests {
         assert_eq!(groups.parts.iter().map(|part| part.listeners).collect::<Vec<_>>(), [2, 2, 2]);
         let alone = Groups::new(&[0.5], &[2], 3, &mut ChaCha8Rng::seed_from_u64(1));
         assert_eq!((alone.gap.mean, alone.worst_to_best()), (0.0, 1.0));
+    }
+    // Two groups far apart: their gap is a difference of two means, whose law is known.
+    #[test]
+    fn the_gap_of_large_groups_is_as_wide_as_that_of_small_ones_says() {
+        for size in [MANY / 2, MANY] {
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            let group_of: Vec<usize> = (0..2 * size).map(|listener| listener % 2).collect();
+            let hit = |chance: f64, rng: &mut ChaCha8Rng| f64::from(u8::from(unit_f64(rng) < chance));
+            let values: Vec<f64> = group_of.iter().map(|&g| hit([0.05, 0.3][g], &mut rng)).collect();
+            let gap = Groups::new(&values, &group_of, 2, &mut rng).gap;
+            let width = 2.0 * 1.96 * ((0.05 * 0.95 + 0.3 * 0.7) / size as f64).sqrt();
+            assert!(((gap.high - gap.low) / width - 1.0).abs() < 0.1, "{size}: {gap:?}, {width} by theory");
+        }
     }
 }

@@ -90,20 +90,21 @@ impl Judged {
         Self { found, grades: vec![1; scores.len()] }
     }
 
-    /// [`Self::from_scores`] with the others' scores in one slice, in which NaN stands for what is not in the list: a pass
-    /// for each relevant track, in vector instructions. A relevant track's NaN ranks last.
-    pub fn among(relevant: &[f32], others: &[f32]) -> Self {
+    /// The same where the others are a whole catalogue without some tracks, those that are relevant among them: `left_out`,
+    /// each once. Counts in vectors of scores, so it is the cheapest way for few relevant tracks.
+    pub fn among(relevant: &[f32], catalogue: &[f32], left_out: &[usize]) -> Self {
         let key = |score: f32| if score.is_nan() { f32::NEG_INFINITY } else { score };
-        if relevant.len() > MOST_PASSES {
-            return Self::from_scores(relevant, others.iter().copied().filter(|other| !other.is_nan()));
-        }
         let mut scores: Vec<f32> = relevant.iter().map(|&s| key(s)).collect();
         scores.sort_by(|a, b| b.total_cmp(a));
-        let ahead = |score: f32| -> usize {
-            let chunks = others.chunks(1 << 16);
-            chunks.map(|chunk| chunk.iter().map(|&other| u32::from(other >= score)).sum::<u32>() as usize).sum()
+        // No comparison holds of what is no number, but everything reaches the lowest score that there is.
+        let reach = |score: f32| match score == f32::NEG_INFINITY {
+            true => catalogue.len() - left_out.len(),
+            false => {
+                let all: u32 = catalogue.iter().map(|&other| u32::from(other >= score)).sum();
+                all as usize - left_out.iter().filter(|&&track| catalogue[track] >= score).count()
+            }
         };
-        let found = scores.iter().enumerate().map(|(place, &score)| (ahead(score) + place + 1, 1)).collect();
+        let found = scores.iter().enumerate().map(|(place, &score)| (reach(score) + place + 1, 1)).collect();
         Self { found, grades: vec![1; scores.len()] }
     }
 
@@ -175,9 +176,6 @@ impl Judged {
     }
 }
 
-// More relevant tracks than this are found faster by one pass that searches among them.
-const MOST_PASSES: usize = 16;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,11 +207,23 @@ mod tests {
             .map(|(i, (s, g))| (i, s, g))
             .collect();
         assert_eq!(Judged::from_scores(&relevant, others.iter().copied()), Judged::new(&list, &[], Ties::Against));
-        let with_holes: Vec<f32> = others.iter().flat_map(|&other| [f32::NAN, other]).collect();
-        assert_eq!(Judged::among(&relevant, &with_holes), Judged::new(&list, &[], Ties::Against));
-        let (many, last) = (vec![1.0; MOST_PASSES + 1], [f32::NEG_INFINITY, 2.0]);
-        assert_eq!(Judged::among(&many, &with_holes), Judged::from_scores(&many, others.into_iter()));
-        assert_eq!(Judged::among(&[f32::NAN], &last), Judged::from_scores(&[f32::NAN], last.into_iter()));
+    }
+
+    #[test]
+    fn counting_over_a_catalogue_agrees_with_looking_at_each() {
+        let catalogue = [2.0f32, 1.0, f32::NAN, 1.0, 5.0, -3.0, 1.0, f32::NEG_INFINITY, 2.0];
+        for (relevant, left_out) in [
+            (vec![1], vec![1]),
+            (vec![1, 2, 5], vec![0, 1, 2, 5]),
+            (vec![7, 3], vec![3, 4, 7]),
+            (vec![2], vec![2, 7]),
+            (vec![], vec![0]),
+        ] {
+            let scores: Vec<f32> = relevant.iter().map(|&t: &usize| catalogue[t]).collect();
+            let others = (0..catalogue.len()).filter(|t| !left_out.contains(t)).map(|t| catalogue[t]);
+            let counted = Judged::among(&scores, &catalogue, &left_out);
+            assert_eq!(counted, Judged::from_scores(&scores, others), "{relevant:?} without {left_out:?}");
+        }
     }
 
     #[test]

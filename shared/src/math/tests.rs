@@ -78,7 +78,7 @@ fn measure(step: u32) {
     let logistic_down = scan(-0.0, -87.0, step, logistic_f32, logistic);
     // No more than what the functions say of themselves.
     println!("tanh {tanh_error:?}, exp {exp_up:?} {exp_down:?}, logistic {logistic_up:?} {logistic_down:?}");
-    assert!(tanh_error.0 <= 6.4 && tanh_error.1 <= 8.5);
+    assert!(tanh_error.0 <= 7.0 && tanh_error.1 <= 8.5);
     for (error, fall) in [exp_up, exp_down] {
         assert!(error <= 1.0 && fall == 0.0);
     }

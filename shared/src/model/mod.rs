@@ -12,7 +12,6 @@ mod ranker;
 mod shrinkage;
 mod tally;
 mod tower;
-mod transposed;
 
 pub use approval::{Approval, PlayBands};
 pub use calibration::Calibration;
@@ -26,7 +25,6 @@ pub use ranker::{Pass, Ranker, Shown, logistic};
 pub use shrinkage::{Prior, shrink_rows};
 pub(crate) use tally::Tally;
 pub use tower::Tower;
-pub use transposed::TransposedTable;
 
 use crate::bytes::{self, Reader, put_f32s, put_f64s};
 use crate::ids::TrackId;

@@ -176,19 +176,17 @@ impl Network {
 }
 
 impl Layer {
-    // output = biases + input weights; the first `dense` inputs of each row of `dense` (or more, which are padding).
+    // output = biases + input weights, of rows that are `stride` apart and may have fewer inputs than there are, or padding.
     fn forward(&self, input: &[f32], stride: usize, output: &mut [f32]) {
         let dense = stride.min(self.ins);
-        let mut from = input.chunks_exact(stride.max(1) * ROWS);
-        let mut to = output.chunks_exact_mut(self.padded * ROWS);
-        for (input, output) in (&mut from).zip(&mut to) {
+        let blocks = input.chunks_exact(stride.max(1) * ROWS);
+        for (input, output) in blocks.zip(output.chunks_exact_mut(self.padded * ROWS)) {
             let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &input[row * stride..][..dense]);
             self.forward_rows(rows, output);
         }
         // Nothing dense: rows of no length cannot be counted in the input.
         let done = if stride == 0 { 0 } else { input.len() / (stride * ROWS) * ROWS };
-        let rest = output_rest(output, done * self.padded);
-        for (row, output) in rest.chunks_exact_mut(self.padded).enumerate() {
+        for (row, output) in output[done * self.padded..].chunks_exact_mut(self.padded).enumerate() {
             self.forward_rows([&input[(done + row) * stride..][..dense]], output);
         }
     }
@@ -270,10 +268,6 @@ impl Block {
             self.rows += 1;
         }
     }
-}
-
-fn output_rest(output: &mut [f32], from: usize) -> &mut [f32] {
-    &mut output[from..]
 }
 
 // Units that are summed together: two registers of four floats, which every target of 64 bits has.

@@ -174,6 +174,7 @@ mod tests {
     use super::*;
     use crate::ids::TrackId;
     use crate::math;
+    use crate::model::Pass;
     use crate::random::unit_f64;
     use crate::workload::Workspace;
     use rand_chacha::ChaCha8Rng;

@@ -178,7 +178,7 @@ mod tests {
     use rand_core::SeedableRng;
 
     fn shown(track: u32, pleased: bool) -> Shown {
-        Shown { track: TrackId(track), features: vec![0.0], pleased, weight: 1.0, list: 0 }
+        Shown { track: TrackId(track), features: vec![0.0].into(), pleased, weight: 1.0, list: 0 }
     }
 
     fn noise(rng: &mut ChaCha8Rng) -> f64 {

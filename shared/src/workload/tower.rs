@@ -9,14 +9,13 @@
 use super::adam::Adam;
 use super::{Block, Device, DeviceHalf, Reclip, Statistics, Workload};
 use crate::math;
-use crate::model::{Example, Features, Tower};
+use crate::model::{Example, Features, Tally, Tower};
 use crate::plan::BlockLayout;
 use crate::privacy::AdaptiveClip;
 use crate::random::below;
 use ndarray::Array2;
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Settings of the descent.

@@ -4,6 +4,7 @@ use super::Assessor;
 use crate::error::{Error, Result};
 use crate::federation::Federation;
 use crate::population::Population;
+use crate::progress;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_shared::model::{Model, Solver};
@@ -96,15 +97,19 @@ fn measure(
 
 // Each device's group and values, in double precision.
 fn exact(workload: &Metrics, population: &Population) -> Vec<(usize, [Option<f64>; METRICS.len()])> {
-    (0..population.devices())
+    let bar = progress::steps(population.devices() as u64, "devices measure themselves");
+    let values = (0..population.devices())
         .into_par_iter()
         .map_init(Solver::default, |solver, device| {
             let (examples, measures) = (population.train.of(device), workload.device());
             let tracks = (examples, population.validation.of(device), population.test.of(device));
             let values = measures.measure(tracks, &population.habits[device], solver);
+            bar.inc(1);
             (measures.group(examples.len()), Metrics::in_units(values))
         })
-        .collect()
+        .collect();
+    bar.finish_and_clear();
+    values
 }
 
 fn group_name(group: usize) -> String {

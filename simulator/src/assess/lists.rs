@@ -4,11 +4,12 @@ use crate::evaluation::{Part, Role, roles, top};
 use crate::experiment::Experiment;
 use crate::methods::Scorer;
 use crate::population::Population;
+use crate::progress;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::retrieval::{Candidate, QueueRules, queue};
-use sordino_shared::evaluate::{Interval, calibrated, kind_shares, mean_interval, miscalibration, place_weight};
+use sordino_shared::evaluate::{Interval, bootstrap_mean, calibrated, kind_shares, miscalibration, place_weight};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Content, Solver};
 
@@ -80,6 +81,9 @@ impl<'a> Lister<'a> {
     /// What a scorer's lists are like.
     pub(super) fn lists(&self, scorer: &dyn Scorer, rng: &mut ChaCha8Rng) -> Lists {
         let rules = self.rules();
+        let quick = scorer.for_many();
+        let scorer = quick.as_deref().unwrap_or(scorer);
+        let bar = progress::steps(self.listeners.len() as u64, "laying lists under rules");
         let rows: Vec<Row> = self
             .listeners
             .par_iter()
@@ -87,11 +91,14 @@ impl<'a> Lister<'a> {
                 || (Solver::default(), Vec::new()),
                 |(solver, scores), &listener| {
                     scorer.score(listener, self.population.train.of(listener), solver, scores);
-                    self.row(listener, scores, &rules)
+                    let row = self.row(listener, scores, &rules);
+                    bar.inc(1);
+                    row
                 },
             )
             .collect();
-        let mut mean = |values: Vec<f64>| mean_interval(&values, rng);
+        bar.finish_and_clear();
+        let mut mean = |values: Vec<f64>| bootstrap_mean(&values, rng);
         let diversity: Vec<f64> = rows.iter().filter_map(|row| row.diversity).collect();
         let divergence: Vec<(f64, f64)> = rows.iter().filter_map(|row| row.divergence).collect();
         let constrained = rules

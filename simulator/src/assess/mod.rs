@@ -17,13 +17,14 @@ use crate::evaluation::{self, Measured, Part};
 use crate::experiment::Experiment;
 use crate::methods::{Scorer, Trained};
 use crate::population::Summary;
+use crate::progress;
 use crate::scenario::Scenario;
 use lists::Lister;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use sordino_client::label::LabelPolicy;
-use sordino_shared::evaluate::{Groups, HABITS, Interval, Paired, holm, mean_interval, paired, thirds};
+use sordino_shared::evaluate::{Groups, HABITS, Interval, Paired, bootstrap_mean, holm, paired, thirds};
 use sordino_shared::math;
 use sordino_shared::model::Model;
 use sordino_shared::privacy::accountant::Claim;
@@ -133,6 +134,7 @@ impl Assessor<'_> {
         let group_of = self.groups(&listeners);
         let mut rng = ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, ASSESS_STREAM, 0));
         let (mut assessed, mut ndcg) = (Vec::new(), Vec::new());
+        let bar = progress::steps(methods.len() as u64, "measuring methods");
         for method in &methods {
             let measured = evaluation::evaluate(population, method.scorer.as_ref(), &evaluation)?;
             let lists = lister.lists(method.scorer.as_ref(), &mut rng);
@@ -145,7 +147,9 @@ impl Assessor<'_> {
             let (name, settings) = (method.name.clone(), method.settings.clone());
             assessed.push(Assessed { name, settings, measured, groups, lists });
             ndcg.push(values);
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         let main = &methods[0];
         let spent = main.trained.as_ref().and_then(|trained| trained.rho_spent);
         let claim = self.scenario.claim(experiment.target, spent);
@@ -245,7 +249,7 @@ impl Assessor<'_> {
                 let place = metric - (METRICS.len() - HABITS);
                 let values: Vec<f64> =
                     population.habits.iter().filter_map(|habits| habits.values()[place]).map(f64::from).collect();
-                (!values.is_empty()).then(|| (METRICS[metric].to_owned(), mean_interval(&values, rng)))
+                (!values.is_empty()).then(|| (METRICS[metric].to_owned(), bootstrap_mean(&values, rng)))
             })
             .collect()
     }

@@ -14,6 +14,7 @@ use crate::keys;
 use crate::methods::{self, Method};
 use crate::output::{self, Results};
 use crate::population::Protocol;
+use crate::progress;
 use crate::report;
 use crate::scenario::{Auto, Epsilon, Scenario};
 use crate::world::calibration::{Profile, table};
@@ -241,7 +242,9 @@ fn run(command: &RunCommand) -> Result<()> {
     }
     let scenario = args.scenario()?;
     output::check_folder(&args.out)?;
-    let (results, model) = experiment::run(&scenario)?;
+    let early = report::Early::default();
+    let tell = |measured: experiment::Measured<'_>| early.hear(measured).iter().for_each(|line| progress::say(line));
+    let (results, model) = experiment::run_and_tell(&scenario, &tell)?;
     write(&args.out, &results, model.as_ref())?;
     if let Some(path) = &args.json {
         output::write_to(path, format!("{:#}\n", results.to_json()).as_bytes())?;
@@ -280,11 +283,14 @@ fn write(folder: &Path, results: &Results, model: Option<&Model>) -> Result<()> 
 fn compare(args: &CompareArgs) -> Result<()> {
     output::check_folder(&args.out)?;
     let mut all = Vec::new();
+    let bar = progress::steps(args.scenarios.len() as u64, "comparing scenarios");
     for path in &args.scenarios {
         let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-        eprintln!("{name} ...");
+        progress::say(&format!("{name} ..."));
         all.push((name, experiment::run(&Scenario::read(path)?)?.0));
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     if let Some(path) = &args.json {
         let entries: serde_json::Map<_, _> = all.iter().map(|(name, r)| (name.clone(), r.to_json())).collect();
         output::write_to(path, format!("{:#}\n", serde_json::Value::Object(entries)).as_bytes())?;

@@ -16,7 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sordino_shared::evaluate::{Interval, Judged, mean_interval};
+use sordino_shared::evaluate::{Interval, Judged, bootstrap_mean};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Features, Tower};
 use sordino_shared::privacy::accountant::Claim;
@@ -336,7 +336,7 @@ impl<'a> Experiment<'a> {
                 Some(judged.recall(self.settings.cut) * test.len() as f64 / most)
             })
             .collect();
-        mean_interval(&values, &mut ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, BOOTSTRAP_STREAM, 0)))
+        bootstrap_mean(&values, &mut ChaCha8Rng::seed_from_u64(mix(self.scenario.seed, BOOTSTRAP_STREAM, 0)))
     }
 }
 

@@ -13,6 +13,7 @@ use sordino_shared::math;
 
 use crate::error::{Error, Result};
 use crate::population::Population;
+use crate::progress;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -116,7 +117,7 @@ impl Outcome {
         self.deviations
             .iter_mut()
             .zip(&other.deviations)
-            .for_each(|(deviation, more)| *deviation = math::hypot(deviation, *more));
+            .for_each(|(deviation, more)| *deviation = math::hypot(*deviation, *more));
         Self { devices, bits: self.bits.max(other.bits), ..self }
     }
 }
@@ -210,6 +211,7 @@ impl Federation {
             *slot = Some(std::mem::take(&mut memories[device]));
         }
         let per_shard = chosen.len().div_ceil(shards).max(1);
+        let bar = progress::steps(chosen.len() as u64, "devices of a round");
         let parts: Vec<Result<Part>> = chosen
             .par_chunks(per_shard)
             .zip(slots.par_chunks_mut(per_shard))
@@ -218,6 +220,9 @@ impl Federation {
                 let mut part = Part::new(plan, masked.as_ref());
                 let mut solver = Solver::default();
                 for (at, (&device, slot)) in devices.iter().zip(slots).enumerate() {
+                    if at % TOLD == TOLD - 1 {
+                        bar.inc(TOLD as u64);
+                    }
                     let at = shard * per_shard + at;
                     if masked.as_ref().is_some_and(|masked| !masked.uploads(at)) {
                         continue;
@@ -252,6 +257,7 @@ impl Federation {
                 Ok(part)
             })
             .collect();
+        bar.finish_and_clear();
         for (slot, &device) in slots.into_iter().zip(chosen) {
             memories[device] = slot.unwrap_or_default();
         }
@@ -431,3 +437,5 @@ const GROUP_STREAM: u64 = 306;
 const LEAST_ROTATED: usize = 256;
 // Devices below which a further accumulator costs more than it saves.
 const CHUNK: usize = 16;
+// Devices by which progress is told.
+const TOLD: usize = 64;

@@ -8,6 +8,7 @@ use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::experiment;
 use crate::population::Population;
+use crate::progress;
 use crate::scenario::{Scenario, read_toml, to_toml};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -198,12 +199,15 @@ fn run_here(scenario: &Scenario, settings: &LabelSettings) -> Result<LabelResult
     let dataset = experiment::dataset(scenario)?;
     let policy = scenario.policy()?;
     let checks = Checks { tracks: dataset.tracks(), now: dataset.now, dated: dataset.has_clock };
+    let bar = progress::steps(dataset.devices() as u64, "plays");
     let plays: Vec<Vec<Play>> = (0..dataset.devices())
         .into_par_iter()
+        .inspect(|_| bar.inc(1))
         .map(|device| check(dataset.events(device).into_owned(), &checks).0)
         .filter(|events| !events.is_empty() && BotVerdict::of(events).broken.is_empty())
         .map(|events| graded(&events, &policy))
         .collect();
+    bar.finish_and_clear();
     let count = |of: &dyn Fn(&Said) -> bool| plays.iter().flatten().filter(|play| of(&play.said)).count();
     let totals = (count(&|_| true), count(&|s| s.approves() == Some(true)), count(&|s| s.approves() == Some(false)));
     if totals.1 < LEAST_SAID || totals.2 < LEAST_SAID {
@@ -302,6 +306,7 @@ impl Experiment<'_> {
     fn measure(&self) -> Result<CrossFitted> {
         let mut folds = Vec::new();
         let mut foretold = Vec::new();
+        let bar = progress::steps(self.settings.folds, "parts of the devices");
         for fold in 0..self.settings.folds {
             let exact = self.fit(fold, &self.budget, false)?;
             // A fleet counts once: the first fold is what is claimed, the others are other fleets'.
@@ -328,7 +333,9 @@ impl Experiment<'_> {
                 scorers.push(("Sordino", aucs(&plays, |play, asked| private.score(play, asked))));
             }
             folds.push(scorers);
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         let names = folds.first().into_iter().flatten().map(|(name, _)| *name).enumerate();
         let scorers = names.map(|(at, name)| {
             let of = |value: fn(&Aucs) -> Option<f64>| {

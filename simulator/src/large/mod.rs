@@ -12,6 +12,7 @@ use crate::experiment;
 use crate::federation::Outcome;
 use crate::methods::Scorer;
 use crate::population::Population;
+use crate::progress;
 use crate::scenario::{Scenario, read_toml, to_toml};
 use ndarray::{Array2, Axis, Slice};
 use rand_chacha::ChaCha8Rng;
@@ -263,6 +264,7 @@ impl<'a> Experiment<'a> {
         let mut sums = vec![vec![0.0; self.population.tracks * width], Vec::new()];
         let mut all: Option<Outcome> = None;
         let (mut largest, mut squares) = (0.0f64, 0.0);
+        let bar = progress::steps(groups.len() as u64, "blocks of the catalogue");
         for (block, group) in groups.iter().enumerate() {
             let place = (release + FIRST_RELEASE, block);
             let mut outcome = budget.federation().run_group(&part(block), rho, &self.population, group, place)?;
@@ -279,7 +281,9 @@ impl<'a> Experiment<'a> {
             sums[1].iter_mut().zip(&outcome.sum[1]).for_each(|(to, value)| *to += value);
             outcome.sum.clear();
             all.get_or_insert(outcome);
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         // Each device is in one block's sum, so that all sums together cost it one release.
         budget.pay(rho);
         let outcome = all.ok_or_else(|| Error::input("a catalogue without tracks has no blocks"))?;

@@ -4,6 +4,7 @@ use super::{RoundLog, Scorer, Trained, Watch};
 use crate::error::Result;
 use crate::federation::Federation;
 use crate::population::Population;
+use crate::progress;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 use sordino_shared::model::{Example, Hyperparameters, Model, Solver};
@@ -78,6 +79,7 @@ impl Descent<'_> {
         let share = self.rho.map(|rho| rho / self.rounds as f64);
         let rho = if self.federation.strategy.is_some() { self.rho } else { share };
         let mut logs = Vec::with_capacity(self.rounds);
+        let bar = progress::steps(self.rounds as u64, "rounds of federated descent");
         for round in 0..self.rounds {
             let start = Instant::now();
             let memories = &mut personal.memories;
@@ -99,7 +101,9 @@ impl Descent<'_> {
                 validation_ndcg: if measure { (self.watch)(&personal) } else { None },
                 seconds,
             });
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         Ok((personal, logs))
     }
 }

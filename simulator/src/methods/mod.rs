@@ -3,15 +3,16 @@
 mod fedmf;
 mod ials;
 mod popularity;
+mod scoring;
 mod sordino;
 
 pub use fedmf::train as train_fedmf;
-pub use ials::{IalsSettings, QuickIals, train as train_ials};
+pub use ials::{Ials, IalsSettings, Tuned, train as train_ials, tune as tune_ials};
 pub use popularity::train as train_popularity;
 pub use sordino::{Trained, content_of, schedule, train as train_sordino, train_rounds};
 
 use serde::{Deserialize, Serialize};
-use sordino_shared::model::{EmbeddingModel, Example, Model, Solver, TransposedTable};
+use sordino_shared::model::{Example, Model, Solver};
 
 /// A method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
@@ -44,42 +45,22 @@ impl Method {
 
 /// Scores all tracks for a listener.
 pub trait Scorer: Sync {
-    /// The same scores, to the bit, for whoever asks for many listeners: what is worth preparing once is prepared.
-    fn prepared(&self) -> Option<Box<dyn Scorer + '_>> {
-        None
-    }
-
     /// Writes one score a track. `listener` is the device's place in the population, `history` its training examples.
     fn score(&self, listener: usize, history: &[Example], solver: &mut Solver, scores: &mut Vec<f32>);
+
+    /// The same scores, to the bit, by a way that pays where many listeners are scored.
+    fn for_many(&self) -> Option<Box<dyn Scorer + '_>> {
+        None
+    }
 }
 
 impl Scorer for Model {
-    fn prepared(&self) -> Option<Box<dyn Scorer + '_>> {
-        match self {
-            Self::Embedding(model) => Some(Box::new(Prepared { model, table: TransposedTable::new(model) })),
-            Self::Popularity(_) => None,
-        }
-    }
-
     fn score(&self, _listener: usize, history: &[Example], solver: &mut Solver, scores: &mut Vec<f32>) {
         Self::score(self, history, solver, scores);
     }
-}
 
-struct Prepared<'a> {
-    model: &'a EmbeddingModel,
-    table: TransposedTable,
-}
-
-impl Scorer for Prepared<'_> {
-    fn score(&self, _listener: usize, history: &[Example], solver: &mut Solver, scores: &mut Vec<f32>) {
-        let x = solver.solve(self.model, history);
-        if x.iter().all(|&v| v == 0.0) {
-            scores.clear();
-            scores.extend_from_slice(self.model.popularity());
-        } else {
-            self.table.score(x, scores);
-        }
+    fn for_many(&self) -> Option<Box<dyn Scorer + '_>> {
+        scoring::Many::of(self).map(|many| Box::new(many) as Box<dyn Scorer>)
     }
 }
 

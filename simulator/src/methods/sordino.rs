@@ -5,6 +5,7 @@ use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::federation::Federation;
 use crate::population::Population;
+use crate::progress;
 use ndarray::Array2;
 use sordino_coordinator::planner::{Fleet, Schedule};
 use sordino_coordinator::training::{Training, public_chance};
@@ -87,6 +88,7 @@ pub fn train_rounds(
         fallback: None,
     };
     let mut noise = federation.sum_noise();
+    let bar = progress::steps(training.all_releases() as u64, "rounds of Sordino's training");
     while let Some((round, share)) = training.round() {
         let start = Instant::now();
         let (number, kind) = (training.releases(), round.name());
@@ -111,7 +113,9 @@ pub fn train_rounds(
             validation_ndcg: watch(&training.model()),
             seconds,
         });
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     let start = Instant::now();
     trained.model = training.model();
     trained.seconds += start.elapsed().as_secs_f64();

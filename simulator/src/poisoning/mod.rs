@@ -13,6 +13,7 @@ use crate::experiment::Experiment;
 use crate::federation::{Bound, Federation, Fidelity, Lie, Poison};
 use crate::methods::{Method, Trained};
 use crate::population::Population;
+use crate::progress;
 use crate::scenario::{self, Scenario};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -155,6 +156,7 @@ impl<'a> Trials<'a> {
         let (clean, trained) = self.case(None)?;
         let mut cases = vec![self.told(("nobody lies", Bound::Rows, 0.0), &clean, &clean)];
         let push = Lie::Push(self.pushed.0);
+        let bar = progress::steps((6 * self.settings.shares.len()) as u64, "trainings with liars");
         let none = Bound::None { times: self.settings.times };
         let kinds = [
             ("signs are flipped", Lie::Flip, Bound::Rows),
@@ -170,8 +172,10 @@ impl<'a> Trials<'a> {
                 self.order.iter().take(liars(share, population.devices())).for_each(|&device| liars_[device] = true);
                 let (result, _) = self.case(Some(Poison { liars: liars_, lie, bound }))?;
                 cases.push(self.told((words, bound, share), &result, &clean));
+                bar.inc(1);
             }
         }
+        bar.finish_and_clear();
         Ok(PoisonResults {
             scenario: self.scenario.clone(),
             settings: self.settings.clone(),

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_client::ranking::{Group, WIDTH, group_of};
 use sordino_shared::evaluate::{
-    Gain, Interval, Judged, Reliability, auc, average_accuracy, calibration_error, log_loss, mean_interval, reliability,
+    Gain, Interval, Judged, Reliability, auc, average_accuracy, bootstrap_mean, calibration_error, log_loss,
+    reliability,
 };
 use sordino_shared::model::{Calibration, Inputs, Network, NetworkBlock, Ranker, Shown, logistic};
 use sordino_shared::random::{below, mix};
@@ -125,7 +126,7 @@ fn over_listeners(by_listener: &[Vec<f64>], seed: u64) -> Interval {
     // To first order the quotient moves as the mean of (sum - mean x count) / mean count.
     let per = count / with.len().max(1) as f64;
     let moves: Vec<f64> = with.iter().map(|(sum, count)| mean + (sum - mean * count) / per.max(1.0)).collect();
-    Interval { mean, ..mean_interval(&moves, &mut ChaCha8Rng::seed_from_u64(mix(seed, BOOTSTRAP_STREAM, 0))) }
+    Interval { mean, ..bootstrap_mean(&moves, &mut ChaCha8Rng::seed_from_u64(mix(seed, BOOTSTRAP_STREAM, 0))) }
 }
 
 pub(super) fn reliability_of(test: &[Vec<Shown>], ranker: &Ranker, calibration: &Calibration) -> Vec<Reliability> {

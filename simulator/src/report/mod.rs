@@ -1,6 +1,7 @@
 //! What a person reads: a table in the terminal, and one HTML page that opens anywhere.
 
 mod charts;
+mod early;
 mod figures;
 mod map;
 mod page;
@@ -9,6 +10,7 @@ mod text;
 pub(crate) mod words;
 
 pub(crate) use charts::{Bar, Series, bars, lines, reliability};
+pub use early::Early;
 pub(crate) use figures::{Figures, Table};
 pub use page::{comparison_page, page};
 pub(crate) use page::{experiment_page, head, plain_page};

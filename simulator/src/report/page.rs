@@ -112,7 +112,7 @@ fn notes(results: &Results) -> String {
 
 fn quality_words(results: &Results) -> String {
     format!(
-        "<p>{} Ties count against us. ± is half of a 95 % bootstrap interval over listeners.</p>",
+        "<p>{} Ties count against us. ± is half of a 95 % interval over listeners.</p>",
         escape(&super::tested(results))
     )
 }

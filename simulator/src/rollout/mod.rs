@@ -7,7 +7,9 @@ mod text;
 pub use text::{page, text};
 
 use crate::error::{Error, Result};
+use crate::progress;
 use crate::scenario::{self, read_toml};
+use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sordino_coordinator::rollout::policy::Seen;
@@ -155,20 +157,23 @@ pub fn run(settings: &RolloutSettings) -> Result<RolloutResults> {
     let policy = settings.policy()?;
     settings.check(&policy)?;
     let fleet = Fleet::new(&policy, settings.devices);
-    Ok(RolloutResults {
-        rho: policy.rho(),
-        sight: policy.sight(settings.devices),
-        rates: candidates().into_iter().enumerate().map(|(number, of)| rates(settings, &fleet, of, number)).collect(),
-        settings: settings.clone(),
-    })
+    let candidates = candidates();
+    // Each candidate with gates that know the noise, and with gates that forget it.
+    let bar = progress::steps(2 * (candidates.len() * settings.runs) as u64, "rolling candidates out");
+    let all = candidates.into_iter().enumerate().map(|(number, of)| rates(settings, &fleet, of, number, &bar));
+    let rates = all.collect();
+    bar.finish_and_clear();
+    Ok(RolloutResults { rho: policy.rho(), sight: policy.sight(settings.devices), rates, settings: settings.clone() })
 }
 
-fn rates(settings: &RolloutSettings, fleet: &Fleet, candidate: Candidate, number: usize) -> Ends {
+fn rates(settings: &RolloutSettings, fleet: &Fleet, candidate: Candidate, number: usize, bar: &ProgressBar) -> Ends {
     let all = |forgets_noise: bool| -> Vec<End> {
         (0..settings.runs)
             .into_par_iter()
             .map_init(Known::default, |known, run| {
-                fleet.roll(&candidate, known, forgets_noise, &mut chance(settings.seed, number, run))
+                let end = fleet.roll(&candidate, known, forgets_noise, &mut chance(settings.seed, number, run));
+                bar.inc(1);
+                end
             })
             .collect()
     };

@@ -16,6 +16,7 @@ use crate::experiment;
 use crate::federation::Federation;
 use crate::methods::{self, IalsSettings, Method, Scorer};
 use crate::population::{Population, Protocol, first_likes};
+use crate::progress;
 use crate::scenario::{self, Auto, Scenario};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
@@ -180,6 +181,7 @@ impl<'a> Stream<'a> {
         let mut steps: Vec<Step> = Vec::new();
         let mut known_tracks = vec![false; self.dataset.tracks()];
         let mut known_devices = vec![false; self.dataset.devices()];
+        let bar = progress::steps(self.settings.steps as u64, "steps of the stream");
         for number in 0..self.settings.steps {
             let population = self.population_at(number)?;
             let share = if number == 0 { budget.map(first) } else { budget.map(later) };
@@ -211,7 +213,9 @@ impl<'a> Stream<'a> {
                 ndcg,
             });
             (once, anew, on) = (Some(whole), Some(again), Some(going));
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         let most = [&once, &anew, &on].into_iter().flatten().map(|kept| kept.spent).fold(0.0, f64::max);
         let claim = self.scenario.claim(self.target, Some(most));
         self.dataset.span = None;

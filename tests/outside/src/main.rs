@@ -26,7 +26,7 @@ mod named {
     pub(crate) use sordino_client::shared::secagg::messages::{Advertisement, Roster, Shares, Upload};
     pub(crate) use sordino_client::shared::secagg::{Hash, Identity};
     pub(crate) use sordino_client::shared::wire::Kind;
-    pub(crate) use sordino_client::shared::workload::{Broadcast, Counted, Device, Shrinkage};
+    pub(crate) use sordino_client::shared::workload::{Broadcast, Counted, Device, DeviceHalf, Shrinkage};
     pub(crate) use sordino_client::store::{DatabaseError, Zeroizing};
 }
 
@@ -38,11 +38,15 @@ type Names<'a> = (
     (named::Example, named::Model, named::PlayBands, named::Shown, named::Solver, named::RoundPlan),
     (named::Balance, named::Ledger, named::Policy, named::Refusal, named::DeviceGenerator, named::NoiseError),
     (named::Noised, named::Samplers, named::Choice, named::Freshness, named::Probe, named::Trusted),
-    (named::VersionInfo, named::Advertised, named::Joining, named::Member<'a>, named::Ready, named::RecordError),
+    (named::VersionInfo, named::Advertised, named::Joining<'a>, named::Member<'a>, named::Ready, named::RecordError),
     (named::RoundRefusal, named::Shared, named::Unsaved<named::Uploaded, named::Upload>, named::Advertisement),
     (named::Roster, named::Shares, named::Hash, named::Identity, named::Kind, named::Broadcast, named::Counted),
     (named::Device<'a>, named::Shrinkage),
 );
+
+fn bytes_of<T: named::DeviceHalf>() -> usize {
+    std::mem::size_of::<T>()
+}
 
 /// What an application holds on to.
 struct Jukebox {
@@ -91,5 +95,5 @@ fn main() {
     // A future that is not driven: an application brings a runtime of its own.
     drop(jukebox.visit(&hexadecimal(&[0; 32])));
     println!("{refused:?} {:?} {} {}", jukebox.balance(), jukebox.best.len(), std::mem::size_of::<Option<Box<Names<'_>>>>());
-    println!("{:?}", kept_budget(&folder));
+    println!("{:?} {}", kept_budget(&folder), bytes_of::<named::Broadcast>());
 }

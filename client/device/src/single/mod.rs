@@ -197,7 +197,10 @@ impl At {
     /// The device, beside whoever has it open.
     fn open_beside(&self) -> anyhow::Result<Device<Desk>> {
         let (federation, settings) = (self.federation()?, self.settings()?);
-        let device = Device::open_beside(&self.folder, federation, settings, self.desk())?;
+        let device = match Device::open_beside(&self.folder, federation, settings, self.desk()) {
+            Err(Error::NoDevice(_)) => bail!("{}", self.none()),
+            opened => opened?,
+        };
         budget::tell(&device);
         Ok(device)
     }
@@ -208,12 +211,13 @@ impl At {
 
     fn federation(&self) -> anyhow::Result<sordino_shared::control::Federation> {
         let path = self.folder.join(FEDERATION);
-        anyhow::ensure!(
-            path.exists(),
-            "there is no device in {}: `sordino-device enrol` makes one, or `--folder` names another folder",
-            self.folder.display()
-        );
+        anyhow::ensure!(path.exists(), self.none());
         crate::swarm::read_federation(&path)
+    }
+
+    fn none(&self) -> String {
+        let folder = self.folder.display();
+        format!("there is no device in {folder}: `sordino-device enrol` makes one, or `--folder` names another folder")
     }
 
     // What was not said is as the ledger has it.

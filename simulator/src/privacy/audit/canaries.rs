@@ -5,6 +5,7 @@
 
 use super::statistics::{Guess, delta_of};
 use crate::error::{Error, Result};
+use crate::progress;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
@@ -157,10 +158,16 @@ impl Setup {
         let plan = self.plan(length, None)?;
         let samplers = Samplers::new(&plan)?;
         let per_sum = if self.mode == Mode::Local { 1 } else { honest };
+        let bar = progress::steps(canaries.div_ceil(per_sum) as u64, "sums with canaries");
         let sums: Vec<Seen> = (0..canaries.div_ceil(per_sum))
             .into_par_iter()
-            .map(|number| self.one_sum(&plan, &samplers, length, per_sum, seed, number as u64))
+            .map(|number| {
+                let sum = self.one_sum(&plan, &samplers, length, per_sum, seed, number as u64);
+                bar.inc(1);
+                sum
+            })
             .collect::<Result<_>>()?;
+        bar.finish_and_clear();
         // Noise that comes back in every sum is seen in their mean, and taken off.
         let mut mean = vec![0.0; length];
         for (sum, _) in &sums {
@@ -245,6 +252,7 @@ impl Setup {
                 .map(|t| coefficients.iter().take(t + 1).enumerate().map(|(lag, c)| c * rounds[t - lag]).sum())
                 .collect()
         };
+        let bar = progress::steps(canaries.div_ceil(length) as u64, "tasks with canaries");
         let tasks: Vec<Vec<Guess>> = (0..canaries.div_ceil(length))
             .into_par_iter()
             .map(|task| {
@@ -282,9 +290,11 @@ impl Setup {
                         score: seen.iter().zip(&column).map(|(s, c)| s * c).sum::<f64>() / length,
                     }
                 };
+                bar.inc(1);
                 (0..length).map(guess).collect()
             })
             .collect();
+        bar.finish_and_clear();
         Ok(tasks.into_iter().flatten().collect())
     }
 }

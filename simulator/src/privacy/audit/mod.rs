@@ -15,6 +15,7 @@ pub use canaries::{Fault, Setup};
 pub use membership::Membership;
 
 use crate::error::Result;
+use crate::progress;
 use sordino_shared::plan::Rotation;
 use sordino_shared::privacy::{Mechanism, Mode, rounded};
 use std::fmt::Write;
@@ -83,18 +84,25 @@ pub struct Report {
 /// Runs everything.
 pub fn run(seed: u64, quick: bool) -> Result<Report> {
     let effort = if quick { Effort::QUICK } else { Effort::FULL };
-    let findings = honest()
-        .into_iter()
-        .chain(controls())
-        .map(|(name, setup)| attack(name, &setup, effort, seed))
-        .collect::<Result<_>>()?;
+    let setups: Vec<(&str, Setup)> = honest().into_iter().chain(controls()).collect();
+    let bar = progress::steps((setups.len() + EPSILONS.len()) as u64, "attacks of the audit");
+    let mut findings = Vec::new();
+    for (name, setup) in setups {
+        findings.push(attack(name, &setup, effort, seed)?);
+        bar.inc(1);
+    }
     let shadows = if quick { 16 } else { 64 };
-    let memberships = [None, Some(8.0), Some(2.0)]
-        .into_iter()
-        .map(|epsilon| membership::attack(epsilon, shadows, seed))
-        .collect::<Result<_>>()?;
+    let mut memberships = Vec::new();
+    for epsilon in EPSILONS {
+        memberships.push(membership::attack(epsilon, shadows, seed)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
     Ok(Report { seed, findings, memberships })
 }
+
+// Of the models whose members are guessed; `None` is one without noise.
+const EPSILONS: [Option<f64>; 3] = [None, Some(8.0), Some(2.0)];
 
 /// How hard to try.
 #[derive(Clone, Copy, Debug)]
