@@ -1,7 +1,6 @@
 //! Mode `central`: the coordinator, trusted with the exact sum, adds independent discrete Gaussian noise to it.
 
 use rand_core::Rng;
-use sordino_shared::math;
 use sordino_shared::plan::RoundPlan;
 use sordino_shared::privacy::{Law, Mechanism, NoiseError, Sampler, Sum, central_release};
 
@@ -29,6 +28,7 @@ mod tests {
     use super::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
+    use sordino_shared::math;
     use sordino_shared::plan::{BlockLayout, PlanRequest};
     use sordino_shared::privacy::Mode;
 

@@ -15,7 +15,6 @@
 use ndarray::Zip;
 use rand_core::Rng;
 use rand_distr::{Distribution, StandardNormal};
-use sordino_shared::math;
 use sordino_shared::plan::RoundPlan;
 use sordino_shared::privacy::Sum;
 use sordino_shared::privacy::accountant::correlated::{Strategy, square_root};
@@ -65,6 +64,7 @@ mod tests {
     use super::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
+    use sordino_shared::math;
     use sordino_shared::plan::{BlockLayout, PlanRequest};
     use sordino_shared::privacy::Mode;
 

@@ -11,7 +11,6 @@ pub use queue::{Candidate, Filters, QueueRules, queue};
 use ndarray::Array2;
 use sordino_shared::ids::TrackId;
 use sordino_shared::linalg::dot_f32;
-use sordino_shared::math;
 use sordino_shared::model::{EmbeddingModel, Example, Model, Solver};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -290,6 +289,7 @@ mod tests {
     use proptest::prelude::*;
     use rand_chacha::ChaCha8Rng;
     use rand_core::SeedableRng;
+    use sordino_shared::math;
     use sordino_shared::model::Hyperparameters;
     use sordino_shared::random::unit_f64;
 

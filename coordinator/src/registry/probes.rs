@@ -2,7 +2,6 @@
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-use sordino_shared::math;
 use sordino_shared::model::{Model, Solver};
 use sordino_shared::random::below;
 use sordino_shared::registry::Probe;
@@ -46,6 +45,7 @@ const CLEAR: f32 = 1e-2;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sordino_shared::math;
 
     #[test]
     fn answers_are_the_models_own_and_ties_have_none() {

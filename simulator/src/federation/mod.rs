@@ -116,7 +116,7 @@ impl Outcome {
         self.deviations
             .iter_mut()
             .zip(&other.deviations)
-            .for_each(|(deviation, more)| *deviation = math::hypot(deviation, *more));
+            .for_each(|(deviation, more)| *deviation = math::hypot(*deviation, *more));
         Self { devices, bits: self.bits.max(other.bits), ..self }
     }
 }

@@ -416,7 +416,7 @@ mod tests {
         let policy = settings.policy().expect("a policy");
         let broken = Effect { skips: 0.3, not_loading: 0.1, ..Effect::default() };
         let mut fleet = Fleet::new(&settings, &policy, broken, 1);
-        fleet.run();
+        fleet.run(&ProgressBar::hidden());
         let outcome = fleet.outcome();
         assert!(outcome.aborted, "{outcome:?}");
         assert!(outcome.fell_back > 1000 && outcome.exposed > 0.2 && outcome.exposed < 0.5, "{outcome:?}");
@@ -424,7 +424,7 @@ mod tests {
         assert!(treated > 1.2 * control, "{outcome:?}");
         // The same seed, the same fleet.
         let mut again = Fleet::new(&settings, &policy, broken, 1);
-        again.run();
+        again.run(&ProgressBar::hidden());
         assert_eq!(again.outcome(), outcome);
     }
 
@@ -434,7 +434,7 @@ mod tests {
         let policy = settings.policy().expect("a policy");
         let slow = Effect { slow: 0.5, skips: 0.3, ..Effect::default() };
         let mut fleet = Fleet::new(&settings, &policy, slow, 2);
-        fleet.run();
+        fleet.run(&ProgressBar::hidden());
         let outcome = fleet.outcome();
         assert!(outcome.aborted && outcome.stage == 1 && outcome.exposed == 0.0, "{outcome:?}");
         assert_eq!(outcome.leaving[0], None);

@@ -277,7 +277,7 @@ fn data(results: &Results) -> String {
         .iter()
         .enumerate()
         .filter(|(i, p)| **p > 0.0 && (*i < 50 || i % 20 == 0))
-        .map(|(i, p)| (math::log10((i + 1) as f64), math::log10(p)))
+        .map(|(i, p)| (math::log10((i + 1) as f64), math::log10(*p)))
         .collect();
     let series = [Series { name: "tracks".into(), points: tail }];
     let labels: Vec<String> = (0..7).map(|i| format!("{}", 10u64.pow(i))).collect();
