@@ -20,7 +20,6 @@ pub(crate) const ROWS: &[(&str, Plan)] = &[
     ("sordino-coordinator serve FOLDER", Serves),
     ("budget show FOLDER", Runs),
     ("budget set --epsilon", Runs),
-    ("settings", Runs),
     ("task add task.toml", Once("exists")),
     ("task list", Runs),
     ("task pause NAME", Runs),

@@ -148,27 +148,37 @@ impl Browser {
 
     /// Clicks as a person would: the element must be in sight, and nothing on top of it.
     pub fn click(&self, css: &str) {
-        let element = self.element("css selector", css);
-        self.ask("POST", &format!("/element/{element}/click"), Some(&json!({})));
+        self.act_on("css selector", css, "click", &json!({}));
     }
 
     /// Clicks the first button whose whole text is this.
     pub fn press(&self, text: &str) {
-        let element = self.element("xpath", &format!("//button[normalize-space(.)=\"{text}\"]"));
-        self.ask("POST", &format!("/element/{element}/click"), Some(&json!({})));
+        self.act_on("xpath", &format!("//button[normalize-space(.)=\"{text}\"]"), "click", &json!({}));
     }
 
     /// Types into a field, in place of what is there.
     pub fn fill(&self, css: &str, text: &str) {
-        let element = self.element("css selector", css);
-        self.ask("POST", &format!("/element/{element}/clear"), Some(&json!({})));
+        self.act_on("css selector", css, "clear", &json!({}));
         self.type_into(css, text);
     }
 
     /// Types into a field, after what is there.
     pub fn type_into(&self, css: &str, text: &str) {
-        let element = self.element("css selector", css);
-        self.ask("POST", &format!("/element/{element}/value"), Some(&json!({ "text": text })));
+        self.act_on("css selector", css, "value", &json!({ "text": text }));
+    }
+
+    // Finds an element and does something to it. A page that is redrawn between the two has another element in its place,
+    // which is looked for again, as a person would.
+    fn act_on(&self, using: &str, value: &str, act: &str, body: &Value) {
+        for tries_left in (0..REDRAWN).rev() {
+            let element = self.element(using, value);
+            let path = format!("{}/element/{element}/{act}", self.session);
+            match wire::ask(self.port, "POST", &path, Some(body)) {
+                Err(error) if tries_left > 0 && error.to_string().contains("stale element") => {}
+                Err(error) => panic!("the browser at {act} {value}: {error}"),
+                Ok(_) => return,
+            }
+        }
     }
 
     fn element(&self, using: &str, value: &str) -> String {
@@ -253,6 +263,9 @@ impl Browser {
         })
     }
 }
+
+// How often a page may be redrawn under somebody's hand.
+const REDRAWN: usize = 10;
 
 impl Drop for Browser {
     fn drop(&mut self) {
