@@ -13,7 +13,7 @@ fn simulator(folder: &Path, arguments: &[&str]) -> String {
 }
 
 const SMALL: &str = "baselines = [\"popularity\", \"ials\"]\ncurve = [4.0]\nevaluate_listeners = 300\n\n\
-                     [world]\nlisteners = 500\ntracks = 120\nartists = 30\nmedian_plays = 30.0\n";
+                     [world]\nlisteners = 1000\ntracks = 120\nartists = 30\nmedian_plays = 40.0\n";
 
 // What a reader sees at one width in one scheme.
 fn holds(browser: &mut Browser, page: &Path, name: &str) {
