@@ -51,7 +51,9 @@ impl Set {
 }
 
 // Everything that is known of a set.
-fn all(dataset: &Dataset) -> (Vec<Vec<PlaybackEvent>>, Vec<String>, Vec<String>, Vec<Vec<String>>) {
+type All = (Vec<Vec<PlaybackEvent>>, Vec<String>, Vec<String>, Vec<Vec<String>>);
+
+fn all(dataset: &Dataset) -> All {
     let events = (0..dataset.devices()).map(|device| dataset.events(device).into_owned()).collect();
     let names = |row: &Vec<(u32, f32)>| row.iter().map(|(f, _)| dataset.content.names[*f as usize].clone()).collect();
     let features = dataset.content.rows.iter().map(names).collect();

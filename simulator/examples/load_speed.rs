@@ -58,7 +58,7 @@ fn write(folder: &Path, rows: u64) -> Result<(), Box<dyn Error>> {
 fn play(row: u64) -> [i64; COLUMNS.len()] {
     let n = row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     let (user, video) = (row / 40, n % 7583);
-    let (duration, flag) = (5000 + n % 200_000, |every: u64| u64::from(n % every == 0));
+    let (duration, flag) = (5000 + n % 200_000, |every: u64| u64::from(n.is_multiple_of(every)));
     let columns = [
         user,
         video,

@@ -93,6 +93,6 @@ const EXP_MOST: f32 = 89.0;
 const EXP_LEAST: f32 = -104.0;
 const SHIFT: f32 = 12_582_912.0;
 // ln 2 in two parts; the first has so few bits that its products with n are exact.
-const LN_2_HIGH: f32 = 0.693_359_375;
+const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 const E: [f32; 5] = [0.499_999_94, 0.166_665_21, 0.041_668_39, 0.008_368_737, 0.001_381_466_2];

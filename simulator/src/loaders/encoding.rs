@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(of("Björk 坂本".as_bytes()).expect("text"), Encoding::Utf8 { damaged: 0 });
         assert_eq!(of(b"Bj\xf6rk, Jos\xe9\n").expect("text"), Encoding::Windows1252);
         assert_eq!(of("Björk, José, \u{fd}\n".as_bytes()).expect("text"), Encoding::Utf8 { damaged: 0 });
-        let damaged = [&"Björk, José\n".as_bytes()[..], b"Mo\xff\n"].concat();
+        let damaged = ["Björk, José\n".as_bytes(), b"Mo\xff\n"].concat();
         assert_eq!(of(&damaged).expect("text"), Encoding::Utf8 { damaged: 1 });
         assert!(Encoding::Utf8 { damaged: 1 }.whole_text(b"Mo\xff").is_none());
         assert_eq!(Encoding::Windows1252.text(b"\x93Caf\xe9\x94 \x80"), "“Café” €");

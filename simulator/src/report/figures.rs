@@ -122,10 +122,11 @@ impl Figures {
         let mut out = String::new();
         let mut before: Option<&Part> = None;
         for part in &self.0 {
-            let apart = match (before, part) {
-                (None, _) | (Some(Part::Title(_)), _) | (Some(Part::Sentence(_)), Part::Sentence(_)) => false,
-                _ => true,
-            };
+            let together = matches!(
+                (before, part),
+                (None | Some(Part::Title(_)), _) | (Some(Part::Sentence(_)), Part::Sentence(_))
+            );
+            let apart = !together;
             if apart {
                 out.push('\n');
             }
