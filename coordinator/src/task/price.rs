@@ -102,7 +102,7 @@ pub fn check_price(file: &TaskFile, has_content: bool, history: &History, folder
 /// rho that each task under way, running or paused, may still spend of its price.
 ///
 /// # Errors
-/// [`super::Error`] where a stored task cannot be read.
+/// [`enum@super::Error`] where a stored task cannot be read.
 pub fn owed(tasks: &[TaskRow], history: &History) -> Result<Vec<(String, f64)>, super::Error> {
     let spent = history.by_task();
     let under_way = tasks.iter().filter(|row| matches!(row.state, TaskState::Running | TaskState::Paused));

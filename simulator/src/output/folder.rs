@@ -43,7 +43,7 @@ pub fn write(folder: &Path, made: &Provenance, files: &[(&str, Vec<u8>)]) -> Res
 /// Writes some files anew beside those that the run has.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn renew(folder: &Path, made: &Provenance, files: &[(&str, Vec<u8>)]) -> Result<Vec<Kept>> {
     write_in_steps(folder, made, files, true, &mut NoStop)
 }
