@@ -156,7 +156,10 @@ fn the_reading_finds_what_it_should() {
 #[test]
 fn the_crate_outside_builds() {
     if std::env::var_os("SORDINO_BUILD_OUTSIDE").is_none() {
-        println!("skipped: SORDINO_BUILD_OUTSIDE=1 builds tests/outside here; .ci/run builds it always");
+        sordino_tests::skipped(
+            "outside::the_crate_outside_builds",
+            "SORDINO_BUILD_OUTSIDE=1 builds it; .ci/run always does",
+        );
         return;
     }
     let target = Path::new(env!("CARGO_BIN_EXE_device-under-test")).ancestors().nth(2).expect("the target directory");

@@ -16,11 +16,11 @@ pub(crate) const ROWS: &[(&str, Plan)] = &[
     ("serve my-federation", Serves),
     ("swarm --federation my-federation/federation.toml", Served),
     // Running a coordinator.
-    ("init FOLDER --public", Once("there is a coordinator already")),
+    ("init FOLDER --public", Once("already")),
     ("sordino-coordinator serve FOLDER", Serves),
     ("budget show FOLDER", Runs),
     ("budget set --epsilon", Runs),
-    ("task add task.toml", Once("exists")),
+    ("task add task.toml", Once("there is already")),
     ("task list", Runs),
     ("task pause NAME", Runs),
     ("task resume NAME", Runs),
@@ -40,8 +40,8 @@ pub(crate) const ROWS: &[(&str, Plan)] = &[
     // Rollouts.
     ("rollout sign", Not("it wants the keys of people and a version")),
     ("rollout keys rotate", Not("it wants the keys of people")),
-    ("rollout people add", Runs),
-    ("rollout plan --devices 1000000 --write spring.toml", Once("exists")),
+    ("rollout people add", Once("there is already somebody")),
+    ("rollout plan --devices 1000000 --write spring.toml", Once("exists already")),
     ("rollout plan", Runs),
     ("rollout simulate", Runs),
     ("rollout serve 1", Not("it wants a signed version")),
@@ -74,8 +74,18 @@ pub(crate) const SETS: &[(&str, &str)] = &[
 pub(crate) const FILES: &[(&str, &str)] = &[
     ("a.toml", "epsilon = 4\n[world]\nlisteners = 2000\n"),
     ("b.toml", "epsilon = \"inf\"\n[world]\nlisteners = 2000\n"),
+    ("plays.csv", PLAYS),
+    ("task.toml", TASK),
     (
         "events.jsonl",
         "{\"track\":3,\"time\":1764201600000,\"kind\":\"play\",\"seconds_listened\":200,\"track_seconds\":210}\n",
     ),
 ];
+
+// Plays of forty listeners, eight each, of a third of thirty tracks.
+const PLAYS: &str = include_str!("plays.csv");
+// A task that the budget of a plain coordinator pays for.
+const TASK: &str = include_str!("task.toml");
+
+/// The name of that task.
+pub(crate) const TASK_NAME: &str = "evening";

@@ -3,7 +3,8 @@
 //! The methods of `f32` and `f64` (`tanh`, `exp`, `ln`, ...) call the system's library, and glibc, musl, bionic and macOS
 //! differ in last bits: what is learnt, generated, planned or accounted with them would be the same on one system alone.
 //! `.clippy.toml` forbids them; everything here is additions, multiplications, divisions and moves of bits, which
-//! IEEE 754 fixes, and never a fused multiplication.
+//! IEEE 754 fixes, and never a fused multiplication. What dependencies still call or choose by processor is listed in
+//! docs/decisions.md, 88.
 //!
 //! | precision | functions | by |
 //! |---|---|---|

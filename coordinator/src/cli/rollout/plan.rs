@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Plan {
-    /// The policy's file; without it a policy is proposed. A fleet of under 333,334 devices begins with 5 % instead of 1 %.
+    /// The policy's file; without it a policy is proposed. A fleet of under 333,334 devices begins with 5 % instead of 1 %,
+    /// one of under 66,667 with 25 %.
     policy: Option<PathBuf>,
     /// Devices of the fleet.
     #[arg(long)]
@@ -32,7 +33,18 @@ impl Plan {
         policy.plan(self.devices)?;
         if let Some(path) = &self.write {
             let text = toml::to_string(&policy).expect("a policy has a form in TOML");
-            std::fs::write(path, text).with_context(|| path.display().to_string())?;
+            // A policy that somebody has changed since is theirs.
+            let made = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+            let written = made.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+            match written {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    anyhow::bail!(
+                        "{} exists already and stays as it is: name another file with --write",
+                        path.display()
+                    )
+                }
+                written => written.with_context(|| path.display().to_string())?,
+            }
             print(&format!("written to {}\n", quoted(path)));
         }
         Ok(())
