@@ -138,7 +138,7 @@ impl Trial {
     fn filled(&self, line: &str) -> Result<String, String> {
         let line = line.split(" #").next().unwrap_or(line).trim();
         let mut line = match line.contains("init FOLDER") {
-            true => line.replace("FOLDER", "music"),
+            true => line.replace("FOLDER", "music").replace("music.example", "127.0.0.1"),
             false => line.replace("FOLDER", &self.folder),
         };
         line = line.replace(" NAME", &format!(" {TASK_NAME}"));
