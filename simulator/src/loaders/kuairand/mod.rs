@@ -64,10 +64,24 @@ impl Random {
     }
 }
 
-// One row of a log: what was known of a play.
-struct Row<'a> {
-    user: &'a str,
-    video: &'a str,
+// The columns of a log that say what was played, the place in the application last: some cuts of the set have none.
+const PLAY_COLUMNS: [&str; 10] = [
+    "user_id",
+    "video_id",
+    "time_ms",
+    "is_like",
+    "is_follow",
+    "is_forward",
+    "is_hate",
+    "play_time_ms",
+    "duration_ms",
+    "tab",
+];
+
+// One row of a log.
+struct Play {
+    user: i64,
+    video: i64,
     time: i64,
     like: bool,
     follow_or_forward: bool,
@@ -79,9 +93,22 @@ struct Row<'a> {
     tab: Option<i64>,
 }
 
-impl Row<'_> {
+impl Play {
+    // Of the values of `PLAY_COLUMNS`; nothing where user, video or time is missing.
+    fn of(values: [Option<i64>; PLAY_COLUMNS.len()]) -> std::result::Result<Option<Self>, String> {
+        let [user, video, time, like, follow, forward, hate, played, duration, tab] = values;
+        let (Some(user), Some(video), Some(time)) = (user, video, time) else { return Ok(None) };
+        if time < 0 {
+            return Err(format!("time_ms {time} is negative: milliseconds since 1970 are needed"));
+        }
+        let is_set = |flag: Option<i64>| flag.is_some_and(|f| f > 0);
+        let follow_or_forward = is_set(follow) || is_set(forward);
+        let (like, hate) = (is_set(like), is_set(hate));
+        Ok(Some(Self { user, video, time, like, follow_or_forward, hate, played, duration, tab }))
+    }
+
     fn add(&self, builder: &mut Builder) {
-        let track = builder.track(self.video);
+        let (user, track) = (self.user.to_string(), builder.track(&self.video.to_string()));
         let mut event = PlaybackEvent::new(track, Timestamp(self.time), EventKind::Play);
         event.context = self.tab.and_then(|tab| u8::try_from(tab).ok()).map_or(Context::Unknown, Context::Place);
         if let (Some(played), Some(duration)) = (self.played, self.duration) {
@@ -93,14 +120,14 @@ impl Row<'_> {
                 _ => EventKind::Play,
             };
         }
-        builder.event(self.user, event);
+        builder.event(&user, event);
         let explicit = [
             (self.like, EventKind::Like),
             (self.hate, EventKind::Dislike),
             (self.follow_or_forward, EventKind::AddToPlaylist),
         ];
         for (_, kind) in explicit.into_iter().filter(|(is_said, _)| *is_said) {
-            builder.event(self.user, PlaybackEvent::new(track, Timestamp(self.time), kind));
+            builder.event(&user, PlaybackEvent::new(track, Timestamp(self.time), kind));
         }
     }
 }
@@ -108,10 +135,6 @@ impl Row<'_> {
 // `music 9`: whole numbers of a column with gaps are written with a point.
 fn feature(name: &str, value: &str) -> String {
     format!("{name} {}", value.strip_suffix(".0").unwrap_or(value))
-}
-
-fn negative_time(time: i64) -> String {
-    format!("time_ms {time} is negative: milliseconds since 1970 are needed")
 }
 
 const NOTHING_KNOWN: &str = "user, video or time missing";

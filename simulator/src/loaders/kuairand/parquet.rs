@@ -6,7 +6,7 @@
 //! an hour apart before the last.
 
 use super::super::place::file_name;
-use super::{NOTHING_KNOWN, Row as Play, feature, negative_time};
+use super::{NOTHING_KNOWN, PLAY_COLUMNS, Play, feature};
 use crate::dataset::{Builder, Dataset};
 use crate::error::{Error, Result, quoted};
 use crate::progress;
@@ -21,7 +21,8 @@ use std::path::Path;
 pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
     let events = path.join(EVENTS);
     let mut builder = Builder::default();
-    read(&events, &EVENT_COLUMNS, Some(PLACE_COLUMN), |row, at| add_event(&mut builder, row, at))?;
+    let (place, needed) = PLAY_COLUMNS.split_last().expect("columns");
+    read(&events, needed, Some(place), |row, at| add_event(&mut builder, row, at))?;
     let sequences = path.join("user_sequences.parquet");
     if sequences.is_file() {
         read(&sequences, &["user_id", "last_time_ms", "like_seq", "long_watch_seq"], Some("watch_seq"), |row, at| {
@@ -40,33 +41,11 @@ pub(super) fn load(path: &Path, name: &str) -> Result<Dataset> {
 
 /// The file of events.
 pub(super) const EVENTS: &str = "events.parquet";
-const EVENT_COLUMNS: [&str; 9] =
-    ["user_id", "video_id", "time_ms", "is_like", "is_follow", "is_forward", "is_hate", "play_time_ms", "duration_ms"];
-// Where a play came from; absent from some cuts of the set.
-const PLACE_COLUMN: &str = "tab";
-
 fn add_event(builder: &mut Builder, row: &[Field], at: &At<'_>) -> Result<()> {
-    let [user, video, time, like, follow, forward, hate, played, duration, tab] = whole_numbers(row, at)?;
-    let (Some(user), Some(video), Some(time)) = (user, video, time) else {
-        builder.pass_over(NOTHING_KNOWN);
-        return Ok(());
-    };
-    if time < 0 {
-        return Err(at.error(negative_time(time)));
+    match Play::of(whole_numbers(row, at)?).map_err(|problem| at.error(problem))? {
+        Some(play) => play.add(builder),
+        None => builder.pass_over(NOTHING_KNOWN),
     }
-    let is_set = |flag: Option<i64>| flag.is_some_and(|f| f > 0);
-    let play = Play {
-        user: &user.to_string(),
-        video: &video.to_string(),
-        time,
-        like: is_set(like),
-        follow_or_forward: is_set(follow) || is_set(forward),
-        hate: is_set(hate),
-        played,
-        duration,
-        tab,
-    };
-    play.add(builder);
     Ok(())
 }
 

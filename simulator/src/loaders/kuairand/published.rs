@@ -9,7 +9,7 @@
 
 use super::super::place::{entries, file_name};
 use super::super::table::{Table, whole_number};
-use super::{NOTHING_KNOWN, Random, Row, feature, negative_time};
+use super::{NOTHING_KNOWN, PLAY_COLUMNS, Play, Random, feature};
 use crate::dataset::{Builder, Dataset};
 use crate::error::{Error, Result, quoted};
 use std::collections::BTreeSet;
@@ -84,12 +84,12 @@ fn read_logs(builder: &mut Builder, logs: &[PathBuf]) -> Result<()> {
 
 fn read_log(path: &Path, builder: &mut Builder) -> Result<u64> {
     let mut table = Table::open(path, b',')?;
-    let places = table.header(LOG_COLUMNS, LOG_COLUMNS.len() - 1)?;
+    let places = table.header(PLAY_COLUMNS, PLAY_COLUMNS.len() - 1)?;
     let width = table.width();
     let mut plays = 0;
     while table.advance()? {
         let record = table.record();
-        let mut numbers = [None; LOG_COLUMNS.len()];
+        let mut numbers = [None; PLAY_COLUMNS.len()];
         let mut bad = None;
         for (number, place) in numbers.iter_mut().zip(places) {
             let field = place.and_then(|place| record.get(place)).unwrap_or_default();
@@ -103,27 +103,13 @@ fn read_log(path: &Path, builder: &mut Builder) -> Result<u64> {
             let field = quoted(&field);
             return Err(table.error(format!("{field} is not a whole number: check that this is a file of KuaiRand")));
         }
-        let [user, video, time, like, follow, forward, hate, played, duration, tab] = numbers;
-        let (Some(user), Some(video), Some(time)) = (user, video, time) else {
-            builder.pass_over(NOTHING_KNOWN);
-            continue;
-        };
-        if time < 0 {
-            return Err(table.error(negative_time(time)));
+        match Play::of(numbers).map_err(|problem| table.error(problem))? {
+            Some(play) => play.add(builder),
+            None => {
+                builder.pass_over(NOTHING_KNOWN);
+                continue;
+            }
         }
-        let is_set = |flag: Option<i64>| flag.is_some_and(|f| f > 0);
-        let row = Row {
-            user: &user.to_string(),
-            video: &video.to_string(),
-            time,
-            like: is_set(like),
-            follow_or_forward: is_set(follow) || is_set(forward),
-            hate: is_set(hate),
-            played,
-            duration,
-            tab,
-        };
-        row.add(builder);
         plays += 1;
     }
     Ok(plays)
@@ -180,18 +166,6 @@ const STANDARD: &str = "log_standard_";
 const RANDOM: &str = "log_random_";
 const FEATURES: &str = "video_features_basic_";
 const PERIODS: [&str; 2] = ["4_08_to_4_21_", "4_22_to_5_08_"];
-const LOG_COLUMNS: [&str; 10] = [
-    "user_id",
-    "video_id",
-    "time_ms",
-    "is_like",
-    "is_follow",
-    "is_forward",
-    "is_hate",
-    "play_time_ms",
-    "duration_ms",
-    "tab",
-];
 const FEATURE_COLUMNS: [&str; 5] = ["video_id", "author_id", "upload_type", "music_type", "tag"];
 
 #[cfg(test)]
