@@ -93,8 +93,8 @@ fn late(plant: Option<&str>) -> bool {
     let trial = Trial::new(|config| config.listen.address.set_port(port));
     trial.task(
         &one_round(DEVICES)
-            .replace("upload_seconds = 60", "upload_seconds = 2")
-            .replace("agree_seconds = 60", "agree_seconds = 3"),
+            .replace("upload_seconds = 60", "upload_seconds = 4")
+            .replace("agree_seconds = 60", "agree_seconds = 4"),
     );
     let oracle = Oracle::of_the_first(DEVICES - 1, DEVICES);
     let mut child = start(&trial, Some("before:advance to unmasking"), plant);
@@ -126,7 +126,7 @@ fn late(plant: Option<&str>) -> bool {
         };
         // With the bug the round is given up and another one begins, in which the straggler is missing.
         let all = async { tokio::join!(playing, straggling, again) };
-        let _ = tokio::time::timeout(Duration::from_secs(20), all).await;
+        let _ = tokio::time::timeout(Duration::from_secs(25), all).await;
     });
     child.kill().and_then(|()| child.wait()).expect("a process");
     oracle.holds(&trial.store())
@@ -170,15 +170,16 @@ fn a_killed_coordinator_loses_nothing_and_counts_nothing_twice() {
     }
 }
 
-// The oracle has teeth: both bugs that a store of contributions can have are found.
+// The oracle has teeth: both bugs that a store of contributions can have are found. Not every schedule shows them, so that there
+// are several tries: a vector that was acknowledged too early may be written in time, and a device that comes back only after the
+// freeze meets its receipt.
 #[test]
 fn planted_bugs_are_found() {
+    let found =
+        |die: &str, plant: &str, task: &str| (0..8).any(|_| round(Some(die), Some(plant), task).0 == Came::Wrong);
     // Whoever is lost by the first bug is waited for in vain.
     let hasty = one_round(DEVICES).replace("upload_seconds = 60", "upload_seconds = 2");
-    let (came, _) = round(Some("before:freeze"), Some("early"), &hasty);
-    assert_eq!(came, Came::Wrong, "acknowledged before the commit");
+    assert!(found("before:freeze", "early", &hasty), "acknowledged before the commit");
     // The answer is lost with the process, so the devices send the same vector again.
-    // One that comes back only after the freeze meets its receipt instead, so that not every schedule shows the bug.
-    let found = (0..8).any(|_| round(Some("after:flush"), Some("twice"), &one_round(DEVICES)).0 == Came::Wrong);
-    assert!(found, "no duplicate check");
+    assert!(found("after:flush", "twice", &one_round(DEVICES)), "no duplicate check");
 }

@@ -2,6 +2,7 @@
 //! where a task waits, and where nobody answers.
 
 use sordino_client::label::LabelPolicy;
+use sordino_coordinator::budget;
 use sordino_coordinator::rollout::people::Right;
 use sordino_coordinator::server::{Error, Server};
 use sordino_coordinator::store::Store;
@@ -12,27 +13,26 @@ use sordino_simulator::population::{Population, Protocol};
 use sordino_tests::browser::Browser;
 use sordino_tests::page::{act, everywhere, has, knock, no_errors, open, people, shows};
 use sordino_tests::small;
-use sordino_tests::trial::{Trial, one_round, seeded_vectors};
+use sordino_tests::trial::{Trial, one_round, seeded_vectors, when_let_go};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 const SEED: u64 = 11;
 
-/// A server that can go away as a process does: with its sockets. One that went has let go of the ledger when its last thread has ended.
+/// A server that can go away as a process does: with its sockets.
 fn start(trial: &Trial) -> (Runtime, Server) {
     let runtime = Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let end = Instant::now() + Duration::from_secs(30);
-    loop {
-        match runtime.block_on(Server::start(trial.path(), trial.config.clone(), Box::new(trial.store()))) {
-            Ok(server) => return (runtime, server),
-            Err(Error::Ledger(_)) if Instant::now() < end => std::thread::sleep(Duration::from_millis(100)),
-            Err(error) => panic!("it does not start: {error}"),
-        }
-    }
+    let started = || match runtime.block_on(Server::start(trial.path(), trial.config.clone(), Box::new(trial.store())))
+    {
+        Err(Error::Budget(budget::Error::Running(_))) => None,
+        started => Some(started.expect("it starts")),
+    };
+    let server = when_let_go(started);
+    (runtime, server)
 }
 
 fn stop(runtime: Runtime, server: Server) {

@@ -16,7 +16,7 @@ use sordino_device::swarm::{CLIENT, Light, Vectors, enrol};
 use sordino_shared::control::{ALPN, CheckIn, Federation, hexadecimal};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::{Example, Model, Solver};
-use sordino_shared::privacy::ledger::{Balance, Policy};
+use sordino_shared::privacy::ledger::{self, Balance, Policy};
 use sordino_shared::privacy::{Noised, Samplers, Sum, decode};
 use sordino_shared::secagg::{Hash, Identity};
 use sordino_shared::wire::Kind;
@@ -26,7 +26,7 @@ use sordino_simulator::population::Population;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A coordinator's folder.
@@ -126,7 +126,11 @@ impl Trial {
     pub fn balance(&self) -> Balance {
         let mut ledgers = PopulationLedgers::new(self.path());
         let policy = Policy::new(self.config.privacy.epsilon, self.config.privacy.delta);
-        ledgers.open("default", &policy).expect("its ledger");
+        let ledger = when_let_go(|| match ledgers.open("default", &policy) {
+            Err(ledger::Error::InUse(_)) => None,
+            opened => Some(opened),
+        });
+        ledger.expect("its ledger");
         ledgers.balance("default").expect("it is open")
     }
 
@@ -150,6 +154,21 @@ impl Trial {
         let take = |device: usize| vectors[device].lock().expect("no panic").take().expect("once");
         let devices = enrol(&endpoint, federation, &tokens, take).await.expect("everybody enrols");
         (endpoint, devices)
+    }
+}
+
+/// Tries until a server that stopped has let go of its folder, which it does when its last thread has ended.
+///
+/// # Panics
+/// Where it does not within half a minute.
+pub fn when_let_go<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        match attempt() {
+            Some(done) => return done,
+            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(100)),
+            None => panic!("the server has stopped and does not let go of its folder"),
+        }
     }
 }
 
