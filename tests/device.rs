@@ -2,7 +2,8 @@
 
 use sordino_client::device::{Device, Host, Settings};
 use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
-use sordino_client::part::{Part, Progress};
+use sordino_client::part::{self, Part, Progress};
+use sordino_client::participation;
 use sordino_client::quic::{self, Line, Visited, enrol_device, visit_once};
 use sordino_coordinator::rollout::book;
 use sordino_coordinator::server::now;
@@ -11,6 +12,7 @@ use sordino_device::swarm::{CLIENT, run};
 use sordino_shared::control::{Federation, Step};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Model;
+use sordino_shared::privacy::ledger::{self, Policy, Refusal};
 use sordino_shared::registry::{Choice, Mode, Probe, Serving, VersionInfo};
 use sordino_tests::phone::Phone;
 use sordino_tests::trial::{self, ONE_ROUND_NAME, Oracle, Trial, join, one_round};
@@ -101,6 +103,35 @@ fn a_device_takes_part_and_recommends() {
     // A ledger that is gone is not begun afresh.
     std::fs::remove_file(folder.path().join("ledger")).expect("removed");
     assert!(Device::open(folder.path(), federation, Settings::default(), phone).is_err());
+}
+
+// A place in a roster is not taken by a device that cannot pay: the others would wait for it in vain.
+#[test]
+fn who_cannot_pay_says_so_before_the_roster() {
+    let trial = Trial::new(|_| ());
+    trial.task(&one_round(DEVICES));
+    let oracle = Oracle::new(DEVICES);
+    let folder = tempfile::tempdir().expect("a folder");
+    trial::run(async {
+        let server = trial.serve().await;
+        let federation = trial.federation(server.address().expect("a port"));
+        let endpoint = quic::endpoint().expect("a port");
+        let settings = Settings { ledger: Policy::new(0.1, 1e-6), ..Settings::default() };
+        let mut device = Device::open(folder.path(), federation.clone(), settings, Phone::default()).expect("a device");
+        enrol_device(&mut device, &endpoint, trial.tokens(1)[0], Vec::new()).await.expect("enrolled");
+        let refused = visit_once(&mut device, &endpoint, CLIENT).await.expect_err("too dear");
+        let quic::Error::Part(part::Error::Participation(participation::Error::Ledger(refused))) = refused else {
+            panic!("{refused}")
+        };
+        assert!(matches!(refused, ledger::Error::Refused(Refusal::Overspent { .. })), "{refused}");
+        assert!(device.balance().releases == 0 && device.rest().expect("a store") == 0);
+        // With it there would be one too many for the round.
+        let (swarm, others) = trial.devices(&federation, oracle.vectors()).await;
+        let (seen, _) = watch::channel(None);
+        run(&swarm, &federation, others, &seen).await.expect("it ends");
+        server.stop().await;
+    });
+    assert!(oracle.holds(&trial.store()), "the others' sum");
 }
 
 fn listening_as(device: &Device<Phone>) -> Vec<PlaybackEvent> {

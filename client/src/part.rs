@@ -32,6 +32,21 @@ pub trait Participant {
     /// The time, in milliseconds since 1970.
     fn now(&self) -> i64;
 
+    /// Whether it would pay for the round, asked before it makes itself known there: nobody waits for a device that cannot.
+    ///
+    /// # Errors
+    /// [`Error::Participation`] with the reason why not.
+    fn would_pay(&self, round: &Round) -> Result<(), Error> {
+        let _ = round;
+        Ok(())
+    }
+
+    /// How long it takes, in milliseconds, from the delivery of shares to the vector: so long at least, and in whole steps of
+    /// that, so that nobody sees from outside how much there was to reckon with. 0: as long as it takes.
+    fn steady_ms(&self) -> u64 {
+        0
+    }
+
     /// Pays for the round and makes its vector, masked.
     ///
     /// # Errors
@@ -95,9 +110,6 @@ pub enum Error {
     /// The host does not let the device go on.
     #[error("the device leaves the round: {0}")]
     Interrupted(&'static str),
-    /// The device's events look made by a machine, so it sends no vector.
-    #[error("the device keeps its vectors to itself, since its events break the rule {0}")]
-    Withheld(String),
     /// The record could not be written or read.
     #[error("the device's store failed: {0}")]
     Store(String),
@@ -149,16 +161,17 @@ impl Part {
         }
         let broadcast = Broadcast::from_bytes(broadcast)?;
         let plan = assigned.plan.plan(&broadcast)?;
+        let round = Round { task: assigned.offer.task.clone(), number: assigned.offer.round, plan, broadcast };
+        device.would_pay(&round)?;
         let joining = Joining {
             offer: &assigned.offer,
-            plan: &plan,
+            plan: &round.plan,
             model: assigned.broadcast.digest,
             policy: device.policy(),
             member: device.member(),
         };
         let (state, keys) = masks::advertise(joining, device.now(), &mut randomness()?)?;
         let context = state.context();
-        let round = Round { task: assigned.offer.task.clone(), number: assigned.offer.round, plan, broadcast };
         let state = State::Advertised(Box::new(state));
         Ok(Self { round: Some(round), context, state, message: keys.to_frame(&context), heard: false })
     }
@@ -261,13 +274,18 @@ impl Part {
                 (State::Shared(Box::new(state)), shares.to_frame(), false)
             }
             State::Shared(state) => {
+                let start = device.now();
                 let ready = state.receive(&Delivery::from_frame(frame, self.cohort())?)?;
                 let round = self.round.take().expect("a part has its round until the upload");
                 let unsaved = device.upload(&round, ready)?;
                 let (state, upload) = saved(unsaved, &self.context, device)?;
                 let frame = upload.to_frame();
                 let digest = digest_of(&frame);
-                (State::Sent(state, digest), frame, false)
+                (self.state, self.message, self.heard) = (State::Sent(state, digest), frame, false);
+                return Ok(match rest_of_step(device.now().saturating_sub(start), device.steady_ms()) {
+                    0 => Progress::Send,
+                    rest => Progress::Wait(rest),
+                });
             }
             State::Sent(state, digest) => {
                 let receipt = Receipt::from_frame(frame)?;
@@ -304,6 +322,13 @@ impl Part {
     }
 }
 
+/// How long is left of a step of `steady` milliseconds, or of the last of several, after `spent` of them. A clock that was set
+/// back says nothing: then it is a whole step.
+pub(crate) fn rest_of_step(spent: i64, steady: u64) -> u64 {
+    let spent = u64::try_from(spent).unwrap_or(0);
+    spent.div_ceil(steady.max(1)).max(1).saturating_mul(steady).saturating_sub(spent)
+}
+
 fn saved<S, M>(unsaved: Unsaved<S, M>, context: &Hash, device: &mut impl Participant) -> Result<(S, M), Error> {
     unsaved.save(|record| device.save(context, record))
 }
@@ -320,3 +345,17 @@ fn digest_of(upload: &[u8]) -> Hash {
 // Rosters of the largest cohorts have some hundred neighbours of 208 bytes and their proofs.
 const MOST_STEP: usize = 1 << 20;
 const BUSY_MS: u64 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::rest_of_step;
+
+    #[test]
+    fn a_step_ends_on_a_whole_multiple() {
+        for (spent, rest) in [(0, 1000), (1, 999), (999, 1), (1000, 0), (1001, 999), (2500, 500), (-5, 1000)] {
+            assert_eq!(rest_of_step(spent, 1000), rest, "{spent}");
+        }
+        assert_eq!((rest_of_step(0, 0), rest_of_step(77, 0)), (0, 0));
+        assert!(rest_of_step(i64::MAX, 1000) < 1000);
+    }
+}

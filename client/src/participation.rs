@@ -8,7 +8,7 @@
 
 use crate::train::{Participation, Randomness, take_part};
 use sordino_shared::plan::RoundPlan;
-use sordino_shared::privacy::ledger::{self, Ledger, Refusal, Spend};
+use sordino_shared::privacy::ledger::{self, History, Ledger, Refusal, Spend};
 use sordino_shared::privacy::{NoiseError, Samplers};
 use sordino_shared::secagg::device::{Ready, Refusal as RoundRefusal, Unsaved, Uploaded};
 use sordino_shared::secagg::messages::Upload;
@@ -51,7 +51,7 @@ impl Invitation<'_> {
     ///
     /// # Errors
     /// The reason why not.
-    pub fn check(&self, ledger: &Ledger) -> Result<(), Refusal> {
+    pub fn check(&self, ledger: &History) -> Result<(), Refusal> {
         match Samplers::new(self.plan) {
             Ok(samplers) => ledger.check(&self.spend(&samplers, 0)),
             Err(_) => Err(Refusal::NoNoise { task: self.task.to_owned(), round: self.round }),
@@ -150,7 +150,7 @@ mod tests {
         ));
         let dear = plan(&workload, Some(0.02), Mode::Secure);
         let invitation = Invitation { task: "popularity", round: 2, plan: &dear };
-        assert!(matches!(invitation.check(&ledger), Err(Refusal::Overspent { .. })));
+        assert!(matches!(invitation.check(ledger.history()), Err(Refusal::Overspent { .. })));
         assert!(accept(&dear, 2, &mut ledger).is_err());
         assert!(accept(&plan(&workload, None, Mode::Secure), 3, &mut ledger).is_err(), "no noise");
         assert!(accept(&plan(&workload, Some(0.001), Mode::Central), 4, &mut ledger).is_err(), "not this mode");
@@ -209,7 +209,7 @@ mod tests {
             devices.push(state);
         }
         let drawing = keys.close().expect("enough");
-        let draw = drawing.wanted().map(|(c, r)| authority.draw(&c, &r).expect("one roster"));
+        let draw = drawing.wanted().map(|wanted| authority.draw(&wanted).expect("one roster"));
         let mut sharing = drawing.open(draw).expect("a graph");
         let mut shared = Vec::new();
         for (position, state) in devices.into_iter().enumerate() {

@@ -27,7 +27,7 @@ use crate::example::examples;
 use crate::holdout::{Holdout, Split};
 use crate::label::{LabelPolicy, label};
 use crate::part::{self, Participant, Round};
-use crate::participation::Invitation;
+use crate::participation::{self, Invitation};
 use crate::quality::{BotVerdict, Checks, check};
 use crate::retrieval::Recommender;
 use crate::store::{self, Bounds, Keep, Recorded, Store};
@@ -110,7 +110,7 @@ pub struct Learning {
     pub train: Vec<Example>,
     /// What models are compared on.
     pub held_out: Vec<TrackId>,
-    /// Why the device keeps its vectors to itself, where its events look made by a machine.
+    /// Why nothing is learnt from this device, where its events look made by a machine. It takes part as others do, with zeros.
     pub withheld: Option<String>,
 }
 
@@ -217,11 +217,14 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`enum@Error`].
     pub fn learning(&self, tracks: usize) -> Result<Learning, Error> {
-        let checks = Checks { tracks, now: Timestamp(self.host.now()), dated: true };
-        let (valid, _) = check(self.store.events()?, &checks);
+        // Whether a machine is at work is told by all that was recorded: by what a catalogue has of it, whoever chooses the
+        // catalogue could ask for each track in turn.
+        let checks = Checks { tracks: usize::MAX, now: Timestamp(self.host.now()), dated: true };
+        let (mut valid, _) = check(self.store.events()?, &checks);
         if let Some((rule, _)) = BotVerdict::of(&valid).broken.first() {
             return Ok(Learning { withheld: Some(format!("{rule:?}")), ..Learning::default() });
         }
+        valid.retain(|valid| valid.event().track.row() < tracks);
         let labelled = examples(&label(&valid, &self.settings.labels), &self.settings.labels);
         // The device's own salt: nobody else can tell which tracks are held out.
         let salt = u64::from_le_bytes(self.salt());
@@ -347,25 +350,35 @@ impl<H: Host> Participant for Device<H> {
         self.host.now()
     }
 
+    fn would_pay(&self, round: &Round) -> Result<(), part::Error> {
+        let refused = |refusal| participation::Error::Ledger(ledger::Error::Refused(refusal));
+        Ok(invitation(round).check(self.purse.history()).map_err(refused)?)
+    }
+
+    fn steady_ms(&self) -> u64 {
+        STEADY_MS
+    }
+
     fn upload(&mut self, round: &Round, ready: Ready) -> Result<Unsaved<Uploaded, Upload>, part::Error> {
         let store = |error: Error| part::Error::Store(error.to_string());
-        // What held at the check-in need not hold any more.
-        self.may_take_part().map_err(part::Error::Interrupted)?;
+        // Whether the device is in use was asked at the check-in and is not asked again: who leaves here tells that a listener
+        // has come back, and little is left to do. A network that costs by volume is no matter of listening.
+        if !self.host.unmetered() {
+            return Err(part::Error::Interrupted("the network is metered now"));
+        }
         let (mut learning, mut rollout) = (Learning::default(), Cells::default());
         match &round.broadcast {
             Broadcast::Rollout(metrics) => rollout = self.cells(metrics)?,
             broadcast => learning = self.learning(broadcast.tracks()).map_err(store)?,
         }
-        if let Some(reason) = learning.withheld {
-            return Err(part::Error::Withheld(reason));
-        }
+        // Where a machine is at work there is nothing to learn from, and zeros go out, paid for and noised: nobody but the
+        // device knows.
         let Learning { train, held_out, .. } = &learning;
         let mut workspace = workload::Workspace::default();
         let device = workload::Device { examples: train, held_out, rollout, ..workspace.device() };
         let now = self.host.now();
-        let invitation = Invitation { task: &round.task, round: round.number, plan: &round.plan };
         let ledger = self.purse.open_ledger().map_err(store)?;
-        let upload = invitation.accept_masked(&round.broadcast, device, ledger, now, ready, &self.identity)?;
+        let upload = invitation(round).accept_masked(&round.broadcast, device, ledger, now, ready, &self.identity)?;
         // A rollout's round is no training, and asks for no rest.
         if !matches!(round.broadcast, Broadcast::Rollout(_)) {
             self.store.put(LAST_TRAINING, &now.to_le_bytes()).map_err(|error| store(error.into()))?;
@@ -385,6 +398,12 @@ impl<H: Host> Participant for Device<H> {
     }
 }
 
+fn invitation(round: &Round) -> Invitation<'_> {
+    Invitation { task: &round.task, round: round.number, plan: &round.plan }
+}
+
+// Longer than it takes a phone to read and weigh as many events as are kept, to pay and to draw its noise.
+pub(crate) const STEADY_MS: u64 = 1000;
 const HAS_LEDGER: &str = "has-ledger";
 const ENROLLED: &str = "enrolled";
 const LOADED: &str = "loaded";

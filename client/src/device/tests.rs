@@ -200,3 +200,30 @@ proptest! {
         prop_assert!((charged - paid).abs() < 1e-9);
     }
 }
+
+// Whoever chose the catalogue could else ask for one track after the other whether it is behind a broken rule.
+#[test]
+fn the_catalogue_does_not_decide_what_a_machine_is() {
+    let (folder, phone) = (tempfile::tempdir().expect("a folder"), Pretend::default());
+    let mut device = open(folder.path(), &phone, 4.0).expect("a device");
+    let event = |track: u32, seconds_ago: i64, kind| {
+        let time = Timestamp(phone.now() - seconds_ago * 1000);
+        PlaybackEvent { seconds_listened: Some(100.0), ..PlaybackEvent::new(TrackId(track), time, kind) }
+    };
+    let person: Vec<_> = (0..40i64).map(|i| event(i as u32, 7000 * i + i * i * 31 % 997, EventKind::Like)).collect();
+    device.record(&person).expect("recorded");
+    for tracks in [0, 1, 20, 1000] {
+        let learning = device.learning(tracks).expect("a store");
+        assert_eq!(learning.withheld, None, "{tracks}");
+        let learnt = learning.train.len() + learning.held_out.len();
+        assert!(learnt <= tracks.min(40) && (tracks < 20 || learnt + 1 >= tracks.min(40)), "{tracks}: {learnt}");
+        assert!(learning.train.iter().all(|example| example.track.row() < tracks));
+    }
+    // One track all day long, the last of them.
+    let loops: Vec<_> = (0..60i64).map(|i| event(999, 400_000 + 400 * i + i * i % 97, EventKind::Play)).collect();
+    device.record(&loops).expect("recorded");
+    for tracks in [0, 1, 20, 999, 1000] {
+        let learning = device.learning(tracks).expect("a store");
+        assert!(learning.withheld.is_some() && learning.train.is_empty(), "{tracks}: {learning:?}");
+    }
+}

@@ -1,13 +1,14 @@
 //! A device's visits: whatever was interrupted, then its certificate, then work, then the latest model.
 
 use super::{Credentials, Error, Line, Visit, Visited, check_in, drive, enrol, pause, refresh, renew, visit};
+use crate::device::STEADY_MS;
 use crate::device::{Device, Host};
-use crate::part::{self, Part, Participant};
+use crate::part::{self, Part, Participant, rest_of_step};
 use quinn::Endpoint;
 use sordino_shared::control::{Announced, CheckIn, Code, Download, Reject};
 use sordino_shared::registry::Freshness;
 use sordino_shared::secagg::{Hash, Identity};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Enrols a device with a token of its coordinator's. Once is enough: ask [`Device::enrolled`]
 /// first.
@@ -88,11 +89,10 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
                 return Ok(Visited::Later(AGAIN));
             }
             match visit(line, &assigned, &broadcast, device).await {
-                // There was no place left, or the device keeps its vectors to itself: nothing went wrong.
+                // There was no place left, or the host wants it so: nothing went wrong.
                 Err(Error::Part(
                     part::Error::Rejected(Reject { code: Code::Full, .. }) | part::Error::Interrupted(_),
                 )) => Ok(Visited::Later(AGAIN)),
-                Err(Error::Part(part::Error::Withheld(_))) => Ok(Visited::Later(WITHHELD)),
                 result => result,
             }
         }
@@ -122,8 +122,12 @@ async fn take_news<H: Host>(
             && let Some((download, info)) = registry.version(*counter)
         {
             let bytes = load(device, line, &download).await?;
-            // One that does not pass its test is noted and not taken; the visit goes on.
+            // One that does not pass its test is noted and not taken; the visit goes on. The test asks for the listener's own list
+            // too: how long that takes is nobody's business.
+            let start = Instant::now();
             device.keep_version(&info, &bytes)?;
+            let spent = i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX);
+            tokio::time::sleep(Duration::from_millis(rest_of_step(spent, STEADY_MS))).await;
         }
     }
     Ok(device.settle(&choice)?)
@@ -164,4 +168,3 @@ const RENEW_BEFORE_MS: i64 = 2 * 86_400_000;
 const MOST_MODEL: u64 = 1 << 28;
 const BUSY: Duration = Duration::from_secs(15 * 60);
 const AGAIN: Duration = Duration::from_secs(15 * 60);
-const WITHHELD: Duration = Duration::from_secs(24 * 3600);

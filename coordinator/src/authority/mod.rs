@@ -11,7 +11,7 @@ pub use x509::{KeyFile, Pair, device_of, ed25519_pkcs8};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use sordino_shared::control::{Code, Enrol, Enrolled, Reject};
-use sordino_shared::secagg::{self, AlreadyDrawn, Hash, Identity, PublicIdentity, SignatureBytes, digest};
+use sordino_shared::secagg::{self, AlreadyDrawn, Hash, Identity, PublicIdentity, SignatureBytes, Wanted, digest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
@@ -256,18 +256,18 @@ impl Authority {
     ///
     /// # Errors
     /// [`Draw`].
-    pub fn draw(&self, context: &Hash, roster: &Hash) -> Result<SignatureBytes, Draw> {
+    pub fn draw(&self, wanted: &Wanted) -> Result<SignatureBytes, Draw> {
         let mut database = self.database();
         let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let known: Option<Hash> = transaction
-            .query_row("SELECT roster FROM drawn WHERE context = ?1", [context], |row| row.get(0))
+            .query_row("SELECT digest FROM drawing WHERE round = ?1", [wanted.round], |row| row.get(0))
             .optional()?;
-        let drawn: BTreeMap<Hash, Hash> = known.map(|roster| (*context, roster)).into_iter().collect();
+        let drawn: BTreeMap<Hash, Hash> = known.map(|digest| (wanted.round, digest)).into_iter().collect();
         let mut authority = secagg::Authority::new(Identity::from_secret(&self.identity.secret()), drawn);
-        let signature = authority.draw(context, roster)?;
+        let signature = authority.draw(wanted)?;
         transaction.execute(
-            "INSERT INTO drawn (context, roster) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            params![context, roster],
+            "INSERT INTO drawing (round, digest) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            params![wanted.round, wanted.digest()],
         )?;
         transaction.commit()?;
         Ok(signature)
@@ -324,7 +324,8 @@ const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS token (hash BLOB PRIMARY KEY, not_after INTEGER NOT NULL, device BLOB) STRICT;
 CREATE TABLE IF NOT EXISTS device (key BLOB PRIMARY KEY, enrolled INTEGER NOT NULL, not_after INTEGER NOT NULL,
                                    revoked TEXT) STRICT;
-CREATE TABLE IF NOT EXISTS drawn (context BLOB PRIMARY KEY, roster BLOB NOT NULL) STRICT;";
+DROP TABLE IF EXISTS drawn;
+CREATE TABLE IF NOT EXISTS drawing (round BLOB PRIMARY KEY, digest BLOB NOT NULL) STRICT;";
 
 #[cfg(test)]
 mod tests {
@@ -396,9 +397,13 @@ mod tests {
     fn a_round_is_drawn_once_also_after_a_restart() {
         let folder = tempfile::tempdir().expect("a folder");
         Authority::init(folder.path()).expect("a key");
-        let signature = authority(folder.path()).draw(&[1; 32], &[2; 32]).expect("the first");
+        let wanted = Wanted { round: [1; 32], context: [2; 32], roster: [3; 32] };
+        let signature = authority(folder.path()).draw(&wanted).expect("the first");
         let again = authority(folder.path());
-        assert_eq!(again.draw(&[1; 32], &[2; 32]).expect("the same"), signature);
-        assert!(matches!(again.draw(&[1; 32], &[3; 32]), Err(Draw::Already(_))));
+        assert_eq!(again.draw(&wanted).expect("the same"), signature);
+        // Neither another roster nor the same under other terms.
+        for other in [Wanted { roster: [4; 32], ..wanted }, Wanted { context: [4; 32], ..wanted }] {
+            assert!(matches!(again.draw(&other), Err(Draw::Already(_))));
+        }
     }
 }

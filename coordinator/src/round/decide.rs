@@ -4,14 +4,14 @@ use super::{Live, State};
 use crate::store::{Entry, Phase};
 use sordino_shared::privacy::decode;
 use sordino_shared::secagg::coordinator::Abandoned;
-use sordino_shared::secagg::{Hash, MaskedSum, SignatureBytes};
+use sordino_shared::secagg::{Hash, MaskedSum, SignatureBytes, Wanted};
 
 /// What is due. Each is made durable, then applied.
 pub enum Decision {
     /// The roster is closed: this phase and state are to be stored.
     Advance(Next),
-    /// The authority is to sign the roster, if it is asked for (context, roster); then [`Live::drawn`].
-    Draw(Option<(Hash, Hash)>),
+    /// The authority is to sign the roster, if it is asked for; then [`Live::drawn`].
+    Draw(Option<Wanted>),
     /// The collecting is to end: [`crate::store::Store::freeze`], then [`Live::freeze`] with the receipts.
     Freeze,
     /// The sum is to be opened: [`Live::opened`] with the partial sums.

@@ -140,7 +140,7 @@ impl World {
                 *live = self.restarted(live, phase, state, now);
             }
             Decision::Draw(wanted) => {
-                let draw = wanted.map(|(context, roster)| self.authority.draw(&context, &roster).expect("one roster"));
+                let draw = wanted.map(|wanted| self.authority.draw(&wanted).expect("one roster"));
                 let Decision::Advance(next) = live.drawn(draw) else { panic!("it is drawn") };
                 let (phase, state) = (next.phase(), next.to_bytes());
                 live.apply(next, now);

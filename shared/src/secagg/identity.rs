@@ -135,13 +135,35 @@ pub struct Authority {
     drawn: BTreeMap<Hash, Hash>,
 }
 
-/// The authority had signed another roster for this round.
+/// What a round's graph is drawn for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Which round of which task, whatever its terms ([`super::Terms::round_id`]).
+    pub round: Hash,
+    /// Hash of the round's terms.
+    pub context: Hash,
+    /// The roster.
+    pub roster: Hash,
+}
+
+impl Wanted {
+    /// What distinguishes it from others of its round.
+    pub fn digest(&self) -> Hash {
+        self.statement().hash()
+    }
+
+    fn statement(&self) -> Transcript {
+        Transcript::new("draw").add(&self.round).add(&self.context).add(&self.roster)
+    }
+}
+
+/// The authority had signed another roster, or other terms, for this round.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("another roster of this round has been signed: a round has one graph")]
 pub struct AlreadyDrawn;
 
 impl Authority {
-    /// The authority of a key, with the rosters that it signed before (round's context, roster).
+    /// The authority of a key, with what it signed before (round, [`Wanted::digest`]).
     pub fn new(identity: Identity, drawn: BTreeMap<Hash, Hash>) -> Self {
         Self { identity, drawn }
     }
@@ -159,37 +181,30 @@ impl Authority {
     }
 
     /// Signs the roster of a round, once: whose neighbour a device is follows from the signature, so a coordinator that
-    /// could have several rosters signed could choose among graphs. The caller makes [`Self::drawn`] durable before it
-    /// gives the signature out.
+    /// could have several rosters signed, or one under terms that hardly differ, could choose among graphs. The authority need
+    /// not know what a round's name stands for: devices reckon it from their own terms. The caller makes [`Self::drawn`] durable
+    /// before it gives the signature out.
     ///
     /// # Errors
-    /// [`AlreadyDrawn`] where another roster was signed for this context; the same one gets the same signature.
-    pub fn draw(&mut self, context: &Hash, roster: &Hash) -> Result<SignatureBytes, AlreadyDrawn> {
-        if self.drawn.entry(*context).or_insert(*roster) != roster {
+    /// [`AlreadyDrawn`] where anything else was signed for this round; the same gets the same signature.
+    pub fn draw(&mut self, wanted: &Wanted) -> Result<SignatureBytes, AlreadyDrawn> {
+        let digest = wanted.digest();
+        if *self.drawn.entry(wanted.round).or_insert(digest) != digest {
             return Err(AlreadyDrawn);
         }
-        Ok(self.identity.sign(&drawing(context, roster)))
+        Ok(self.identity.sign(&wanted.statement()))
     }
 
-    /// What it signed: round's context, roster.
+    /// What it signed: round, [`Wanted::digest`].
     pub fn drawn(&self) -> &BTreeMap<Hash, Hash> {
         &self.drawn
     }
 }
 
 /// The seed of a round's graph, if the authority's signature holds.
-pub(crate) fn graph_seed(
-    authority: &PublicIdentity,
-    context: &Hash,
-    roster: &Hash,
-    signature: &SignatureBytes,
-) -> Option<Hash> {
-    let holds = authority.signed(&drawing(context, roster), signature);
+pub(crate) fn graph_seed(authority: &PublicIdentity, wanted: &Wanted, signature: &SignatureBytes) -> Option<Hash> {
+    let holds = authority.signed(&wanted.statement(), signature);
     holds.then(|| Transcript::new("graph").add(signature).hash())
-}
-
-fn drawing(context: &Hash, roster: &Hash) -> Transcript {
-    Transcript::new("draw").add(context).add(roster)
 }
 
 // A sequence of: version 0, the algorithm Ed25519 (1.3.101.112), an octet string that holds one of 32 bytes.
@@ -214,15 +229,23 @@ mod tests {
     fn a_round_is_drawn_once() {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         let mut authority = Authority::new(Identity::generate(&mut rng), BTreeMap::new());
-        let signature = authority.draw(&[1; 32], &[2; 32]).expect("the first");
-        assert_eq!(authority.draw(&[1; 32], &[2; 32]), Ok(signature));
-        assert_eq!(authority.draw(&[1; 32], &[3; 32]), Err(AlreadyDrawn));
+        let wanted = Wanted { round: [1; 32], context: [2; 32], roster: [3; 32] };
+        let others = [Wanted { roster: [4; 32], ..wanted }, Wanted { context: [4; 32], ..wanted }];
+        let signature = authority.draw(&wanted).expect("the first");
+        assert_eq!(authority.draw(&wanted), Ok(signature));
         let public = authority.public();
-        assert!(graph_seed(&public, &[1; 32], &[2; 32], &signature).is_some());
-        assert!(graph_seed(&public, &[1; 32], &[3; 32], &signature).is_none());
+        assert!(graph_seed(&public, &wanted, &signature).is_some());
+        for other in &others {
+            assert_eq!(authority.draw(other), Err(AlreadyDrawn));
+            assert!(graph_seed(&public, other, &signature).is_none());
+        }
+        // One that names another round is drawn, and is no graph of this one.
+        let elsewhere = Wanted { round: [5; 32], ..others[1] };
+        let signature = authority.draw(&elsewhere).expect("its first");
+        assert!(graph_seed(&public, &others[1], &signature).is_none());
         // Nor after a restart.
         let (identity, drawn) = (authority.identity, authority.drawn);
-        assert_eq!(Authority::new(identity, drawn).draw(&[1; 32], &[3; 32]), Err(AlreadyDrawn));
+        assert_eq!(Authority::new(identity, drawn).draw(&others[1]), Err(AlreadyDrawn));
     }
 
     #[test]

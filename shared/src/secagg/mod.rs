@@ -33,7 +33,7 @@ mod transcript;
 
 pub use finder::{Adversary, Assumptions, Degree, Error as GraphError, LARGEST_COMPLETE, LEAST_DEVICES};
 pub use graph::Graph;
-pub use identity::{AlreadyDrawn, Authority, Certificate, Identity, PublicIdentity, SignatureBytes};
+pub use identity::{AlreadyDrawn, Authority, Certificate, Identity, PublicIdentity, SignatureBytes, Wanted};
 pub use keys::Sealed;
 pub use lanes::Shape;
 pub use mask::{Masked, MaskedSum};

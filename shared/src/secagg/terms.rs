@@ -146,6 +146,11 @@ impl Terms {
             .hash()
     }
 
+    /// Which round of which task it is, whatever else the terms say: a round has one graph.
+    pub fn round_id(&self) -> Hash {
+        Transcript::new("round").add(self.task.as_bytes()).add(&self.round.to_le_bytes()).hash()
+    }
+
     /// The task.
     pub fn task(&self) -> &str {
         &self.task
@@ -276,6 +281,13 @@ mod tests {
             let assumptions = Assumptions { colluding, ..Assumptions::default() };
             Terms::new(task, round, plan, [model; 32], assumptions).expect("terms").context()
         };
+        let named = |dropping| {
+            let assumptions = Assumptions { dropping, ..Assumptions::default() };
+            Terms::new("task", 1, &base, [1; 32], assumptions).expect("terms")
+        };
+        let (one, other) = (named(0.1), named(0.1 + 1e-9));
+        assert_ne!(one.context(), other.context());
+        assert_eq!(one.round_id(), other.round_id(), "the same round, whatever its terms");
         let mut contexts: std::collections::BTreeSet<Hash> =
             other_plans.iter().map(|plan| make("task", 1, plan, 1, 0.1)).collect();
         contexts.extend([

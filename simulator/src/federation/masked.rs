@@ -128,9 +128,7 @@ impl MaskedRound {
         }
         let Enrolled { mut authority, members, .. } = enrolled;
         let drawing = coordinator.close().map_err(given_up)?;
-        let draw = drawing
-            .wanted()
-            .map(|(context, roster)| authority.draw(&context, &roster).expect("a round has one roster"));
+        let draw = drawing.wanted().map(|wanted| authority.draw(&wanted).expect("a round has one roster"));
         let sharing: Sharing = drawing.open(draw).map_err(given_up)?;
         let cohort = sharing.cohort();
         let neighbours = cohort.graph().degree().neighbours;

@@ -22,7 +22,7 @@ impl Driver {
         match decision {
             Decision::Advance(next) => self.advance(round, broadcast, next),
             Decision::Draw(wanted) => {
-                let draw = wanted.map(|(context, roster)| self.hub.authority.draw(&context, &roster)).transpose();
+                let draw = wanted.map(|wanted| self.hub.authority.draw(&wanted)).transpose();
                 let decision = match draw {
                     Ok(draw) => round.live().drawn(draw),
                     Err(Draw::Already(error)) => Decision::Abandon(error.to_string()),

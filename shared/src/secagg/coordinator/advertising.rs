@@ -4,7 +4,7 @@ use super::roster::{Cohort, Draw};
 use super::{Abandoned, Error, Sharing, Step};
 use crate::secagg::finder::{Assumptions, Degree};
 use crate::secagg::graph::Graph;
-use crate::secagg::identity::{PublicIdentity, SignatureBytes, graph_seed};
+use crate::secagg::identity::{PublicIdentity, SignatureBytes, Wanted, graph_seed};
 use crate::secagg::keys::{RoundKey, Scope};
 use crate::secagg::lanes::Shape;
 use crate::secagg::merkle::{self, Tree};
@@ -49,6 +49,7 @@ impl From<Advertising> for Stored {
 /// What of the terms the coordinator goes by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Rules {
+    round: Hash,
     context: Hash,
     authority: Hash,
     cohort: u32,
@@ -73,6 +74,7 @@ impl Advertising {
     pub fn new(terms: &Terms, authority: &PublicIdentity) -> Self {
         let assumptions = terms.assumptions();
         let rules = Rules {
+            round: terms.round_id(),
             context: terms.context(),
             authority: authority.bytes(),
             cohort: terms.cohort(),
@@ -182,11 +184,11 @@ impl Drawing {
         self.members.len() as u32
     }
 
-    /// What the authority signs, for [`crate::secagg::Authority::draw`]: the round's context and the roster; `None` where
-    /// the graph is complete and needs no drawing.
-    pub fn wanted(&self) -> Option<(Hash, Hash)> {
+    /// What the authority signs, for [`crate::secagg::Authority::draw`]; `None` where the graph is complete and needs no drawing.
+    pub fn wanted(&self) -> Option<Wanted> {
         let complete = self.degree.neighbours as usize + 1 == self.members.len();
-        (!complete).then_some((self.rules.context, self.roster))
+        let Rules { round, context, .. } = self.rules;
+        (!complete).then_some(Wanted { round, context, roster: self.roster })
     }
 
     /// Lays the graph.
@@ -197,9 +199,9 @@ impl Drawing {
         let (devices, degree) = (self.members.len() as u32, self.degree);
         let (draw, seed) = match (self.wanted(), draw) {
             (None, _) => (None, None),
-            (Some((context, roster)), Some(draw)) => {
+            (Some(wanted), Some(draw)) => {
                 let authority = PublicIdentity::new(&self.rules.authority).ok_or(Abandoned::Undrawn)?;
-                let seed = graph_seed(&authority, &context, &roster, &draw).ok_or(Abandoned::Undrawn)?;
+                let seed = graph_seed(&authority, &wanted, &draw).ok_or(Abandoned::Undrawn)?;
                 (Some(Draw(draw)), Some(seed))
             }
             (Some(_), None) => return Err(Abandoned::Undrawn),

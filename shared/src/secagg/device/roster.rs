@@ -2,7 +2,7 @@
 
 use super::{Neighbour, Neighbourhood, Peer, Place, Refusal};
 use crate::secagg::graph::Graph;
-use crate::secagg::identity::{PublicIdentity, graph_seed};
+use crate::secagg::identity::{PublicIdentity, Wanted, graph_seed};
 use crate::secagg::merkle;
 use crate::secagg::messages::{Advertisement, Roster};
 use crate::secagg::terms::Terms;
@@ -61,7 +61,8 @@ impl Trusted<'_> {
         let degree = self.terms.assumptions().degree(n)?;
         let hash = Roster::hash(&self.context, n, &roster.root);
         let seed = if degree.neighbours + 1 < n {
-            let drawn = roster.draw.and_then(|draw| graph_seed(self.authority, &self.context, &hash, &draw));
+            let wanted = Wanted { round: self.terms.round_id(), context: self.context, roster: hash };
+            let drawn = roster.draw.and_then(|draw| graph_seed(self.authority, &wanted, &draw));
             Some(drawn.ok_or(Refusal::Undrawn)?)
         } else {
             None

@@ -89,8 +89,7 @@ impl World {
             devices.push(state);
         }
         let drawing = coordinator.close().expect("devices enough");
-        let draw =
-            drawing.wanted().map(|(context, roster)| self.authority.draw(&context, &roster).expect("the first roster"));
+        let draw = drawing.wanted().map(|wanted| self.authority.draw(&wanted).expect("the first roster"));
         (drawing.open(draw).expect("the authority's graph"), devices)
     }
 

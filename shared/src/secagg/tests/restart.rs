@@ -135,8 +135,7 @@ fn a_coordinator_goes_on_after_every_crash() {
         advertised.push(state);
     }
     let drawing = crash!(Drawing, advertising.close().expect("enough"));
-    let (context, roster) = drawing.wanted().expect("a sparse one");
-    let draw = world.authority.draw(&context, &roster).expect("the first");
+    let draw = world.authority.draw(&drawing.wanted().expect("a sparse one")).expect("the first");
     let mut sharing = crash!(Sharing, drawing.open(Some(draw)).expect("the authority's graph"));
     let shared: Vec<(Shared, Shares)> = advertised
         .into_iter()

@@ -168,14 +168,27 @@ fn chosen_graphs_are_refused() {
     let own_draw = |world: &mut World, _: &Sharing, roster: &mut Roster| {
         let hash = Roster::hash(&roster.context, roster.devices, &roster.root);
         let mut mine = Authority::new(Identity::generate(&mut world.rng), BTreeMap::new());
-        roster.draw = Some(mine.draw(&roster.context, &hash).expect("the first"));
+        let wanted = Wanted { round: world.terms.round_id(), context: roster.context, roster: hash };
+        roster.draw = Some(mine.draw(&wanted).expect("the first"));
     };
     assert_eq!(ask(&own_draw), Refusal::Undrawn);
-    // The authority's signature over another roster, of which there may be many for another context.
-    let other_roster = |world: &mut World, _: &Sharing, roster: &mut Roster| {
-        roster.draw = Some(world.authority.draw(&[1; 32], &[2; 32]).expect("the first"));
+    // The authority's signature over another roster, or over this one in the name of another round, of which there may be many.
+    for is_other in [true, false] {
+        let elsewhere = |world: &mut World, _: &Sharing, roster: &mut Roster| {
+            let hash = Roster::hash(&roster.context, roster.devices, &roster.root);
+            let wanted =
+                Wanted { round: [1; 32], context: roster.context, roster: if is_other { [2; 32] } else { hash } };
+            roster.draw = Some(world.authority.draw(&wanted).expect("the first"));
+        };
+        assert_eq!(ask(&elsewhere), Refusal::Undrawn);
+    }
+    // Terms that hardly differ are of the same round, which has been drawn.
+    let again = |world: &mut World, _: &Sharing, roster: &mut Roster| {
+        let wanted = Wanted { round: world.terms.round_id(), context: [1; 32], roster: [2; 32] };
+        assert_eq!(world.authority.draw(&wanted), Err(AlreadyDrawn));
+        roster.draw = None;
     };
-    assert_eq!(ask(&other_roster), Refusal::Undrawn);
+    assert_eq!(ask(&again), Refusal::Undrawn);
     // The neighbours of another place, with a proof that holds for them.
     let other_place = |_: &mut World, coordinator: &Sharing, roster: &mut Roster| {
         let other = coordinator.cohort().roster_for(1);
