@@ -4,7 +4,7 @@ use sordino_client::device::{Device, Host, Settings};
 use sordino_client::event::{EventKind, PlaybackEvent, Timestamp};
 use sordino_client::part::{self, Part, Progress};
 use sordino_client::participation;
-use sordino_client::quic::{self, Line, Visited, enrol_device, visit_once};
+use sordino_client::quic::{self, Line, Visited, Why, enrol_device, visit_once};
 use sordino_coordinator::rollout::book;
 use sordino_coordinator::server::now;
 use sordino_coordinator::store::Store;
@@ -53,7 +53,8 @@ fn a_device_takes_part_and_recommends() {
         // The host's word counts.
         let mut device = open(folder.path(), &federation, &phone);
         phone.in_use.store(true, Ordering::Relaxed);
-        assert!(matches!(visit_once(&mut device, &endpoint, CLIENT).await, Ok(Visited::Later(_))));
+        let visited = visit_once(&mut device, &endpoint, CLIENT).await;
+        assert!(matches!(visited, Ok(Visited::Later(_, Why::Host("the device is in use")))), "{visited:?}");
         phone.in_use.store(false, Ordering::Relaxed);
         let mut others = Oracle::new(DEVICES).vectors();
         others.truncate(DEVICES - 1);
@@ -67,7 +68,8 @@ fn a_device_takes_part_and_recommends() {
         );
         assert!(device.records().expect("records").is_empty(), "nothing of the round is left");
         assert!(device.rest().expect("a rest") > 0, "once a day");
-        assert!(matches!(visit_once(&mut device, &endpoint, CLIENT).await, Ok(Visited::Later(_))));
+        let visited = visit_once(&mut device, &endpoint, CLIENT).await;
+        assert!(matches!(visited, Ok(Visited::Later(_, Why::Rests))), "{visited:?}");
         let balance = device.balance();
         assert!(balance.releases == 1 && balance.epsilon > 1.0 && balance.epsilon <= 4.0, "{balance:?}");
         // A day and a half before its certificate is over the device has the next one.

@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         match visit_once(&mut device, &endpoint, "embed 1.0").await? {
             Visited::Done { task, round, .. } => println!("took part in round {round} of '{task}'"),
-            Visited::Later(wait) => println!("nothing to do; again in {} s", wait.as_secs()),
+            Visited::Later(wait, why) => println!("{why}; again in {} s", wait.as_secs()),
         }
         endpoint.wait_idle().await;
         Ok::<(), Box<dyn std::error::Error>>(())

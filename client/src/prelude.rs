@@ -3,7 +3,7 @@
 pub use crate::device::{Device, Host, Secret, Settings, Standing, parse_federation};
 pub use crate::event::{Context, EventKind, PlaybackEvent, Reason, Timestamp, TrackId};
 #[cfg(feature = "quic")]
-pub use crate::quic::{Endpoint, Visited, endpoint, enrol_device, visit_once};
+pub use crate::quic::{Endpoint, Visited, Why, endpoint, enrol_device, visit_once};
 pub use crate::store::{Bounds, Recorded, Refused};
 pub use sordino_shared::control::{Federation, from_hexadecimal, hexadecimal};
 pub use sordino_shared::privacy::ledger::{Balance, Policy};

@@ -1,11 +1,11 @@
 //! A device's visits: whatever was interrupted, then its certificate, then work, then the latest model.
 
-use super::{Credentials, Error, Line, Visit, Visited, check_in, drive, enrol, pause, refresh, renew, visit};
+use super::{Credentials, Error, Line, Visit, Visited, Why, check_in, drive, enrol, pause, refresh, renew, visit};
 use crate::device::STEADY_MS;
 use crate::device::{Device, Host};
 use crate::part::{self, Part, Participant, rest_of_step};
 use quinn::Endpoint;
-use sordino_shared::control::{Announced, CheckIn, Code, Download, Reject};
+use sordino_shared::control::{Announced, CheckIn, Code, Download};
 use sordino_shared::registry::Freshness;
 use sordino_shared::secagg::{Hash, Identity};
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub async fn enrol_device<H: Host>(
 /// let endpoint = endpoint()?;
 /// match visit_once(device, &endpoint, "jukebox 2.1").await? {
 ///     Visited::Done { task, round, .. } => println!("took part in round {round} of '{task}'"),
-///     Visited::Later(wait) => println!("nothing to do; again in {} s", wait.as_secs()),
+///     Visited::Later(wait, why) => println!("{why}; again in {} s", wait.as_secs()),
 /// }
 /// # Ok(())
 /// # }
@@ -62,17 +62,18 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
     }
     // A device that has trained lately trains no more, but has its say of a rollout; one that is kept from the news does neither, nor does
     // one that is in use. That comes for the news alone: a version that harms is taken back from it too.
-    let is_busy = device.may_take_part().is_err();
-    let takes_part = !is_busy && device.freshness()? != Freshness::Frozen;
+    let busy = device.may_take_part().err();
+    let (is_frozen, rests) = (device.freshness()? == Freshness::Frozen, device.rest()? > 0);
+    let takes_part = busy.is_none() && !is_frozen;
     let asked = CheckIn {
-        trains: takes_part && device.rest()? == 0,
+        trains: takes_part && !rests,
         measures: takes_part,
         declines: device.declines()?,
         ..CheckIn::new(&device.federation().population, client)
     };
     let found = check_in(line, &asked).await?;
     if let Some(announced) = found.registry()
-        && let Err(error) = take_news(device, line, announced, !is_busy).await
+        && let Err(error) = take_news(device, line, announced, busy.is_none()).await
     {
         // What serves goes on, whatever the news.
         match error {
@@ -80,23 +81,38 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
             error => tracing::warn!(%error, "the registry's news is not believed"),
         }
     }
+    if let Some(reason) = busy {
+        return Ok(Visited::Later(BUSY, Why::Host(reason)));
+    }
     match found {
-        _ if is_busy => Ok(Visited::Later(BUSY)),
-        Visit::Later(later) => Ok(Visited::Later(pause(&later))),
+        Visit::Later(later) => {
+            let why = match (is_frozen, rests) {
+                (true, _) => Why::Frozen,
+                (false, true) => Why::Rests,
+                (false, false) => Why::NothingToDo,
+            };
+            Ok(Visited::Later(pause(&later), why))
+        }
         Visit::Round(assigned) => {
             let broadcast = load(device, line, &assigned.broadcast).await?;
             if !device.has_its_say(&broadcast)? {
-                return Ok(Visited::Later(AGAIN));
+                return Ok(Visited::Later(AGAIN, Why::NothingToSay));
             }
             match visit(line, &assigned, &broadcast, device).await {
-                // There was no place left, or the host wants it so: nothing went wrong.
-                Err(Error::Part(
-                    part::Error::Rejected(Reject { code: Code::Full, .. }) | part::Error::Interrupted(_),
-                )) => Ok(Visited::Later(AGAIN)),
+                // There was no place left, too few others came, or the host wants it so: nothing went wrong.
+                Err(Error::Part(part::Error::Rejected(reject))) if is_over(reject.code) => {
+                    Ok(Visited::Later(AGAIN, Why::Round(reject.reason)))
+                }
+                Err(Error::Part(part::Error::Interrupted(reason))) => Ok(Visited::Later(AGAIN, Why::Host(reason))),
                 result => result,
             }
         }
     }
+}
+
+/// Whether a round goes on without the device, or not at all, through nobody's fault.
+fn is_over(code: Code) -> bool {
+    matches!(code, Code::Full | Code::TooLate | Code::UnknownRound | Code::Abandoned)
 }
 
 /// Looks at the registry, loads what every device is to have, where models may be loaded now, and does what it says.

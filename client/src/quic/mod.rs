@@ -7,11 +7,13 @@
 mod device;
 mod enrol;
 mod visit;
+mod why;
 
 #[cfg(feature = "store")]
 pub use device::{enrol_device, visit_once};
 pub use enrol::{Credentials, enrol, renew};
 pub use visit::{Visit, Visited, check_in, drive, pause, refresh, visit};
+pub use why::Why;
 
 pub use quinn::{Connection, Endpoint};
 

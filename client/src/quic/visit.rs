@@ -1,6 +1,6 @@
 //! One visit: check in, and where there is a round, take part in it to its end.
 
-use super::{Error, Line};
+use super::{Error, Line, Why};
 use crate::part::{Part, Participant, Progress};
 use sordino_shared::control::{Announced, Assigned, CheckIn, Reject, RetryAfter};
 use sordino_shared::registry::{Refresh, Trusted};
@@ -40,8 +40,8 @@ pub enum Visited {
         /// Hash of its terms.
         context: Hash,
     },
-    /// There was nothing to do: come again after this time.
-    Later(Duration),
+    /// It took no part: come again after this time.
+    Later(Duration, Why),
 }
 
 /// Asks for work.

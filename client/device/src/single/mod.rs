@@ -283,8 +283,8 @@ impl At {
                         print(&format!("took part in round {round} of '{task}'\n"));
                         Duration::from_secs(1)
                     }
-                    Ok(Visited::Later(wait)) => {
-                        print(&format!("nothing to do; next visit in {} s\n", wait.as_secs()));
+                    Ok(Visited::Later(wait, why)) => {
+                        print(&format!("{why}; next visit in {} s\n", wait.as_secs()));
                         wait
                     }
                     Err(quic::Error::Device(Error::NotEnrolled)) => {
