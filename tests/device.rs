@@ -84,7 +84,11 @@ fn a_device_takes_part_and_recommends() {
         assert!(renewed.certificate.not_after > first.certificate.not_after);
         assert!(renewed.certificate.holds(&federation.authority.0, phone.now()));
         phone.ahead_ms.store(0, Ordering::Relaxed);
-        visit_once(&mut device, &endpoint, CLIENT).await.expect("it is good for connections too");
+        // The new certificate is good for connections too. Another training waits for devices, and this one rests.
+        trial.task(&one_round(DEVICES).replace(ONE_ROUND_NAME, "another"));
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let visited = visit_once(&mut device, &endpoint, CLIENT).await;
+        assert!(matches!(visited, Ok(Visited::Later(_, Why::Rests))), "{visited:?}");
         server.stop().await;
     });
     assert_eq!(trial.store().aggregates(ONE_ROUND_NAME).expect("a sum")[0].devices, DEVICES as u64);

@@ -113,7 +113,7 @@ mod tests {
     use sordino_shared::privacy::accountant::correlated::Strategy;
     use sordino_shared::secagg::coordinator::Advertising;
     use sordino_shared::secagg::device::{Joining, Member, Policy};
-    use sordino_shared::secagg::{Assumptions, Authority, Terms};
+    use sordino_shared::secagg::{Assumptions, Authority, Hash, Terms};
     use sordino_shared::workload::{Popularity, Workspace};
 
     fn request(workload: &Popularity) -> PlanRequest {
@@ -254,6 +254,106 @@ mod tests {
         let (state, identity) = ready(&plan, 1);
         let (refused, _) = accept(&plan, state, &identity);
         assert!(matches!(refused, Err(Error::Ledger(ledger::Error::Refused(Refusal::Twice { .. })))));
+    }
+
+    /// A workload that looks into the ledger's file when it is asked for a device's vector.
+    struct Looks(Popularity, std::path::PathBuf, std::sync::atomic::AtomicUsize);
+
+    impl DeviceHalf for Looks {
+        fn layout(&self) -> Vec<sordino_shared::plan::BlockLayout> {
+            self.0.layout()
+        }
+
+        fn contribute(
+            &self,
+            device: Device<'_>,
+            rng: &mut impl rand_core::Rng,
+        ) -> sordino_shared::workload::Statistics {
+            let paid = History::read(&self.1).expect("a ledger").balance().releases;
+            self.2.store(paid, std::sync::atomic::Ordering::Relaxed);
+            self.0.contribute(device, rng)
+        }
+    }
+
+    // Not only paid for, but durably, before there is anything that could be sent.
+    #[test]
+    fn the_payment_is_in_the_file_before_the_vector_is_made() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger");
+        let mut ledger = Ledger::create(&path, ledger::Policy::new(1.0, 1e-6), 0).expect("a ledger");
+        let workload = Looks(Popularity::new(50, Hyperparameters::default()), path, Default::default());
+        let plan = plan(&workload.0, Some(0.01), Mode::Secure);
+        let mut workspace = Workspace::default();
+        let invitation = Invitation { task: "popularity", round: 1, plan: &plan };
+        invitation.accept(&workload, workspace.device(), &mut ledger, 0).expect("it fits");
+        assert_eq!(workload.2.into_inner(), 1);
+    }
+
+    /// A device that keeps its records in memory and gets no further than its upload.
+    struct Stays<'a>(&'a Identity, Policy, Option<Vec<u8>>);
+
+    impl crate::part::Participant for Stays<'_> {
+        fn member(&self) -> Member<'_> {
+            unreachable!("it is asked for nothing signed: {:?}", self.0)
+        }
+
+        fn policy(&self) -> &Policy {
+            &self.1
+        }
+
+        fn now(&self) -> i64 {
+            0
+        }
+
+        fn upload(
+            &mut self,
+            _: &crate::part::Round,
+            _: Ready,
+        ) -> Result<Unsaved<Uploaded, Upload>, crate::part::Error> {
+            unreachable!("it has uploaded")
+        }
+
+        fn save(&mut self, _: &Hash, record: &[u8]) -> Result<(), crate::part::Error> {
+            self.2 = Some(record.to_vec());
+            Ok(())
+        }
+
+        fn forget(&mut self, _: &Hash) -> Result<(), crate::part::Error> {
+            self.2 = None;
+            Ok(())
+        }
+    }
+
+    // A receipt is for the vector that was sent, or the device's part is over.
+    #[test]
+    fn a_receipt_for_another_vector_ends_the_part() {
+        use crate::part::{Part, Progress};
+        use sordino_shared::control::Receipt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger");
+        let mut ledger = Ledger::create(&path, ledger::Policy::new(1.0, 1e-6), 0).expect("a ledger");
+        let workload = Popularity::new(50, Hyperparameters::default());
+        let blocks = PlanRequest { rho: Some(0.01), ..PlanRequest::new(4, workload.layout()) };
+        let plan = RoundPlan::new(PlanRequest { honest_fraction: 0.75, ..blocks }).expect("a valid plan");
+        let (ready, identity) = ready(&plan, 1);
+        let context = ready.terms().context();
+        let mut workspace = Workspace::default();
+        let invitation = Invitation { task: "popularity", round: 1, plan: &plan };
+        let unsaved =
+            invitation.accept_masked(&workload, workspace.device(), &mut ledger, 0, ready, &identity).expect("it fits");
+        let mut record = Vec::new();
+        let (_, upload) = unsaved.save(|bytes| Ok::<(), ()>(record = bytes.to_vec())).expect("kept");
+        let digest = sordino_shared::secagg::messages::upload_digest(&upload.to_frame()).expect("its own");
+        let authority = masks::identity(&mut Randomness::from_operating_system().expect("randomness")).public();
+        for (receipt, is_right) in [(digest, true), ([0; 32], false), ([7; 32], false)] {
+            let mut device = Stays(&identity, Policy::new(authority.clone(), authority.clone()), Some(record.clone()));
+            let mut part = Part::resume(context, &record).expect("its own record");
+            let took = part.take(&Receipt { context, digest: receipt }.to_frame(), &mut device);
+            match is_right {
+                true => assert!(matches!(took, Ok(Progress::Send)) && device.2.is_some()),
+                false => assert!(matches!(took, Err(crate::part::Error::OtherReceipt)) && device.2.is_none()),
+            }
+        }
     }
 
     // A simulation's plan with less noise says so by its price: it cannot pass for an honest one.

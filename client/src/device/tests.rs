@@ -219,11 +219,26 @@ fn the_catalogue_does_not_decide_what_a_machine_is() {
         assert!(learnt <= tracks.min(40) && (tracks < 20 || learnt + 1 >= tracks.min(40)), "{tracks}: {learnt}");
         assert!(learning.train.iter().all(|example| example.track.row() < tracks));
     }
-    // One track all day long, the last of them.
-    let loops: Vec<_> = (0..60i64).map(|i| event(999, 400_000 + 400 * i + i * i % 97, EventKind::Play)).collect();
+    // One track for hours, the last of them; midnight may be in between.
+    let loops: Vec<_> = (0..130i64).map(|i| event(999, 400_000 + 200 * i + i * i % 97, EventKind::Play)).collect();
     device.record(&loops).expect("recorded");
     for tracks in [0, 1, 20, 999, 1000] {
         let learning = device.learning(tracks).expect("a store");
         assert!(learning.withheld.is_some() && learning.train.is_empty(), "{tracks}: {learning:?}");
     }
+}
+
+// What is erased is what was heard and the models; what keeps a device from going back stays.
+#[test]
+fn what_is_erased_leaves_what_was_believed() {
+    let (folder, phone) = (tempfile::tempdir().expect("a folder"), Pretend::default());
+    let mut device = open(folder.path(), &phone, 4.0).expect("a device");
+    let registry = device.registry().expect("the application's root");
+    device.set_registry(&registry).expect("kept");
+    device.store.put(LAST_TRAINING, &phone.now().to_le_bytes()).expect("kept");
+    device.store.put("something else", b"heard").expect("kept");
+    device.erase().expect("erased");
+    assert!(device.store.get(REGISTRY).expect("a store").is_some());
+    assert!(device.store.get("something else").expect("a store").is_none());
+    assert!(device.rest().expect("a store") > 0, "it has trained");
 }

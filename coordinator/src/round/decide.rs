@@ -4,7 +4,7 @@ use super::{Live, State};
 use crate::store::{Entry, Phase};
 use sordino_shared::privacy::decode;
 use sordino_shared::secagg::coordinator::Abandoned;
-use sordino_shared::secagg::{Hash, MaskedSum, SignatureBytes, Wanted};
+use sordino_shared::secagg::{MaskedSum, SignatureBytes, Wanted};
 
 /// What is due. Each is made durable, then applied.
 pub enum Decision {

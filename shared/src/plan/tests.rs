@@ -86,3 +86,15 @@ proptest! {
         }
     }
 }
+
+// Only whole devices, and none that is not sure to be honest.
+#[test]
+fn honest_devices_are_counted_down() {
+    for (cohort, fraction, honest) in
+        [(100, 0.8, 80), (99, 0.8, 79), (1000, 0.999, 999), (10_000, 0.5, 5000), (7, 0.99, 6), (12, 1.0, 12)]
+    {
+        let blocks = vec![BlockLayout::new("rows", 4, 2, 1.0)];
+        let request = PlanRequest { rho: Some(0.1), honest_fraction: fraction, ..PlanRequest::new(cohort, blocks) };
+        assert_eq!(RoundPlan::new(request).expect("a plan").honest(), honest, "{fraction} of {cohort}");
+    }
+}

@@ -184,6 +184,16 @@ mod tests {
         }
     }
 
+    // Twenty tries that are all too long: nothing of the block leaves.
+    #[test]
+    fn what_cannot_be_rounded_within_the_bound_is_sent_as_zeros() {
+        let plan = plan(200, 1.0, Some(0.5));
+        let block = BlockPlan { bound_squared: 1, ..plan.blocks()[0].clone() };
+        let values = vec![(5.0 * block.grid) as f32; 200];
+        let rounded = round(&values, &block, &mut ChaCha8Rng::seed_from_u64(1));
+        assert_eq!(rounded, vec![0; 200]);
+    }
+
     #[test]
     fn rounding_has_no_bias() {
         let plan = plan(3, 1.0, Some(0.5));

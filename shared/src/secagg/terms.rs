@@ -251,6 +251,16 @@ mod tests {
         let terms = terms(&plan(|_| ())).expect("terms");
         assert_eq!(terms.min_survivors(), 80);
         assert_eq!(terms.shape().values, 80);
+        // Whatever the cohort: the whole number of devices that may collude comes on top of the whole number that is honest.
+        for (cohort, colluding, colluders) in
+            [(60, 0.1, 6), (100, 0.1, 10), (110, 0.1, 11), (999, 0.1, 99), (2000, 0.15, 300)]
+        {
+            let plan = plan(|p| p.cohort = cohort);
+            let assumptions = Assumptions { colluding, ..Assumptions::default() };
+            let terms = Terms::new("task", 1, &plan, [1; 32], assumptions).expect("terms");
+            let honest = (cohort * 7 / 10) as u32;
+            assert_eq!((plan.honest() as u32, terms.min_survivors()), (honest, honest + colluders), "{cohort}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@ use super::super::Mode;
 use super::super::accountant::correlated::Strategy;
 use super::super::accountant::zcdp;
 use super::*;
+use crate::math;
 use proptest::prelude::*;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -263,4 +264,17 @@ fn a_new_budget_never_forgets() {
     let refused = ledger.rebase(Policy::new(2.0, 1e-17), "a test", 2).expect_err("refused");
     assert!(matches!(refused, Error::Inexact { .. }), "{refused}");
     assert_eq!(ledger.policy(), &Policy::new(8.0, 1e-6));
+}
+
+// What samplers are off by adds up over releases: each fits by itself, and not all of them together.
+#[test]
+fn distances_add_up_over_releases() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::create(&path, Policy::new(1.0, 1e-6), 0).expect("a ledger");
+    let all = 1e-6 * Budget::KEPT_BACK / (1.0 + math::exp(1.0));
+    let third = |round| Spend { distance: all / 3.01, ..spend(round, 1e-6) };
+    for round in 1..=3 {
+        ledger.spend(third(round)).expect("it fits");
+    }
+    assert!(matches!(ledger.check(&third(4)), Err(Refusal::Distance { .. })));
 }

@@ -100,3 +100,17 @@ fn skellam_tails_are_bounds() {
         }
     }
 }
+
+// Of a sum: each draw of each device.
+#[test]
+fn distances_add_up_over_values_and_devices() {
+    use crate::plan::{BlockLayout, PlanRequest};
+    let layout = vec![BlockLayout::new("rows", 30, 2, 1.0), BlockLayout::new("count", 1, 1, 0.5)];
+    let plan = RoundPlan::new(PlanRequest { rho: Some(0.5), ..PlanRequest::new(10, layout) }).expect("a plan");
+    let samplers = Samplers::new(&plan).expect("samplers");
+    let values: usize = plan.blocks().iter().map(|block| block.length).sum();
+    for devices in [1, 7, 1000] {
+        let (found, expected) = (samplers.distance(&plan, devices), table::DISTANCE * (values * devices) as f64);
+        assert!(found > 0.0 && (found / expected - 1.0).abs() < 1e-12, "{devices}: {found} {expected}");
+    }
+}
