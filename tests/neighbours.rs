@@ -85,7 +85,7 @@ fn is_over(device: &Device<Phone>) -> bool {
 }
 
 // Popularity, two rounds of embeddings, the comparison.
-const ROUNDS: u64 = 4;
+const ROUNDS: usize = 4;
 
 #[test]
 fn what_leaves_a_device_is_the_same_whatever_was_listened_to() {
@@ -132,11 +132,11 @@ fn what_leaves_a_device_is_the_same_whatever_was_listened_to() {
         sent
     });
     let (_, rounds, balance) = &sent[0];
-    assert_eq!(rounds.len() as u64, ROUNDS);
+    assert_eq!(rounds.len(), ROUNDS);
     for (name, other, spent) in &sent {
         assert_eq!(other, rounds, "{name}: what was sent");
         assert_eq!(spent, balance, "{name}: what was paid");
     }
     let counted: Vec<u64> = trial.store().aggregates("evening").expect("sums").iter().map(|sum| sum.devices).collect();
-    assert_eq!(counted, vec![devices as u64; ROUNDS as usize], "everybody is in every sum");
+    assert_eq!(counted, vec![devices as u64; ROUNDS], "everybody is in every sum");
 }

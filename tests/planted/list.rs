@@ -1,24 +1,24 @@
 //! The bugs: where each is planted, and what is to find it.
 
 /// A bug.
-pub struct Bug {
+pub(crate) struct Bug {
     /// What it is.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The file, from the workspace's root.
-    pub file: &'static str,
+    pub(crate) file: &'static str,
     /// What stands there, once.
-    pub right: &'static str,
+    pub(crate) right: &'static str,
     /// What is put in its place.
-    pub wrong: &'static str,
+    pub(crate) wrong: &'static str,
     /// What `cargo test` is given.
-    pub tests: &'static [&'static str],
+    pub(crate) tests: &'static [&'static str],
 }
 
 const CLIENT: &[&str] = &["-p", "sordino-client", "--lib"];
 const SHARED: &[&str] = &["-p", "sordino-shared", "--lib"];
 
 /// All of them.
-pub const BUGS: &[Bug] = &[
+pub(crate) const BUGS: &[Bug] = &[
     Bug {
         name: "a vector that rounding leaves too long is sent",
         file: "shared/src/privacy/encode.rs",
