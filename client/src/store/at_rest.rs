@@ -1,6 +1,5 @@
 //! What whoever has the files can read in them, with the device's secret and without.
 
-use super::events::to_text;
 use super::seal::{EVENT, RowKey, randomness};
 use super::*;
 use crate::event::{EventKind, PlaybackEvent, Timestamp, TrackId};
@@ -258,7 +257,7 @@ fn the_layout_before_is_taken_over() {
         let mut random = randomness().expect("random bytes");
         let mut seal = |name: &[u8], text: &[u8]| seals.seal(&mut random, name, text).expect("sealed");
         for event in heard() {
-            let row = seal(EVENT, to_text(&event).trim_ascii_end());
+            let row = seal(EVENT, &serde_json::to_vec(&(1, event)).expect("plain numbers"));
             let day = event.time.0.div_euclid(DAY);
             old.execute(
                 "INSERT INTO event (day, identity, sealed) VALUES (?1, ?2, ?3)",

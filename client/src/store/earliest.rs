@@ -9,6 +9,7 @@ use super::seal::{Seals, randomness};
 use super::schema::day_of;
 use super::{Error, identity::Identity};
 use rusqlite::{OptionalExtension, Transaction, params};
+use std::collections::{BTreeSet, VecDeque};
 
 /// An event's place in the order in which they go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,25 +26,29 @@ pub(super) struct Place {
 /// The earliest events of a store.
 #[derive(Debug, Default)]
 pub(super) struct Earliest {
-    // Ascending.
-    places: Vec<Place>,
+    // Ascending; what comes is often earlier than all, or later.
+    places: VecDeque<Place>,
     // Whether the list has every event that can be read.
     is_whole: bool,
     is_changed: bool,
 }
 
 impl Earliest {
-    /// As it was stored; a store that has none knows nothing yet.
+    /// As it was stored. A store without a list, such as one that was taken over, knows nothing yet;
+    /// but of no events it has all.
     pub(super) fn load(transaction: &Transaction<'_>, seals: &Seals) -> Result<Self, Error> {
         let sealed: Option<Vec<u8>> =
             transaction.prepare_cached(SELECT)?.query_row([], |row| row.get(0)).optional()?;
-        let Some(sealed) = sealed else { return Ok(Self::default()) };
+        let Some(sealed) = sealed else {
+            let is_any: bool = transaction.query_row("SELECT EXISTS (SELECT 1 FROM event)", [], |row| row.get(0))?;
+            return Ok(Self { is_whole: !is_any, ..Self::default() });
+        };
         Self::from_bytes(&seals.open(NAME, &sealed)?).ok_or(Error::Sealed)
     }
 
     /// Takes note of an event that has come.
     pub(super) fn put(&mut self, place: Place) {
-        if self.is_whole || self.places.last().is_some_and(|last| place < *last) {
+        if self.is_whole || self.places.back().is_some_and(|last| place < *last) {
             let at = self.places.partition_point(|other| *other < place);
             self.places.insert(at, place);
             self.is_changed = true;
@@ -94,7 +99,7 @@ impl Earliest {
             }
             *self = Self::all(transaction, seals)?;
             // Those that were taken are rows still.
-            let rows: std::collections::BTreeSet<i64> = taken.iter().map(|place| place.row).collect();
+            let rows: BTreeSet<i64> = taken.iter().map(|place| place.row).collect();
             self.places.retain(|place| !rows.contains(&place.row));
         }
     }
@@ -112,7 +117,7 @@ impl Earliest {
             }
         }
         places.sort_unstable();
-        Ok(Self { places, is_whole: true, is_changed: true })
+        Ok(Self { places: places.into(), is_whole: true, is_changed: true })
     }
 
     fn shorten(&mut self) {

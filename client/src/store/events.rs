@@ -4,7 +4,7 @@ use super::earliest::{Earliest, Place};
 use super::schema::day_of;
 use super::seal::{EVENT, randomness};
 use super::{Error, Recorded, Refused, Store};
-use crate::event::{PlaybackEvent, SCHEMA_VERSION, Timestamp};
+use crate::event::{PlaybackEvent, Timestamp};
 use crate::quality::{Checks, fault};
 use rusqlite::{TransactionBehavior, params};
 use std::collections::BTreeMap;
@@ -101,23 +101,63 @@ impl Store {
 /// An event's text in the store. Texts are of one length, so that a row's length does not say what
 /// kind of event it is.
 pub(super) fn to_text(event: &PlaybackEvent) -> Vec<u8> {
-    let mut text = serde_json::to_vec(&(SCHEMA_VERSION, event)).expect("an event is plain numbers");
+    // Taken apart by name, so that a field which is new does not build until it is here.
+    let &PlaybackEvent {
+        event_id,
+        track,
+        time,
+        kind,
+        seconds_listened,
+        track_seconds,
+        context,
+        reason_start,
+        reason_end,
+        shuffle,
+        offline,
+        position,
+    } = event;
+    let what = (event_id, track, time, kind, seconds_listened, track_seconds);
+    let how = (context, reason_start, reason_end, shuffle, offline, position);
+    let mut text = serde_json::to_vec(&(VERSION, what, how)).expect("an event is plain numbers");
     // JSON may end in blanks.
     text.resize(text.len().next_multiple_of(TEXT), b' ');
     text
 }
 
-/// An event from its text in the store.
+/// An event from its text in the store, of this program or an earlier one.
 pub(super) fn from_text(text: &[u8]) -> Result<PlaybackEvent, Error> {
-    let (version, event): (u16, serde_json::Value) = serde_json::from_slice(text).map_err(|_| Error::Sealed)?;
-    if version > SCHEMA_VERSION {
+    if let Ok((VERSION, what, how)) = serde_json::from_slice(text) {
+        let (event_id, track, time, kind, seconds_listened, track_seconds) = what;
+        let (context, reason_start, reason_end, shuffle, offline, position) = how;
+        return Ok(PlaybackEvent {
+            event_id,
+            track,
+            time,
+            kind,
+            seconds_listened,
+            track_seconds,
+            context,
+            reason_start,
+            reason_end,
+            shuffle,
+            offline,
+            position,
+        });
+    }
+    let parts: Vec<serde_json::Value> = serde_json::from_slice(text).map_err(|_| Error::Sealed)?;
+    let version = parts.first().and_then(serde_json::Value::as_u64).ok_or(Error::Sealed)?;
+    if version > u64::from(VERSION) {
         return Err(Error::Newer);
     }
+    // The first layout had an object with all names.
+    let event = parts.into_iter().nth(1).ok_or(Error::Sealed)?;
     serde_json::from_value(event).map_err(|_| Error::Sealed)
 }
 
+// Of an event's text: 1 was an object with names, 2 is two lists.
+const VERSION: u16 = 2;
 // The longest event there can be is a little shorter.
-const TEXT: usize = 304;
+const TEXT: usize = 176;
 
 #[cfg(test)]
 mod tests {
@@ -145,7 +185,10 @@ mod tests {
             let text = to_text(&event);
             assert_eq!((text.len(), from_text(&text).expect("an event")), (TEXT, event));
         }
-        let shorter = serde_json::to_vec(&(SCHEMA_VERSION, long)).expect("numbers").len();
-        assert!(shorter > TEXT - 32, "no row is longer than it needs to be: {shorter}");
+        let blanks = to_text(&long).iter().rev().take_while(|&&byte| byte == b' ').count();
+        assert!(blanks < 16, "no row is longer than it needs to be: {blanks}");
+        let named = serde_json::to_vec(&(1, long)).expect("numbers");
+        assert_eq!(from_text(&named).expect("an event"), long, "an earlier program's");
+        assert!(matches!(from_text(b"[3,[]]"), Err(Error::Newer)));
     }
 }
