@@ -12,11 +12,26 @@ pub(super) struct Composed {
     step: f64,
     masses: Vec<f64>,
     infinite: f64,
+    rounding: Rounding,
+}
+
+// What the transforms' rounding may add to a delta: `e^(log_at_zero - tilt epsilon)`.
+#[derive(Clone, Copy, Debug)]
+struct Rounding {
+    log_at_zero: f64,
+    tilt: f64,
+}
+
+impl Rounding {
+    fn at(self, epsilon: f64) -> f64 {
+        math::exp(self.log_at_zero - self.tilt * epsilon)
+    }
 }
 
 impl Composed {
     fn certain(infinite: f64) -> Self {
-        Self { first: 0, step: 1.0, masses: vec![1.0 - infinite], infinite }
+        let rounding = Rounding { log_at_zero: f64::NEG_INFINITY, tilt: 0.0 };
+        Self { first: 0, step: 1.0, masses: vec![1.0 - infinite], infinite, rounding }
     }
 
     fn loss(&self, index: usize) -> f64 {
@@ -30,7 +45,7 @@ impl Composed {
             .enumerate()
             .map(|(i, mass)| mass * -math::exp_m1(epsilon - self.loss(start + i)).min(0.0))
             .sum();
-        (sum + self.infinite).min(1.0)
+        (sum + self.infinite + self.rounding.at(epsilon)).min(1.0)
     }
 
     pub(super) fn epsilon(&self, delta: f64) -> f64 {
@@ -38,13 +53,16 @@ impl Composed {
             return f64::INFINITY;
         }
         // From the top, with u the masses above a point and w the same weighted with e^(point - loss), so that nothing grows:
-        // delta(e) = infinite + u - e^(e - point) w until the next point. Where it passes delta, e is solved for.
+        // delta(e) = infinite + u - e^(e - point) w until the next point, and what rounding adds, which is the most at the
+        // point. Where it passes delta, e is solved for.
         let (mut u, mut w) = (0.0f64, 0.0f64);
         let fall = math::exp(-self.step);
         for i in (0..self.masses.len()).rev() {
             let loss = self.loss(i);
-            if self.infinite + u - w > delta {
-                return (loss + math::ln((self.infinite + u - delta) / w)).max(0.0);
+            let told = self.infinite + self.rounding.at(loss);
+            if told + u - w > delta {
+                let above = loss + math::ln((told + u - delta) / w);
+                return if w > 0.0 { above.min(loss + self.step).max(0.0) } else { f64::INFINITY };
             }
             if loss < 0.0 {
                 break;
@@ -54,8 +72,9 @@ impl Composed {
         }
         // All of it lies above the lowest point kept, where delta(0) is still too large only if that point is positive.
         let lowest = self.loss(0);
-        if lowest > 0.0 && self.infinite + u - w > delta {
-            return (lowest - self.step + math::ln((self.infinite + u - delta) / w)).max(0.0);
+        let told = self.infinite + self.rounding.at((lowest - self.step).max(0.0));
+        if lowest > 0.0 && told + u - w > delta {
+            return (lowest - self.step + math::ln((told + u - delta) / w)).max(0.0);
         }
         0.0
     }
@@ -71,8 +90,14 @@ pub(super) fn compose(history: &[(Mechanism, u64)], delta: f64) -> [Composed; 2]
         return [Composed::certain(1.0), Composed::certain(1.0)];
     };
     let fine = discretise(&history, grid.step, grid.negligible);
-    let cells = convolve(&history, &fine, grid.size);
-    [0, 1].map(|direction| grid.bound(&history, &fine[direction], direction, &cells))
+    let composed = grid.compose(&history, &fine, [0.0, 0.0]);
+    // Where rounding counts beside delta, as it does for a small delta over many releases, the losses are composed again, tilted
+    // towards those that delta is about.
+    if composed.iter().all(|of| of.rounding.at(0.0) <= ROUNDED * delta) {
+        return composed;
+    }
+    let tilts = [0, 1].map(|direction| Chernoff::above(&history, &fine[direction], grid.step, -math::ln(delta)).order);
+    grid.compose(&history, &fine, tilts)
 }
 
 // All releases' losses, in both directions.
@@ -118,38 +143,91 @@ impl Grid {
         }
     }
 
+    // Both directions, each tilted by its order: a loss L of one release has the mass `m e^(tilt L)` over the sum of all these.
+    // What comes out is tilted by the same order, and is turned back. Errors of the transforms are in proportion to the tilted
+    // masses, so after it they are small where the masses are.
+    fn compose(&self, history: &[(Mechanism, u64)], losses: &[Vec<Losses>; 2], tilts: [f64; 2]) -> [Composed; 2] {
+        let tilted = [0, 1].map(|of| losses[of].iter().map(|l| Tilted::new(l, self.step, tilts[of])).collect::<Vec<_>>());
+        let cells = convolve(history, &tilted, self.size);
+        [0, 1].map(|of| self.bound(history, &losses[of], &tilted[of], (of, tilts[of]), &cells))
+    }
+
     // One direction's composition, with all that the transform cannot know added to infinite loss.
     fn bound(
         &self,
         history: &[(Mechanism, u64)],
         losses: &[Losses],
-        direction: usize,
+        tilted: &[Tilted],
+        (direction, tilt): (usize, f64),
         cells: &[Complex<f64>],
     ) -> Composed {
         let window = &self.windows[direction];
         let first = (window.low / self.step).floor() as i64 - 2;
+        let log_sum: f64 = history.iter().zip(tilted).map(|((_, count), of)| *count as f64 * of.log_sum).sum();
+        // Exponents are right to a unit in their last place, of which each release has one and the end another.
+        let exponents: f64 = history.iter().zip(tilted).map(|((_, count), of)| *count as f64 * of.exponent).sum();
         let mut masses = vec![0.0; self.size];
         let mut squares = 0.0;
-        for (i, mass) in around(first, self.size).zip(&mut masses) {
+        for ((i, mass), place) in around(first, self.size).zip(&mut masses).zip(first..) {
             let value = if direction == 0 { cells[i].re } else { cells[i].im } / self.size as f64;
             squares += value * value;
             *mass = value.max(0.0);
+            if tilt > 0.0 && *mass > 0.0 {
+                let back = tilt * place as f64 * self.step;
+                let error = 4.0 * f64::EPSILON * (exponents + log_sum.abs() + back.abs());
+                *mass = (*mass * (1.0 + error) * math::exp(log_sum - back)).min(1.0);
+            }
         }
         let log_told_by_none: f64 =
             history.iter().zip(losses).map(|((_, count), l)| *count as f64 * math::ln_1p(-l.infinite)).sum();
         // Errors of the spectrum: a unit in the last place for each of the transform's passes, raised to the power of the
-        // releases. Parseval carries them over to the masses, Cauchy and Schwarz to their sum.
+        // releases. Parseval carries them over to the masses, Cauchy and Schwarz to the sum of those above an epsilon, each turned
+        // back by at least as much as the cells in between.
         let relative = f64::EPSILON * math::log2(self.size as f64) * (2.0 + releases(history));
-        let rounding = relative * (squares * self.size as f64).sqrt();
+        let size = self.size as f64;
+        let counted = if tilt > 0.0 { size.min(-1.0 / math::exp_m1(-2.0 * tilt * self.step)) } else { size };
+        let log_at_zero = math::ln(relative * (squares * counted).sqrt()) + log_sum;
         let top = (first + self.size as i64) as f64 * self.step;
         let beyond = window.tail_above(history, losses, self.step, top);
-        Composed { first, step: self.step, masses, infinite: -math::exp_m1(log_told_by_none) + beyond + rounding }
+        let infinite = -math::exp_m1(log_told_by_none) + beyond;
+        Composed { first, step: self.step, masses, infinite, rounding: Rounding { log_at_zero, tilt } }
+    }
+}
+
+// One release's masses under a tilt.
+struct Tilted {
+    first: i64,
+    masses: Vec<f64>,
+    // The logarithm of what they were divided by.
+    log_sum: f64,
+    // The largest exponent that was taken.
+    exponent: f64,
+}
+
+impl Tilted {
+    fn new(losses: &Losses, step: f64, tilt: f64) -> Self {
+        let first = losses.first;
+        if tilt == 0.0 {
+            return Self { first, masses: losses.masses.clone(), log_sum: 0.0, exponent: 0.0 };
+        }
+        let log_sum = log_moment_of(losses, step, tilt);
+        let mut exponent = log_sum.abs();
+        let masses = losses.masses.iter().zip(first..).map(|(&mass, place)| {
+            if mass <= 0.0 {
+                return 0.0;
+            }
+            let power = tilt * place as f64 * step;
+            exponent = exponent.max(power.abs());
+            math::exp(math::ln(mass) + (power - log_sum))
+        });
+        let masses = masses.collect();
+        Self { first, masses, log_sum, exponent: exponent + MOST_LOGARITHM }
     }
 }
 
 // The composed cells: remove in the real part, add in the imaginary part, which makes one complex transform of two real ones.
 // Both are scaled by the number of cells.
-fn convolve(history: &[(Mechanism, u64)], losses: &[Vec<Losses>; 2], size: usize) -> Vec<Complex<f64>> {
+fn convolve(history: &[(Mechanism, u64)], losses: &[Vec<Tilted>; 2], size: usize) -> Vec<Complex<f64>> {
     let mut planner = FftPlanner::<f64>::new();
     let forward = planner.plan_fft_forward(size);
     let mut spectra = [0, 1].map(|_| vec![Complex::new(1.0, 0.0); size / 2 + 1]);
@@ -255,27 +333,15 @@ struct Window {
 impl Window {
     fn of(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, tail: f64) -> Self {
         let log_tail = -math::ln(tail);
-        let bound = |sign: f64| {
-            let (mut best, mut order, mut worse) = (f64::INFINITY, 1.0, 0);
-            // The bound has one minimum over the orders.
-            for exponent in -12..=40 {
-                let t = math::powf(2f64, f64::from(exponent) / 2.0);
-                let candidate = (log_moment(history, losses, step, sign * t) + log_tail) / t;
-                if candidate < best {
-                    (best, order, worse) = (candidate, t, 0);
-                } else {
-                    worse += 1;
-                    if worse > 3 {
-                        break;
-                    }
-                }
-            }
-            (best, order)
+        let of = |l: &Losses| (l.first, l.first + l.masses.len() as i64 - 1);
+        let sum = |cell: fn((i64, i64)) -> i64| -> f64 {
+            history.iter().zip(losses).map(|((_, count), l)| *count as f64 * cell(of(l)) as f64 * step).sum()
         };
-        let lowest: f64 = history.iter().zip(losses).map(|((_, count), l)| *count as f64 * l.first as f64 * step).sum();
-        let highest = highest(history, losses, step) + step;
-        let (high, order) = bound(1.0);
-        Self { low: (-bound(-1.0).0).max(lowest), high: high.min(highest), order }
+        // On a finer grid the outermost losses of each release may lie up to a cell of this one further out.
+        let spread = releases(history) * step;
+        let Chernoff { loss: high, order } = Chernoff::above(history, losses, step, log_tail);
+        let low = -Chernoff::of(history, losses, step, log_tail, -1.0).loss;
+        Self { low: low.max(sum(|cells| cells.0) - spread), high: high.min(sum(|cells| cells.1) + spread), order }
     }
 
     // Upper bound on the mass of the composition at `top` and above.
@@ -287,6 +353,36 @@ impl Window {
     }
 }
 
+// Chernoff's bound: the loss beyond which no more than a share lies, and the order at which that is best.
+struct Chernoff {
+    loss: f64,
+    order: f64,
+}
+
+impl Chernoff {
+    fn above(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, log_tail: f64) -> Self {
+        Self::of(history, losses, step, log_tail, 1.0)
+    }
+
+    fn of(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, log_tail: f64, sign: f64) -> Self {
+        let (mut best, mut worse) = (Self { loss: f64::INFINITY, order: 1.0 }, 0);
+        // The bound has one minimum over the orders.
+        for exponent in -12..=40 {
+            let order = math::powf(2f64, f64::from(exponent) / 2.0);
+            let loss = (log_moment(history, losses, step, sign * order) + log_tail) / order;
+            if loss < best.loss {
+                (best, worse) = (Self { loss, order }, 0);
+            } else {
+                worse += 1;
+                if worse > 3 {
+                    break;
+                }
+            }
+        }
+        best
+    }
+}
+
 // The largest finite loss of the composition.
 fn highest(history: &[(Mechanism, u64)], losses: &[Losses], step: f64) -> f64 {
     let last = |l: &Losses| (l.first + l.masses.len() as i64 - 1) as f64 * step;
@@ -295,29 +391,35 @@ fn highest(history: &[(Mechanism, u64)], losses: &[Losses], step: f64) -> f64 {
 
 // ln E[e^(t L)] of the whole composition.
 fn log_moment(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, t: f64) -> f64 {
-    let one = |l: &Losses| {
-        // From the outermost cell with mass on the side that the order pulls towards: it decides, and e^(t step) from cell to
-        // cell saves the exponentials.
-        let factor = math::exp(-(t * step).abs());
-        let sum = |masses: &mut dyn Iterator<Item = &f64>| {
-            masses.fold((0.0f64, 1.0f64), |(sum, weight), mass| (sum + mass * weight, weight * factor)).0
-        };
-        let (outermost, sum) = if t > 0.0 {
-            let last = l.masses.iter().rposition(|&m| m > 0.0).unwrap_or(0);
-            (last, sum(&mut l.masses[..=last].iter().rev()))
-        } else {
-            let first = l.masses.iter().position(|&m| m > 0.0).unwrap_or(0);
-            (first, sum(&mut l.masses[first..].iter()))
-        };
-        t * (l.first + outermost as i64) as f64 * step + math::ln(sum)
+    history.iter().zip(losses).map(|((_, count), l)| *count as f64 * log_moment_of(l, step, t)).sum()
+}
+
+// ln E[e^(t L)] of one release.
+fn log_moment_of(l: &Losses, step: f64, t: f64) -> f64 {
+    // From the outermost cell with mass on the side that the order pulls towards: it decides, and e^(t step) from cell to cell
+    // saves the exponentials.
+    let factor = math::exp(-(t * step).abs());
+    let sum = |masses: &mut dyn Iterator<Item = &f64>| {
+        masses.fold((0.0f64, 1.0f64), |(sum, weight), mass| (sum + mass * weight, weight * factor)).0
     };
-    history.iter().zip(losses).map(|((_, count), l)| *count as f64 * one(l)).sum()
+    let (outermost, sum) = if t > 0.0 {
+        let last = l.masses.iter().rposition(|&m| m > 0.0).unwrap_or(0);
+        (last, sum(&mut l.masses[..=last].iter().rev()))
+    } else {
+        let first = l.masses.iter().position(|&m| m > 0.0).unwrap_or(0);
+        (first, sum(&mut l.masses[first..].iter()))
+    };
+    t * (l.first + outermost as i64) as f64 * step + math::ln(sum)
 }
 
 // What the window may leave out, as a share of delta.
 const TAIL: f64 = 1e-6;
 // The spread of all releases' cells, in parts of the window.
 const SPREAD: f64 = 3e-5;
+// The most that rounding may add without a tilt, as a share of delta.
+const ROUNDED: f64 = 1e-4;
+// Above the logarithm of any mass.
+const MOST_LOGARITHM: f64 = 746.0;
 const LANES: usize = 16;
 const LEAST_CELLS: f64 = (1 << 14) as f64;
 const MOST_CELLS: f64 = (1 << 21) as f64;
