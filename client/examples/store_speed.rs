@@ -40,7 +40,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok(())
         })?;
     }
-    for (what, mut took) in ["record 10,000", "read 10,000", "record them again", "record 100 by one"].iter().zip(took) {
+    for (what, mut took) in ["record 10,000", "read 10,000", "record them again", "record 100 by one"].iter().zip(took)
+    {
         took.sort_by(f64::total_cmp);
         println!("{what}: median {:.1}, least {:.1}", took[TRIES / 2], took[0]);
     }

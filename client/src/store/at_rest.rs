@@ -80,7 +80,8 @@ fn nothing_is_clear(folder: &Folder, when: &str) {
     // Where each three bytes are, so that not all files are read again for each number.
     let mut places: HashMap<&[u8], Vec<usize>> = HashMap::new();
     files.windows(3).enumerate().for_each(|(place, bytes)| places.entry(bytes).or_default().push(place));
-    let holds = |text: &[u8]| places.get(&text[..3]).is_some_and(|at| at.iter().any(|&at| files[at..].starts_with(text)));
+    let holds =
+        |text: &[u8]| places.get(&text[..3]).is_some_and(|at| at.iter().any(|&at| files[at..].starts_with(text)));
     for event in heard() {
         let day = event.time.0.div_euclid(DAY);
         for number in [event.event_id, u64::from(event.track.0), event.time.0 as u64, day as u64] {

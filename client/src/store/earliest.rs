@@ -5,8 +5,8 @@
 //! When it has run out, all rows are read and it is made anew; that is once in as many events as it
 //! has places.
 
-use super::seal::{Seals, randomness};
 use super::schema::day_of;
+use super::seal::{Seals, randomness};
 use super::{Error, identity::Identity};
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::collections::{BTreeSet, VecDeque};
@@ -37,8 +37,7 @@ impl Earliest {
     /// As it was stored. A store without a list, such as one that was taken over, knows nothing yet;
     /// but of no events it has all.
     pub(super) fn load(transaction: &Transaction<'_>, seals: &Seals) -> Result<Self, Error> {
-        let sealed: Option<Vec<u8>> =
-            transaction.prepare_cached(SELECT)?.query_row([], |row| row.get(0)).optional()?;
+        let sealed: Option<Vec<u8>> = transaction.prepare_cached(SELECT)?.query_row([], |row| row.get(0)).optional()?;
         let Some(sealed) = sealed else {
             let is_any: bool = transaction.query_row("SELECT EXISTS (SELECT 1 FROM event)", [], |row| row.get(0))?;
             return Ok(Self { is_whole: !is_any, ..Self::default() });

@@ -118,12 +118,7 @@ fn cipher(key: &[u8; 32]) -> ChaCha20Poly1305 {
     ChaCha20Poly1305::new(&Key::from(*key))
 }
 
-fn seal(
-    cipher: &ChaCha20Poly1305,
-    randomness: &mut Randomness,
-    name: &[u8],
-    plain: &[u8],
-) -> Result<Vec<u8>, Error> {
+fn seal(cipher: &ChaCha20Poly1305, randomness: &mut Randomness, name: &[u8], plain: &[u8]) -> Result<Vec<u8>, Error> {
     let mut nonce = [0; 12];
     randomness.0.fill_bytes(&mut nonce);
     let sealed = cipher.encrypt(&Nonce::from(nonce), Payload { msg: plain, aad: name });

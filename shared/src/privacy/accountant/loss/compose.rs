@@ -38,6 +38,10 @@ impl Composed {
         (self.first + index as i64) as f64 * self.step
     }
 
+    fn or(self, other: Self, delta: f64) -> Self {
+        if other.epsilon(delta) < self.epsilon(delta) { other } else { self }
+    }
+
     pub(super) fn delta(&self, epsilon: f64) -> f64 {
         let start = ((epsilon / self.step).floor() as i64 + 1 - self.first).clamp(0, self.masses.len() as i64) as usize;
         let sum: f64 = self.masses[start..]
@@ -90,14 +94,16 @@ pub(super) fn compose(history: &[(Mechanism, u64)], delta: f64) -> [Composed; 2]
         return [Composed::certain(1.0), Composed::certain(1.0)];
     };
     let fine = discretise(&history, grid.step, grid.negligible);
-    let composed = grid.compose(&history, &fine, [0.0, 0.0]);
+    let plain = grid.compose(&history, &fine, [0.0, 0.0]);
     // Where rounding counts beside delta, as it does for a small delta over many releases, the losses are composed again, tilted
-    // towards those that delta is about.
-    if composed.iter().all(|of| of.rounding.at(0.0) <= ROUNDED * delta) {
-        return composed;
+    // towards those that delta is about. Both are bounds: the smaller one counts.
+    if plain.iter().all(|of| of.rounding.at(0.0) <= ROUNDED * delta) {
+        return plain;
     }
-    let tilts = [0, 1].map(|direction| Chernoff::above(&history, &fine[direction], grid.step, -math::ln(delta)).order);
-    grid.compose(&history, &fine, tilts)
+    let tilts = [0, 1].map(|of| grid.tilt(&history, &fine[of], plain[of].epsilon(delta), delta));
+    let [remove, add] = grid.compose(&history, &fine, tilts);
+    let [plain_remove, plain_add] = plain;
+    [plain_remove.or(remove, delta), plain_add.or(add, delta)]
 }
 
 // All releases' losses, in both directions.
@@ -147,9 +153,38 @@ impl Grid {
     // What comes out is tilted by the same order, and is turned back. Errors of the transforms are in proportion to the tilted
     // masses, so after it they are small where the masses are.
     fn compose(&self, history: &[(Mechanism, u64)], losses: &[Vec<Losses>; 2], tilts: [f64; 2]) -> [Composed; 2] {
-        let tilted = [0, 1].map(|of| losses[of].iter().map(|l| Tilted::new(l, self.step, tilts[of])).collect::<Vec<_>>());
+        let tilted =
+            [0, 1].map(|of| losses[of].iter().map(|l| Tilted::new(l, self.step, tilts[of])).collect::<Vec<_>>());
         let cells = convolve(history, &tilted, self.size);
         [0, 1].map(|of| self.bound(history, &losses[of], &tilted[of], (of, tilts[of]), &cells))
+    }
+
+    // The order of a tilt with which least is added to the delta at about this epsilon. A tilt makes the errors of rounding
+    // small there; too much of it, and what wraps around from above the window, which it lifts by e^(tilt width), counts.
+    fn tilt(&self, history: &[(Mechanism, u64)], losses: &[Losses], epsilon: f64, delta: f64) -> f64 {
+        let width = self.size as f64 * self.step;
+        let moments: Vec<(f64, f64)> = orders().map(|t| (t, log_moment(history, losses, self.step, t))).collect();
+        // E[max(0, 1 - e^(epsilon - L))] is at most E[e^(t (L - epsilon))] t^t / (1 + t)^(1 + t) (Canonne, Kamath and Steinke
+        // 2020).
+        let log_share = |t: f64| -math::ln(delta) - math::ln_1p(t) - t * math::ln_1p(1.0 / t);
+        let epsilon = moments.iter().map(|&(t, moment)| (moment + log_share(t)) / t).fold(epsilon, f64::min).max(0.0);
+        let added = |place: usize| {
+            let (tilt, moment) = moments[place];
+            let wrapped = moments[place + 1..].iter().map(|&(t, moment)| moment - t * (epsilon + width) + tilt * width);
+            let rounded = math::ln(self.rounding(history, tilt)) + moment - tilt * epsilon;
+            rounded.max(wrapped.fold(f64::INFINITY, f64::min))
+        };
+        let places = (0..moments.len() - 1).min_by(|&a, &b| added(a).total_cmp(&added(b)));
+        places.map_or(0.0, |place| moments[place].0)
+    }
+
+    // What the transforms' rounding is in the sum of the masses above an epsilon, per root of the sum of their squares: a unit in
+    // the last place for each of the transform's passes, raised to the power of the releases. Parseval carries the errors of the
+    // spectrum over to the masses, Cauchy and Schwarz to their sum, each turned back by at least as much as the cells in between.
+    fn rounding(&self, history: &[(Mechanism, u64)], tilt: f64) -> f64 {
+        let size = self.size as f64;
+        let counted = if tilt > 0.0 { size.min(-1.0 / math::exp_m1(-2.0 * tilt * self.step)) } else { size };
+        f64::EPSILON * math::log2(size) * (2.0 + releases(history)) * counted.sqrt()
     }
 
     // One direction's composition, with all that the transform cannot know added to infinite loss.
@@ -170,7 +205,8 @@ impl Grid {
         let mut squares = 0.0;
         for ((i, mass), place) in around(first, self.size).zip(&mut masses).zip(first..) {
             let value = if direction == 0 { cells[i].re } else { cells[i].im } / self.size as f64;
-            squares += value * value;
+            // Both directions share a transform, and its errors.
+            squares += cells[i].norm_sqr() / (self.size as f64 * self.size as f64);
             *mass = value.max(0.0);
             if tilt > 0.0 && *mass > 0.0 {
                 let back = tilt * place as f64 * self.step;
@@ -180,13 +216,7 @@ impl Grid {
         }
         let log_told_by_none: f64 =
             history.iter().zip(losses).map(|((_, count), l)| *count as f64 * math::ln_1p(-l.infinite)).sum();
-        // Errors of the spectrum: a unit in the last place for each of the transform's passes, raised to the power of the
-        // releases. Parseval carries them over to the masses, Cauchy and Schwarz to the sum of those above an epsilon, each turned
-        // back by at least as much as the cells in between.
-        let relative = f64::EPSILON * math::log2(self.size as f64) * (2.0 + releases(history));
-        let size = self.size as f64;
-        let counted = if tilt > 0.0 { size.min(-1.0 / math::exp_m1(-2.0 * tilt * self.step)) } else { size };
-        let log_at_zero = math::ln(relative * (squares * counted).sqrt()) + log_sum;
+        let log_at_zero = math::ln(self.rounding(history, tilt) * squares.sqrt()) + log_sum;
         let top = (first + self.size as i64) as f64 * self.step;
         let beyond = window.tail_above(history, losses, self.step, top);
         let infinite = -math::exp_m1(log_told_by_none) + beyond;
@@ -326,8 +356,9 @@ fn coarse_step(history: &[(Mechanism, u64)], negligible: f64) -> f64 {
 struct Window {
     low: f64,
     high: f64,
-    // The order at which the upper bound is best.
+    // The order at which the upper bound is best, and the share that it was found for.
     order: f64,
+    tail: f64,
 }
 
 impl Window {
@@ -339,9 +370,9 @@ impl Window {
         };
         // On a finer grid the outermost losses of each release may lie up to a cell of this one further out.
         let spread = releases(history) * step;
-        let Chernoff { loss: high, order } = Chernoff::above(history, losses, step, log_tail);
+        let Chernoff { loss: high, order } = Chernoff::of(history, losses, step, log_tail, 1.0);
         let low = -Chernoff::of(history, losses, step, log_tail, -1.0).loss;
-        Self { low: low.max(sum(|cells| cells.0) - spread), high: high.min(sum(|cells| cells.1) + spread), order }
+        Self { low: low.max(sum(|cells| cells.0) - spread), high: high.min(sum(|cells| cells.1) + spread), order, tail }
     }
 
     // Upper bound on the mass of the composition at `top` and above.
@@ -349,27 +380,36 @@ impl Window {
         if highest(history, losses, step) < top {
             return 0.0;
         }
-        math::exp(log_moment(history, losses, step, self.order) - self.order * top).min(1.0)
+        let at = |order: f64| math::exp(log_moment(history, losses, step, order) - order * top).min(1.0);
+        let found = at(self.order);
+        // The order was found with wider cells; it is nearly always the one.
+        if found <= self.tail { found } else { orders().map(at).fold(found, f64::min) }
     }
 }
 
-// Chernoff's bound: the loss beyond which no more than a share lies, and the order at which that is best.
+// Orders of moments that are tried.
+fn orders() -> impl Iterator<Item = f64> {
+    (-12..=40).map(|exponent| math::powf(2f64, f64::from(exponent) / 2.0))
+}
+
+// Chernoff's bound: the loss beyond which no more than a share lies on this grid or a finer one, and the order at which that is
+// best.
 struct Chernoff {
     loss: f64,
     order: f64,
 }
 
 impl Chernoff {
-    fn above(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, log_tail: f64) -> Self {
-        Self::of(history, losses, step, log_tail, 1.0)
-    }
-
-    fn of(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, log_tail: f64, sign: f64) -> Self {
+    // `log_share` is minus the logarithm of the share; above where the sign is 1, below where it is -1.
+    fn of(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, log_share: f64, sign: f64) -> Self {
+        // Losses are spread over a cell in a way that keeps masses under both laws, which raises the moment of order t by at
+        // most 1 + t (t + 1) h^2 / 8, and moves none further than h. Losses that lie on this grid may lie between the points of a
+        // finer one.
+        let spread = |order: f64| releases(history) * step.min((1.0 + order) * step * step / 8.0);
         let (mut best, mut worse) = (Self { loss: f64::INFINITY, order: 1.0 }, 0);
         // The bound has one minimum over the orders.
-        for exponent in -12..=40 {
-            let order = math::powf(2f64, f64::from(exponent) / 2.0);
-            let loss = (log_moment(history, losses, step, sign * order) + log_tail) / order;
+        for order in orders() {
+            let loss = (log_moment(history, losses, step, sign * order) + log_share) / order + spread(order);
             if loss < best.loss {
                 (best, worse) = (Self { loss, order }, 0);
             } else {
