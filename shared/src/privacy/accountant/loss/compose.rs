@@ -1,6 +1,8 @@
 //! Convolution of losses by FFT, both directions in one complex transform.
 
 use super::mechanism::{Losses, Mechanism};
+use super::tilt::Tilted;
+use super::window::{Window, log_moment, orders, releases};
 use crate::math;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
@@ -224,37 +226,6 @@ impl Grid {
     }
 }
 
-// One release's masses under a tilt.
-struct Tilted {
-    first: i64,
-    masses: Vec<f64>,
-    // The logarithm of what they were divided by.
-    log_sum: f64,
-    // The largest exponent that was taken.
-    exponent: f64,
-}
-
-impl Tilted {
-    fn new(losses: &Losses, step: f64, tilt: f64) -> Self {
-        let first = losses.first;
-        if tilt == 0.0 {
-            return Self { first, masses: losses.masses.clone(), log_sum: 0.0, exponent: 0.0 };
-        }
-        let log_sum = log_moment_of(losses, step, tilt);
-        let mut exponent = log_sum.abs();
-        let masses = losses.masses.iter().zip(first..).map(|(&mass, place)| {
-            if mass <= 0.0 {
-                return 0.0;
-            }
-            let power = tilt * place as f64 * step;
-            exponent = exponent.max(power.abs());
-            math::exp(math::ln(mass) + (power - log_sum))
-        });
-        let masses = masses.collect();
-        Self { first, masses, log_sum, exponent: exponent + MOST_LOGARITHM }
-    }
-}
-
 // The composed cells: remove in the real part, add in the imaginary part, which makes one complex transform of two real ones.
 // Both are scaled by the number of cells.
 fn convolve(history: &[(Mechanism, u64)], losses: &[Vec<Tilted>; 2], size: usize) -> Vec<Complex<f64>> {
@@ -280,10 +251,6 @@ fn convolve(history: &[(Mechanism, u64)], losses: &[Vec<Tilted>; 2], size: usize
         .collect();
     planner.plan_fft_inverse(size).process(&mut cells);
     cells
-}
-
-fn releases(history: &[(Mechanism, u64)]) -> f64 {
-    history.iter().map(|(_, count)| *count as f64).sum()
 }
 
 // Multiplies each value by the power of its factor. By squaring, which is closer than logarithms, for some values at a time
@@ -352,114 +319,12 @@ fn coarse_step(history: &[(Mechanism, u64)], negligible: f64) -> f64 {
     }
 }
 
-// Losses between which all but a given share of the composition lies, on each side, by Chernoff's bound.
-struct Window {
-    low: f64,
-    high: f64,
-    // The order at which the upper bound is best, and the share that it was found for.
-    order: f64,
-    tail: f64,
-}
-
-impl Window {
-    fn of(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, tail: f64) -> Self {
-        let log_tail = -math::ln(tail);
-        let of = |l: &Losses| (l.first, l.first + l.masses.len() as i64 - 1);
-        let sum = |cell: fn((i64, i64)) -> i64| -> f64 {
-            history.iter().zip(losses).map(|((_, count), l)| *count as f64 * cell(of(l)) as f64 * step).sum()
-        };
-        // On a finer grid the outermost losses of each release may lie up to a cell of this one further out.
-        let spread = releases(history) * step;
-        let Chernoff { loss: high, order } = Chernoff::of(history, losses, step, log_tail, 1.0);
-        let low = -Chernoff::of(history, losses, step, log_tail, -1.0).loss;
-        Self { low: low.max(sum(|cells| cells.0) - spread), high: high.min(sum(|cells| cells.1) + spread), order, tail }
-    }
-
-    // Upper bound on the mass of the composition at `top` and above.
-    fn tail_above(&self, history: &[(Mechanism, u64)], losses: &[Losses], step: f64, top: f64) -> f64 {
-        if highest(history, losses, step) < top {
-            return 0.0;
-        }
-        let at = |order: f64| math::exp(log_moment(history, losses, step, order) - order * top).min(1.0);
-        let found = at(self.order);
-        // The order was found with wider cells; it is nearly always the one.
-        if found <= self.tail { found } else { orders().map(at).fold(found, f64::min) }
-    }
-}
-
-// Orders of moments that are tried.
-fn orders() -> impl Iterator<Item = f64> {
-    (-12..=40).map(|exponent| math::powf(2f64, f64::from(exponent) / 2.0))
-}
-
-// Chernoff's bound: the loss beyond which no more than a share lies on this grid or a finer one, and the order at which that is
-// best.
-struct Chernoff {
-    loss: f64,
-    order: f64,
-}
-
-impl Chernoff {
-    // `log_share` is minus the logarithm of the share; above where the sign is 1, below where it is -1.
-    fn of(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, log_share: f64, sign: f64) -> Self {
-        // Losses are spread over a cell in a way that keeps masses under both laws, which raises the moment of order t by at
-        // most 1 + t (t + 1) h^2 / 8, and moves none further than h. Losses that lie on this grid may lie between the points of a
-        // finer one.
-        let spread = |order: f64| releases(history) * step.min((1.0 + order) * step * step / 8.0);
-        let (mut best, mut worse) = (Self { loss: f64::INFINITY, order: 1.0 }, 0);
-        // The bound has one minimum over the orders.
-        for order in orders() {
-            let loss = (log_moment(history, losses, step, sign * order) + log_share) / order + spread(order);
-            if loss < best.loss {
-                (best, worse) = (Self { loss, order }, 0);
-            } else {
-                worse += 1;
-                if worse > 3 {
-                    break;
-                }
-            }
-        }
-        best
-    }
-}
-
-// The largest finite loss of the composition.
-fn highest(history: &[(Mechanism, u64)], losses: &[Losses], step: f64) -> f64 {
-    let last = |l: &Losses| (l.first + l.masses.len() as i64 - 1) as f64 * step;
-    history.iter().zip(losses).map(|((_, count), l)| *count as f64 * last(l)).sum()
-}
-
-// ln E[e^(t L)] of the whole composition.
-fn log_moment(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, t: f64) -> f64 {
-    history.iter().zip(losses).map(|((_, count), l)| *count as f64 * log_moment_of(l, step, t)).sum()
-}
-
-// ln E[e^(t L)] of one release.
-fn log_moment_of(l: &Losses, step: f64, t: f64) -> f64 {
-    // From the outermost cell with mass on the side that the order pulls towards: it decides, and e^(t step) from cell to cell
-    // saves the exponentials.
-    let factor = math::exp(-(t * step).abs());
-    let sum = |masses: &mut dyn Iterator<Item = &f64>| {
-        masses.fold((0.0f64, 1.0f64), |(sum, weight), mass| (sum + mass * weight, weight * factor)).0
-    };
-    let (outermost, sum) = if t > 0.0 {
-        let last = l.masses.iter().rposition(|&m| m > 0.0).unwrap_or(0);
-        (last, sum(&mut l.masses[..=last].iter().rev()))
-    } else {
-        let first = l.masses.iter().position(|&m| m > 0.0).unwrap_or(0);
-        (first, sum(&mut l.masses[first..].iter()))
-    };
-    t * (l.first + outermost as i64) as f64 * step + math::ln(sum)
-}
-
 // What the window may leave out, as a share of delta.
 const TAIL: f64 = 1e-6;
 // The spread of all releases' cells, in parts of the window.
 const SPREAD: f64 = 3e-5;
 // The most that rounding may add without a tilt, as a share of delta.
 const ROUNDED: f64 = 1e-4;
-// Above the logarithm of any mass.
-const MOST_LOGARITHM: f64 = 746.0;
 const LANES: usize = 16;
 const LEAST_CELLS: f64 = (1 << 14) as f64;
 const MOST_CELLS: f64 = (1 << 21) as f64;

@@ -19,6 +19,8 @@
 
 mod compose;
 mod mechanism;
+mod tilt;
+mod window;
 
 pub use mechanism::Mechanism;
 
