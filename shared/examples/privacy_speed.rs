@@ -92,7 +92,11 @@ fn accounting() {
         let mechanism = LossMechanism::PoissonGaussian { rate, noise_multiplier };
         let mut epsilon = 0.0;
         let seconds = seconds(5, || epsilon = loss::epsilon(&[(mechanism, steps)], 1e-6));
-        println!("  q {rate}, z {noise_multiplier}, {steps} steps: {:.1} (epsilon {epsilon:.4})", seconds * 1e3);
+        println!(
+            "  q {rate}, z {noise_multiplier}, {steps} steps: {:.1} (epsilon {})",
+            seconds * 1e3,
+            rounded::up(epsilon, 4)
+        );
     }
 }
 

@@ -1,24 +1,33 @@
-//! What a device keeps: events, models, and records of rounds under way. One SQLite file, bounded by age and number, sealed
-//! under a key that the platform keeps, erasable by the listener. In clear are the day of each
-//! event, names of values, and sizes.
+//! What a device keeps: events, models, and records of rounds under way. One SQLite file, bounded by
+//! age and number, sealed under a key that the platform keeps, erasable by the listener; and beside
+//! it a file of keys, one for each record, which are destroyed with it. In clear are how many rows
+//! there are of each kind, in which order they came, and sizes; rows of events are of one size.
 
+#[cfg(test)]
+mod at_rest;
+mod earliest;
 mod events;
 mod identity;
 mod recorded;
+mod records;
+mod round_keys;
 mod schema;
 mod seal;
+mod take_over;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub use events::Keep;
 pub use recorded::{Recorded, Refused};
+pub use records::Record;
 pub use rusqlite::Error as DatabaseError;
 pub use zeroize::Zeroizing;
 
 use identity::Identities;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
-use seal::{Seals, randomness};
-use sordino_shared::secagg::Hash;
+use round_keys::RoundKeys;
+use rusqlite::Connection;
+use seal::{Name, Seals};
 use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
@@ -36,6 +45,12 @@ pub enum Error {
     /// The file, or a row of it, is of a newer version.
     #[error("the device's store was written by a newer program: update this one")]
     Newer,
+    /// The file of keys beside the database.
+    #[error("the keys of the device's rounds failed: {0}")]
+    Keys(#[from] std::io::Error),
+    /// What was erased is out of the store, and still in the database's log.
+    #[error("another process reads the device's store, so its log still has what was erased: erase again")]
+    Read,
     /// No random bytes.
     #[error("the operating system gives no random bytes")]
     Randomness,
@@ -56,13 +71,11 @@ impl Default for Bounds {
     }
 }
 
-/// The record of a round under way: the hash of its terms, and the bytes.
-pub type Record = (Hash, Zeroizing<Vec<u8>>);
-
 /// A device's store.
 pub struct Store {
     connection: Connection,
     seals: Seals,
+    keys: RoundKeys,
     identities: Identities,
     bounds: Bounds,
 }
@@ -79,111 +92,13 @@ impl Store {
         connection.pragma_update(None, "synchronous", "FULL")?;
         // What is deleted is overwritten.
         connection.pragma_update(None, "secure_delete", "ON")?;
-        let (seals, identities) = (Seals::new(secret), Identities::new(secret));
-        schema::prepare(&mut connection, |row| seals.event(row).ok().map(|event| (identities.of(&event), event)))?;
-        Ok(Self { connection, seals, identities, bounds })
-    }
-
-    /// Puts a round's record in the place of an earlier one.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn save(&mut self, context: &Hash, record: &[u8]) -> Result<(), Error> {
-        let sealed = self.seals.seal(&mut randomness()?, context, record)?;
-        self.connection.execute(
-            "INSERT INTO record (context, sealed) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sealed = excluded.sealed",
-            params![context, sealed],
-        )?;
-        Ok(())
-    }
-
-    /// Records of rounds under way.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn records(&self) -> Result<Vec<Record>, Error> {
-        let mut statement = self.connection.prepare_cached("SELECT context, sealed FROM record")?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, Hash>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-        rows.map(|row| {
-            let (context, sealed) = row?;
-            Ok((context, self.seals.open(&context, &sealed)?))
-        })
-        .collect()
-    }
-
-    /// The round is over.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn forget(&mut self, context: &Hash) -> Result<(), Error> {
-        self.connection.execute("DELETE FROM record WHERE context = ?1", [context])?;
-        Ok(())
-    }
-
-    /// Keeps a value under a name.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn put(&mut self, name: &str, value: &[u8]) -> Result<(), Error> {
-        let sealed = self.seals.seal(&mut randomness()?, name.as_bytes(), value)?;
-        self.connection.execute(PUT, params![name, sealed])?;
-        Ok(())
-    }
-
-    /// Keeps some values and forgets others, all or none of it.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn change(&mut self, kept: &[(&str, &[u8])], forgotten: &[&str]) -> Result<(), Error> {
-        let mut randomness = randomness()?;
-        let sealed =
-            kept.iter().map(|(name, value)| Ok((*name, self.seals.seal(&mut randomness, name.as_bytes(), value)?)));
-        let sealed = sealed.collect::<Result<Vec<(&str, Vec<u8>)>, Error>>()?;
-        let transaction = self.connection.transaction()?;
-        for (name, sealed) in sealed {
-            transaction.execute(PUT, params![name, sealed])?;
+        let (seals, keys, identities) = (Seals::new(secret), RoundKeys::beside(path), Identities::new(secret));
+        if schema::prepare(&mut connection, &take_over::With { seals: &seals, keys: &keys, identities: &identities })? {
+            // Neither the file nor its log is to have the old pages, with what they said in clear.
+            connection.execute_batch("VACUUM")?;
+            empty_log(&connection)?;
         }
-        for name in forgotten {
-            transaction.execute("DELETE FROM value WHERE name = ?1", [name])?;
-        }
-        Ok(transaction.commit()?)
-    }
-
-    /// Changes the value under a name to what `change` makes of it, if anything; no other process
-    /// comes between.
-    ///
-    /// # Errors
-    /// [`enum@Error`], or what `change` fails with; then nothing is changed.
-    pub fn update<E: From<Error>>(
-        &mut self,
-        name: &str,
-        change: impl FnOnce(Option<&[u8]>) -> Result<Option<Vec<u8>>, E>,
-    ) -> Result<(), E> {
-        let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let transaction = begun.map_err(Error::from)?;
-        let sealed: Option<Vec<u8>> = transaction
-            .query_row("SELECT sealed FROM value WHERE name = ?1", [name], |row| row.get(0))
-            .optional()
-            .map_err(Error::from)?;
-        let before = sealed.map(|sealed| self.seals.open(name.as_bytes(), &sealed)).transpose()?;
-        if let Some(after) = change(before.as_ref().map(|before| before.as_slice()))? {
-            let sealed = self.seals.seal(&mut randomness()?, name.as_bytes(), &after)?;
-            transaction.execute(PUT, params![name, sealed]).map_err(Error::from)?;
-            transaction.commit().map_err(Error::from)?;
-        }
-        Ok(())
-    }
-
-    /// The value under a name.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn get(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
-        let sealed: Option<Vec<u8>> = self
-            .connection
-            .query_row("SELECT sealed FROM value WHERE name = ?1", [name], |row| row.get(0))
-            .optional()?;
-        sealed.map(|sealed| self.seals.open(name.as_bytes(), &sealed)).transpose()
+        Ok(Self { connection, seals, keys, identities, bounds })
     }
 
     /// Erases every event and every value but those named, and says how many events that were;
@@ -194,19 +109,30 @@ impl Store {
     pub fn erase(&mut self, kept: &[&str]) -> Result<usize, Error> {
         let transaction = self.connection.transaction()?;
         let events = transaction.execute("DELETE FROM event", [])?;
-        let names: Vec<String> = {
+        transaction.execute("DELETE FROM state WHERE place = 1", [])?;
+        let kept: Vec<Name> = kept.iter().map(|name| self.seals.value(name)).collect();
+        let names: Vec<Name> = {
             let mut statement = transaction.prepare("SELECT name FROM value")?;
             statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
         };
-        for name in names.iter().filter(|name| !kept.contains(&name.as_str())) {
+        for name in names.iter().filter(|name| !kept.contains(name)) {
             transaction.execute("DELETE FROM value WHERE name = ?1", [name])?;
         }
         transaction.commit()?;
-        // What the log still holds goes with it.
-        self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE")?;
+        // The file's size does not say how much there was.
         self.connection.execute_batch("VACUUM")?;
-        Ok(events)
+        // What the log still holds goes with it.
+        if self.empty_log()? { Ok(events) } else { Err(Error::Read) }
+    }
+
+    fn empty_log(&self) -> Result<bool, Error> {
+        empty_log(&self.connection)
     }
 }
 
-const PUT: &str = "INSERT INTO value (name, sealed) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET sealed = excluded.sealed";
+// Moves the log's pages into the file and cuts the log to nothing. Says whether it could: while
+// another process reads, the log stays.
+fn empty_log(connection: &Connection) -> Result<bool, Error> {
+    let is_busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    Ok(is_busy == 0)
+}

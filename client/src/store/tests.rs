@@ -1,9 +1,11 @@
 //! What the store keeps, and what its file shows.
 
+use super::seal::randomness;
 use super::*;
 use crate::event::{EventKind, PlaybackEvent, Timestamp, TrackId};
 use crate::quality::Rejection;
 use proptest::prelude::*;
+use rusqlite::params;
 
 const DAY: i64 = 86_400_000;
 // Some day of 2023.
@@ -92,8 +94,7 @@ fn all_or_none_is_one_transaction() {
     assert!(recorded.is_whole() && recorded.kept == 12_000);
 }
 
-// What lies on the disk does not show what was heard, nor when but for the day, nor can rows be
-// exchanged.
+// What lies on the disk does not show what was heard, nor when, nor can rows be exchanged.
 #[test]
 fn rows_are_sealed() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -104,7 +105,7 @@ fn rows_are_sealed() {
     let heard = PlaybackEvent { event_id: 0x5eed_f00d_cafe_1234, ..event(0x7a11_0001, TODAY - 12_345_678) };
     record(&mut store, &[heard, event(0x7a11_0001, TODAY - 23_456_789)]);
     assert_eq!(store.records().expect("records").len(), 1);
-    store.connection.execute("UPDATE value SET name = 'other'", []).expect("renamed");
+    store.connection.execute("UPDATE value SET name = ?1", [store.seals.value("other")]).expect("renamed");
     assert!(matches!(store.get("other"), Err(Error::Sealed)));
     drop(store);
     for file in std::fs::read_dir(folder.path()).expect("files") {
@@ -124,7 +125,8 @@ fn rows_are_sealed() {
             assert!(!holds(&sordino_shared::secagg::digest(&number.to_le_bytes())[..8]));
         }
     }
-    assert!(matches!(open(&path, 2, Bounds::default()).records(), Err(Error::Sealed)), "another key");
+    let other = Store::open(&path, &Zeroizing::new([2; 32]), Bounds::default());
+    assert!(matches!(other, Err(Error::Sealed)), "another key");
 }
 
 // A folder of an earlier program: events twice, two that differ under one id, one that no key

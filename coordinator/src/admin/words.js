@@ -25,13 +25,18 @@ export const ago = (at, now) => lasting(Math.round(Math.max(0, now - at) / 1000)
 export const day = (at) => new Date(at).toISOString().slice(0, 10);
 export const clock = (at) => new Date(at).toISOString().slice(0, 19).replace("T", " ") + " UTC";
 
-// What is spent is never shown as less than it is.
+// What is spent is never shown as less than it is, and what may be spent never as more: the nearest figure, or the one
+// beyond it where the nearest is on the wrong side.
 export function spent(epsilon) {
   const digits = epsilon >= 10 ? 2 : 3;
-  return (Math.ceil(epsilon * 10 ** digits - 1e-6) / 10 ** digits).toFixed(digits);
+  const text = epsilon.toFixed(digits);
+  return Number(text) < epsilon ? (Number(text) + 10 ** -digits).toFixed(digits) : text;
 }
 export const delta = (value) => value.toExponential().replace("e-", "e−");
-export const limit = (epsilon) => String(Number(epsilon.toFixed(3)));
+export function limit(epsilon) {
+  const near = Number(epsilon.toFixed(3));
+  return String(near > epsilon ? Number((near - 0.001).toFixed(3)) : near);
+}
 
 // A share as percentage points.
 export const points = (value) => (100 * value).toFixed(Math.abs(value) < 0.001 ? 3 : 2).replace("-", "−");

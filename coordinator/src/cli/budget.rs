@@ -9,6 +9,7 @@ use crate::store::Store;
 use crate::task::owed;
 use anyhow::anyhow;
 use sordino_shared::privacy::ledger::{Budget, History};
+use sordino_shared::privacy::rounded;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -70,9 +71,10 @@ impl Command {
 fn told(changed: &Changed, spent: f64, at: &At) -> String {
     let mut text = format!(
         "{} instead of {}: in force, and written into the ledger, coordinator.toml and the audit log\n\
-         epsilon {spent:.3} of it is spent; that stays spent\n",
+         epsilon {} of it is spent; that stays spent\n",
         Words(changed.to),
-        Words(changed.from)
+        Words(changed.from),
+        rounded::up(spent, 3)
     );
     if spent >= changed.to.epsilon {
         text += "no round is paid any more: tasks pause before their next one\n";
@@ -87,20 +89,19 @@ fn told(changed: &Changed, spent: f64, at: &At) -> String {
 
 fn show(population: &str, history: &History, store: &dyn Store) -> anyhow::Result<String> {
     let balance = history.balance();
-    let left = (1.0 - balance.rho / balance.rho_limit).max(0.0);
     let mut text = format!(
         "population '{population}': a device may spend {} over all tasks\n\
-         spent: epsilon {:.3} by {}; left: {:.1} % of the budget\n",
+         spent: epsilon {} by {}; left: {} % of the budget\n",
         Words(history.policy().budget.tidy()),
-        balance.epsilon,
+        rounded::up(balance.epsilon, 3),
         count(balance.releases, "round"),
-        100.0 * left
+        rounded::share_left(balance.rho, balance.rho_limit, 1)
     );
     let (spent, owed) = (history.by_task(), owed(&store.tasks()?, history)?);
     let names: std::collections::BTreeSet<&str> =
         spent.keys().copied().chain(owed.iter().map(|(name, _)| name.as_str())).collect();
     if !names.is_empty() {
-        let share = |rho: f64| format!("{:.1} %", 100.0 * rho / balance.rho_limit);
+        let share = |rho: f64| format!("{} %", rounded::share_spent(rho, balance.rho_limit, 1));
         let mut table = Table::new(&["task", ">spent", ">may still spend"]);
         for name in names {
             let more = owed.iter().find(|(of, _)| of == name).map_or(0.0, |(_, rho)| *rho);

@@ -7,8 +7,8 @@ use crate::server::RolloutView;
 use crate::store::{SqliteStore, Store};
 use crate::task::Kind;
 use serde::Serialize;
-use sordino_shared::privacy::Mode;
 use sordino_shared::privacy::accountant::Claim;
+use sordino_shared::privacy::{Mode, rounded};
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -111,12 +111,12 @@ fn in_words(seen: &Seen, at: &At) -> String {
     let mut text = String::new();
     for task in &seen.tasks {
         text += &format!(
-            "task {}: {}, {} done, epsilon {:.3} of {} spent by a device\n",
+            "task {}: {}, {} done, epsilon {} of {} spent by a device\n",
             task.name,
             task.state,
             count(task.steps, "step"),
-            task.epsilon,
-            task.epsilon_limit
+            rounded::up(task.epsilon, 3),
+            rounded::limit(task.epsilon_limit)
         );
         if let Some(why) = &task.why {
             text += &format!("  {}: {why}\n", task.state);

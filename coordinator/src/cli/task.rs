@@ -11,6 +11,7 @@ use anyhow::Context;
 use sordino_shared::control::hexadecimal;
 use sordino_shared::model::Content;
 use sordino_shared::privacy::ledger::History;
+use sordino_shared::privacy::rounded;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
@@ -171,9 +172,9 @@ fn warning(task: &TaskFile, others: &[TaskRow], history: &History, at: &At) -> a
     let budget = history.policy().budget;
     let needed = history.epsilon_with(owed + task.rho(), task.privacy.mechanism, budget.delta);
     Ok(format!(
-        "warning: tasks under way and this one may spend epsilon {:.1} in all, and the population has {}: one of them will be \
+        "warning: tasks under way and this one may spend epsilon {} in all, and the population has {}: one of them will be \
          paused before its end. `sordino-coordinator budget show {}` says what each may still spend\n",
-        (10.0 * needed).ceil() / 10.0,
+        rounded::up(needed, 1),
         Words(budget.tidy()),
         at.quoted()
     ))

@@ -8,6 +8,7 @@ use crate::rollout::Policy;
 use crate::store::VersionRow;
 use sordino_shared::control::{Download, hexadecimal};
 use sordino_shared::model::{CardFigure, Model, ModelCard};
+use sordino_shared::privacy::rounded;
 use sordino_shared::registry::{
     RUNTIME, RolloutTerms, Root, StageTerms, Targets, VersionInfo, read_offline, sign_root, sign_targets,
 };
@@ -267,7 +268,8 @@ fn card(version: &VersionRow, model: &Model) -> ModelCard {
     let from = version.round.map_or_else(|| "imported".to_owned(), |round| format!("round {round}"));
     let privacy = match (number("epsilon"), number("delta")) {
         (Some(epsilon), Some(delta)) => vec![format!(
-            "epsilon {epsilon:.3} at delta {delta:e} for one device's whole data against the coordinator, over all rounds of the task"
+            "epsilon {} at delta {delta:e} for one device's whole data against the coordinator, over all rounds of the task",
+            rounded::up(epsilon, 3)
         )],
         _ => vec!["not known: the version was not learnt here".to_owned()],
     };

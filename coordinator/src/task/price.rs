@@ -8,7 +8,7 @@ use ndarray::Array2;
 use sordino_shared::control::PlanTerms;
 use sordino_shared::model::Hyperparameters;
 use sordino_shared::privacy::ledger::{Budget, History, Refusal, Spend};
-use sordino_shared::privacy::{Mode, Samplers};
+use sordino_shared::privacy::{Mode, Samplers, rounded};
 use sordino_shared::workload::Broadcast;
 use thiserror::Error;
 
@@ -21,9 +21,9 @@ pub enum TooDear {
     Impossible(String),
     /// This one is not, as far as it is left.
     #[error(
-        "task '{task}' costs a device epsilon {epsilon} at delta {delta:e}; of the population's epsilon {} at delta {:e}, {spent:.3} is \
+        "task '{task}' costs a device epsilon {epsilon} at delta {delta:e}; of the population's epsilon {} at delta {:e}, {} is \
          spent: it can never be paid. Lower privacy.epsilon in its file{}",
-        budget.epsilon, budget.delta, or_raise(*needed, budget, folder)
+        budget.epsilon, budget.delta, rounded::up(*spent, 3), or_raise(*needed, budget, folder)
     )]
     Budget {
         /// The task.

@@ -273,25 +273,25 @@ impl Explanation {
         }
         let _ = writeln!(
             text,
-            "The samplers' distance from their law over all rounds: {:.1e} in total variation; it adds (1 + e^epsilon) \
+            "The samplers' distance from their law over all rounds: {} in total variation; it adds (1 + e^epsilon) \
              times that to delta.",
-            self.distance
+            rounded::up_small(self.distance)
         );
         for block in plan.blocks() {
             let sigma = (block.local_variance as f64).sqrt();
             let _ = writeln!(
                 text,
-                "block '{}': clip {}, grid gamma {:.3e}, bound B {:.1} grid units (clip x {:.4}), beta e^-1/2, local sigma \
-                 {:.1} grid units, tau {:.1e}, {}rho {:.3e} a round",
+                "block '{}': clip {}, grid gamma {:.3e}, bound B {} grid units (clip x {:.4}), beta e^-1/2, local sigma \
+                 {:.1} grid units, tau {}, {}rho {} a round",
                 block.layout.name,
                 block.layout.clip,
                 block.grid,
-                (block.bound_squared as f64).sqrt(),
+                rounded::up((block.bound_squared as f64).sqrt(), 1),
                 (block.bound_squared as f64).sqrt() * block.grid / block.layout.clip,
                 sigma,
-                distributed::tau(sigma, plan.honest()),
+                rounded::up_small(distributed::tau(sigma, plan.honest())),
                 if block.layout.rotation == Rotation::Hadamard { "rotated, " } else { "" },
-                block.rho
+                rounded::up_scientific(block.rho, 3)
             );
         }
         text

@@ -4,6 +4,7 @@ use super::At;
 use crate::words::{note, print};
 use sordino_client::device::{Device, Host, Standing};
 use sordino_shared::privacy::ledger::Policy;
+use sordino_shared::privacy::rounded;
 
 /// What of the budget.
 #[derive(Debug, clap::Subcommand)]
@@ -53,12 +54,11 @@ impl Command {
 
 fn words<H: Host>(device: &Device<H>) -> String {
     let (policy, balance) = (device.budget(), device.balance());
-    let left = (1.0 - balance.rho / balance.rho_limit).max(0.0);
     format!(
-        "this device may spend {policy}\nspent: epsilon {:.3}, in {}; left: {:.0} % of the budget\n",
-        balance.epsilon,
+        "this device may spend {policy}\nspent: epsilon {}, in {}; left: {} % of the budget\n",
+        rounded::up(balance.epsilon, 3),
         crate::words::count(balance.releases, "contribution"),
-        100.0 * left
+        rounded::share_left(balance.rho, balance.rho_limit, 0)
     )
 }
 

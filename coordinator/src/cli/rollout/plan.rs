@@ -6,6 +6,7 @@ use crate::rollout::controller::verify;
 use crate::rollout::rehearsal::{self, Fleet};
 use crate::rollout::{Event, Guardrail, Policy};
 use anyhow::Context;
+use sordino_shared::privacy::rounded;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -165,8 +166,8 @@ fn table(policy: &Policy, devices: usize) -> String {
     }
     let _ = writeln!(
         out,
-        "a device spends epsilon {:.2} at delta {:e} on all {} stages, one contribution each",
-        policy.claim().epsilon,
+        "a device spends epsilon {} at delta {:e} on all {} stages, one contribution each",
+        rounded::up(policy.claim().epsilon, 2),
         policy.delta,
         policy.stages.len()
     );

@@ -8,6 +8,7 @@ use crate::rollout::explain::{explain, sentence, standing};
 use crate::rollout::{Event, Phase};
 use crate::server::RolloutView;
 use anyhow::{Context, ensure};
+use sordino_shared::privacy::rounded;
 use sordino_shared::registry::{Mode, Serving};
 use std::fmt::Write;
 use std::time::Duration;
@@ -79,7 +80,8 @@ fn in_words(course: Option<&Course>, serving: &Serving) -> String {
             stage.dwell_hours
         );
     }
-    let _ = writeln!(out, "epsilon of a device so far {:.2}, {:.2} for all stages", view.epsilon, view.epsilon_limit);
+    let (spent, all) = (rounded::up(view.epsilon, 2), rounded::up(view.epsilon_limit, 2));
+    let _ = writeln!(out, "epsilon of a device so far {spent}, {all} for all stages");
     if let Some(look) = view.looks.last() {
         let _ = write!(out, "last {}", look.explained);
     }

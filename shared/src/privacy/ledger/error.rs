@@ -2,6 +2,7 @@
 
 use super::super::Mode;
 use super::super::accountant::{self, correlated::Strategy};
+use super::super::rounded;
 use thiserror::Error;
 
 /// What can go wrong with the file.
@@ -103,7 +104,10 @@ pub enum Refusal {
     },
     /// The budget does not suffice.
     #[error(
-        "round {round} of '{task}' costs rho {cost:.6}, and of {limit:.6} ({whose}) {spent:.6} is spent: it does not fit"
+        "round {round} of '{task}' costs rho {}, and of {} ({whose}) {} is spent: it does not fit",
+        rounded::up(*cost, 6),
+        rounded::down(*limit, 6),
+        rounded::up(*spent, 6)
     )]
     Overspent {
         /// The task.

@@ -1,6 +1,6 @@
 //! The ledger in plain words.
 
-use super::super::Mode;
+use super::super::{Mode, rounded};
 use super::{History, Record};
 use chrono::DateTime;
 
@@ -18,15 +18,14 @@ pub(super) fn describe(ledger: &History) -> String {
             date(last.at)
         ),
     };
-    let left = (1.0 - balance.rho / balance.rho_limit).max(0.0);
     text.push_str(&format!(
-        "Privacy spent: epsilon {:.3} of {:.3} (delta {:e}). Budget left: {:.0} %.\n",
-        balance.epsilon,
-        balance.epsilon_limit,
+        "Privacy spent: epsilon {} of {} (delta {:e}). Budget left: {} %.\n",
+        rounded::up(balance.epsilon, 3),
+        rounded::down(balance.epsilon_limit, 3),
         balance.delta,
-        100.0 * left
+        rounded::share_left(balance.rho, balance.rho_limit, 0)
     ));
-    if left == 0.0 {
+    if balance.rho >= balance.rho_limit {
         text.push_str("The budget is used up: this device takes part in nothing more.\n");
     }
     for record in ledger.records() {
@@ -41,7 +40,7 @@ pub(super) fn describe(ledger: &History) -> String {
                 let cost = if spend.charged == 0.0 {
                     "paid for before".to_owned()
                 } else {
-                    format!("{:.1} % of the budget", 100.0 * spend.charged / balance.rho_limit)
+                    format!("{} % of the budget", rounded::share_spent(spend.charged, balance.rho_limit, 1))
                 };
                 format!(
                     "{}  '{}', round {}: {} noisy numbers ({}), {trust}; {cost}",

@@ -1,6 +1,8 @@
 //! Convolution of losses by FFT, both directions in one complex transform.
 
 use super::mechanism::{Losses, Mechanism};
+use super::tilt::Tilted;
+use super::window::{Window, log_moment, orders, releases};
 use crate::math;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
@@ -12,15 +14,34 @@ pub(super) struct Composed {
     step: f64,
     masses: Vec<f64>,
     infinite: f64,
+    rounding: Rounding,
+}
+
+// What the transforms' rounding may add to a delta: `e^(log_at_zero - tilt epsilon)`.
+#[derive(Clone, Copy, Debug)]
+struct Rounding {
+    log_at_zero: f64,
+    tilt: f64,
+}
+
+impl Rounding {
+    fn at(self, epsilon: f64) -> f64 {
+        math::exp(self.log_at_zero - self.tilt * epsilon)
+    }
 }
 
 impl Composed {
     fn certain(infinite: f64) -> Self {
-        Self { first: 0, step: 1.0, masses: vec![1.0 - infinite], infinite }
+        let rounding = Rounding { log_at_zero: f64::NEG_INFINITY, tilt: 0.0 };
+        Self { first: 0, step: 1.0, masses: vec![1.0 - infinite], infinite, rounding }
     }
 
     fn loss(&self, index: usize) -> f64 {
         (self.first + index as i64) as f64 * self.step
+    }
+
+    fn or(self, other: Self, delta: f64) -> Self {
+        if other.epsilon(delta) < self.epsilon(delta) { other } else { self }
     }
 
     pub(super) fn delta(&self, epsilon: f64) -> f64 {
@@ -30,7 +51,7 @@ impl Composed {
             .enumerate()
             .map(|(i, mass)| mass * -math::exp_m1(epsilon - self.loss(start + i)).min(0.0))
             .sum();
-        (sum + self.infinite).min(1.0)
+        (sum + self.infinite + self.rounding.at(epsilon)).min(1.0)
     }
 
     pub(super) fn epsilon(&self, delta: f64) -> f64 {
@@ -38,13 +59,16 @@ impl Composed {
             return f64::INFINITY;
         }
         // From the top, with u the masses above a point and w the same weighted with e^(point - loss), so that nothing grows:
-        // delta(e) = infinite + u - e^(e - point) w until the next point. Where it passes delta, e is solved for.
+        // delta(e) = infinite + u - e^(e - point) w until the next point, and what rounding adds, which is the most at the
+        // point. Where it passes delta, e is solved for.
         let (mut u, mut w) = (0.0f64, 0.0f64);
         let fall = math::exp(-self.step);
         for i in (0..self.masses.len()).rev() {
             let loss = self.loss(i);
-            if self.infinite + u - w > delta {
-                return (loss + math::ln((self.infinite + u - delta) / w)).max(0.0);
+            let told = self.infinite + self.rounding.at(loss);
+            if told + u - w > delta {
+                let above = loss + math::ln((told + u - delta) / w);
+                return if w > 0.0 { above.min(loss + self.step).max(0.0) } else { f64::INFINITY };
             }
             if loss < 0.0 {
                 break;
@@ -54,8 +78,9 @@ impl Composed {
         }
         // All of it lies above the lowest point kept, where delta(0) is still too large only if that point is positive.
         let lowest = self.loss(0);
-        if lowest > 0.0 && self.infinite + u - w > delta {
-            return (lowest - self.step + math::ln((self.infinite + u - delta) / w)).max(0.0);
+        let told = self.infinite + self.rounding.at((lowest - self.step).max(0.0));
+        if lowest > 0.0 && told + u - w > delta {
+            return (lowest - self.step + math::ln((told + u - delta) / w)).max(0.0);
         }
         0.0
     }
@@ -71,8 +96,16 @@ pub(super) fn compose(history: &[(Mechanism, u64)], delta: f64) -> [Composed; 2]
         return [Composed::certain(1.0), Composed::certain(1.0)];
     };
     let fine = discretise(&history, grid.step, grid.negligible);
-    let cells = convolve(&history, &fine, grid.size);
-    [0, 1].map(|direction| grid.bound(&history, &fine[direction], direction, &cells))
+    let plain = grid.compose(&history, &fine, [0.0, 0.0]);
+    // Where rounding counts beside delta, as it does for a small delta over many releases, the losses are composed again, tilted
+    // towards those that delta is about. Both are bounds: the smaller one counts.
+    if plain.iter().all(|of| of.rounding.at(0.0) <= ROUNDED * delta) {
+        return plain;
+    }
+    let tilts = [0, 1].map(|of| grid.tilt(&history, &fine[of], plain[of].epsilon(delta), delta));
+    let [remove, add] = grid.compose(&history, &fine, tilts);
+    let [plain_remove, plain_add] = plain;
+    [plain_remove.or(remove, delta), plain_add.or(add, delta)]
 }
 
 // All releases' losses, in both directions.
@@ -118,38 +151,84 @@ impl Grid {
         }
     }
 
+    // Both directions, each tilted by its order: a loss L of one release has the mass `m e^(tilt L)` over the sum of all these.
+    // What comes out is tilted by the same order, and is turned back. Errors of the transforms are in proportion to the tilted
+    // masses, so after it they are small where the masses are.
+    fn compose(&self, history: &[(Mechanism, u64)], losses: &[Vec<Losses>; 2], tilts: [f64; 2]) -> [Composed; 2] {
+        let tilted =
+            [0, 1].map(|of| losses[of].iter().map(|l| Tilted::new(l, self.step, tilts[of])).collect::<Vec<_>>());
+        let cells = convolve(history, &tilted, self.size);
+        [0, 1].map(|of| self.bound(history, &losses[of], &tilted[of], (of, tilts[of]), &cells))
+    }
+
+    // The order of a tilt with which least is added to the delta at about this epsilon. A tilt makes the errors of rounding
+    // small there; too much of it, and what wraps around from above the window, which it lifts by e^(tilt width), counts.
+    fn tilt(&self, history: &[(Mechanism, u64)], losses: &[Losses], epsilon: f64, delta: f64) -> f64 {
+        let width = self.size as f64 * self.step;
+        let moments: Vec<(f64, f64)> = orders().map(|t| (t, log_moment(history, losses, self.step, t))).collect();
+        // E[max(0, 1 - e^(epsilon - L))] is at most E[e^(t (L - epsilon))] t^t / (1 + t)^(1 + t) (Canonne, Kamath and Steinke
+        // 2020).
+        let log_share = |t: f64| -math::ln(delta) - math::ln_1p(t) - t * math::ln_1p(1.0 / t);
+        let epsilon = moments.iter().map(|&(t, moment)| (moment + log_share(t)) / t).fold(epsilon, f64::min).max(0.0);
+        let added = |place: usize| {
+            let (tilt, moment) = moments[place];
+            let wrapped = moments[place + 1..].iter().map(|&(t, moment)| moment - t * (epsilon + width) + tilt * width);
+            let rounded = math::ln(self.rounding(history, tilt)) + moment - tilt * epsilon;
+            rounded.max(wrapped.fold(f64::INFINITY, f64::min))
+        };
+        let places = (0..moments.len() - 1).min_by(|&a, &b| added(a).total_cmp(&added(b)));
+        places.map_or(0.0, |place| moments[place].0)
+    }
+
+    // What the transforms' rounding is in the sum of the masses above an epsilon, per root of the sum of their squares: a unit in
+    // the last place for each of the transform's passes, raised to the power of the releases. Parseval carries the errors of the
+    // spectrum over to the masses, Cauchy and Schwarz to their sum, each turned back by at least as much as the cells in between.
+    fn rounding(&self, history: &[(Mechanism, u64)], tilt: f64) -> f64 {
+        let size = self.size as f64;
+        let counted = if tilt > 0.0 { size.min(-1.0 / math::exp_m1(-2.0 * tilt * self.step)) } else { size };
+        f64::EPSILON * math::log2(size) * (2.0 + releases(history)) * counted.sqrt()
+    }
+
     // One direction's composition, with all that the transform cannot know added to infinite loss.
     fn bound(
         &self,
         history: &[(Mechanism, u64)],
         losses: &[Losses],
-        direction: usize,
+        tilted: &[Tilted],
+        (direction, tilt): (usize, f64),
         cells: &[Complex<f64>],
     ) -> Composed {
         let window = &self.windows[direction];
         let first = (window.low / self.step).floor() as i64 - 2;
+        let log_sum: f64 = history.iter().zip(tilted).map(|((_, count), of)| *count as f64 * of.log_sum).sum();
+        // Exponents are right to a unit in their last place, of which each release has one and the end another.
+        let exponents: f64 = history.iter().zip(tilted).map(|((_, count), of)| *count as f64 * of.exponent).sum();
         let mut masses = vec![0.0; self.size];
         let mut squares = 0.0;
-        for (i, mass) in around(first, self.size).zip(&mut masses) {
+        for ((i, mass), place) in around(first, self.size).zip(&mut masses).zip(first..) {
             let value = if direction == 0 { cells[i].re } else { cells[i].im } / self.size as f64;
-            squares += value * value;
+            // Both directions share a transform, and its errors.
+            squares += cells[i].norm_sqr() / (self.size as f64 * self.size as f64);
             *mass = value.max(0.0);
+            if tilt > 0.0 && *mass > 0.0 {
+                let back = tilt * place as f64 * self.step;
+                let error = 4.0 * f64::EPSILON * (exponents + log_sum.abs() + back.abs());
+                *mass = (*mass * (1.0 + error) * math::exp(log_sum - back)).min(1.0);
+            }
         }
         let log_told_by_none: f64 =
             history.iter().zip(losses).map(|((_, count), l)| *count as f64 * math::ln_1p(-l.infinite)).sum();
-        // Errors of the spectrum: a unit in the last place for each of the transform's passes, raised to the power of the
-        // releases. Parseval carries them over to the masses, Cauchy and Schwarz to their sum.
-        let relative = f64::EPSILON * math::log2(self.size as f64) * (2.0 + releases(history));
-        let rounding = relative * (squares * self.size as f64).sqrt();
+        let log_at_zero = math::ln(self.rounding(history, tilt) * squares.sqrt()) + log_sum;
         let top = (first + self.size as i64) as f64 * self.step;
         let beyond = window.tail_above(history, losses, self.step, top);
-        Composed { first, step: self.step, masses, infinite: -math::exp_m1(log_told_by_none) + beyond + rounding }
+        let infinite = -math::exp_m1(log_told_by_none) + beyond;
+        Composed { first, step: self.step, masses, infinite, rounding: Rounding { log_at_zero, tilt } }
     }
 }
 
 // The composed cells: remove in the real part, add in the imaginary part, which makes one complex transform of two real ones.
 // Both are scaled by the number of cells.
-fn convolve(history: &[(Mechanism, u64)], losses: &[Vec<Losses>; 2], size: usize) -> Vec<Complex<f64>> {
+fn convolve(history: &[(Mechanism, u64)], losses: &[Vec<Tilted>; 2], size: usize) -> Vec<Complex<f64>> {
     let mut planner = FftPlanner::<f64>::new();
     let forward = planner.plan_fft_forward(size);
     let mut spectra = [0, 1].map(|_| vec![Complex::new(1.0, 0.0); size / 2 + 1]);
@@ -172,10 +251,6 @@ fn convolve(history: &[(Mechanism, u64)], losses: &[Vec<Losses>; 2], size: usize
         .collect();
     planner.plan_fft_inverse(size).process(&mut cells);
     cells
-}
-
-fn releases(history: &[(Mechanism, u64)]) -> f64 {
-    history.iter().map(|(_, count)| *count as f64).sum()
 }
 
 // Multiplies each value by the power of its factor. By squaring, which is closer than logarithms, for some values at a time
@@ -244,80 +319,12 @@ fn coarse_step(history: &[(Mechanism, u64)], negligible: f64) -> f64 {
     }
 }
 
-// Losses between which all but a given share of the composition lies, on each side, by Chernoff's bound.
-struct Window {
-    low: f64,
-    high: f64,
-    // The order at which the upper bound is best.
-    order: f64,
-}
-
-impl Window {
-    fn of(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, tail: f64) -> Self {
-        let log_tail = -math::ln(tail);
-        let bound = |sign: f64| {
-            let (mut best, mut order, mut worse) = (f64::INFINITY, 1.0, 0);
-            // The bound has one minimum over the orders.
-            for exponent in -12..=40 {
-                let t = math::powf(2f64, f64::from(exponent) / 2.0);
-                let candidate = (log_moment(history, losses, step, sign * t) + log_tail) / t;
-                if candidate < best {
-                    (best, order, worse) = (candidate, t, 0);
-                } else {
-                    worse += 1;
-                    if worse > 3 {
-                        break;
-                    }
-                }
-            }
-            (best, order)
-        };
-        let lowest: f64 = history.iter().zip(losses).map(|((_, count), l)| *count as f64 * l.first as f64 * step).sum();
-        let highest = highest(history, losses, step) + step;
-        let (high, order) = bound(1.0);
-        Self { low: (-bound(-1.0).0).max(lowest), high: high.min(highest), order }
-    }
-
-    // Upper bound on the mass of the composition at `top` and above.
-    fn tail_above(&self, history: &[(Mechanism, u64)], losses: &[Losses], step: f64, top: f64) -> f64 {
-        if highest(history, losses, step) < top {
-            return 0.0;
-        }
-        math::exp(log_moment(history, losses, step, self.order) - self.order * top).min(1.0)
-    }
-}
-
-// The largest finite loss of the composition.
-fn highest(history: &[(Mechanism, u64)], losses: &[Losses], step: f64) -> f64 {
-    let last = |l: &Losses| (l.first + l.masses.len() as i64 - 1) as f64 * step;
-    history.iter().zip(losses).map(|((_, count), l)| *count as f64 * last(l)).sum()
-}
-
-// ln E[e^(t L)] of the whole composition.
-fn log_moment(history: &[(Mechanism, u64)], losses: &[Losses], step: f64, t: f64) -> f64 {
-    let one = |l: &Losses| {
-        // From the outermost cell with mass on the side that the order pulls towards: it decides, and e^(t step) from cell to
-        // cell saves the exponentials.
-        let factor = math::exp(-(t * step).abs());
-        let sum = |masses: &mut dyn Iterator<Item = &f64>| {
-            masses.fold((0.0f64, 1.0f64), |(sum, weight), mass| (sum + mass * weight, weight * factor)).0
-        };
-        let (outermost, sum) = if t > 0.0 {
-            let last = l.masses.iter().rposition(|&m| m > 0.0).unwrap_or(0);
-            (last, sum(&mut l.masses[..=last].iter().rev()))
-        } else {
-            let first = l.masses.iter().position(|&m| m > 0.0).unwrap_or(0);
-            (first, sum(&mut l.masses[first..].iter()))
-        };
-        t * (l.first + outermost as i64) as f64 * step + math::ln(sum)
-    };
-    history.iter().zip(losses).map(|((_, count), l)| *count as f64 * one(l)).sum()
-}
-
 // What the window may leave out, as a share of delta.
 const TAIL: f64 = 1e-6;
 // The spread of all releases' cells, in parts of the window.
 const SPREAD: f64 = 3e-5;
+// The most that rounding may add without a tilt, as a share of delta.
+const ROUNDED: f64 = 1e-4;
 const LANES: usize = 16;
 const LEAST_CELLS: f64 = (1 << 14) as f64;
 const MOST_CELLS: f64 = (1 << 21) as f64;
