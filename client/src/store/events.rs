@@ -3,6 +3,7 @@
 use super::earliest::{Earliest, Place};
 use super::schema::day_of;
 use super::seal::{EVENT, randomness};
+use super::today::today;
 use super::{Error, Recorded, Refused, Store};
 use crate::event::{PlaybackEvent, Timestamp};
 use crate::quality::{Checks, fault};
@@ -27,11 +28,14 @@ impl Store {
     pub fn record(&mut self, events: &[PlaybackEvent], now: Timestamp, keep: Keep) -> Result<Recorded, Error> {
         let mut randomness = randomness()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let oldest = day_of(now.0).saturating_sub(i64::from(self.bounds.days));
+        let today = today(&transaction, &self.seals, day_of(now.0))?;
+        let oldest = today.saturating_sub(i64::from(self.bounds.days));
         // The catalogue is the model's, and another model has another.
         let checks = Checks { tracks: usize::MAX, now, dated: true };
         let mut recorded = Recorded::default();
         let mut rows = BTreeMap::new();
+        // Of those that come now, where else they stand: what becomes of the first becomes of all.
+        let mut fresh = BTreeMap::<_, Vec<usize>>::new();
         let mut earliest = Earliest::load(&transaction, &self.seals)?;
         {
             let mut put = transaction.prepare_cached(
@@ -50,12 +54,16 @@ impl Store {
                 if put.execute(params![identity, sealed])? == 1 {
                     let row = transaction.last_insert_rowid();
                     rows.insert(row, place);
+                    fresh.insert(identity, Vec::new());
                     earliest.put(Place { day, identity, row });
                     continue;
                 }
                 let first: Vec<u8> = earlier.query_row([identity], |row| row.get(0))?;
                 if event.event_id == 0 || self.seals.event(&first)? == from_text(&to_text(event))? {
-                    recorded.known += 1;
+                    match fresh.get_mut(&identity) {
+                        Some(again) => again.push(place),
+                        None => recorded.known += 1,
+                    }
                 } else {
                     recorded.refused.push((place, Refused::IdTaken));
                 }
@@ -71,9 +79,13 @@ impl Store {
                 delete.execute([place.row])?;
             }
         }
+        recorded.let_go = old.iter().filter(|place| !rows.contains_key(&place.row)).count();
         for place in &beyond {
             match rows.remove(&place.row) {
-                Some(place) => recorded.refused.push((place, Refused::NoRoom)),
+                Some(first) => {
+                    let again = fresh.remove(&place.identity).unwrap_or_default();
+                    recorded.refused.extend([first].into_iter().chain(again).map(|place| (place, Refused::NoRoom)));
+                }
                 None => recorded.let_go += 1,
             }
         }
@@ -81,6 +93,7 @@ impl Store {
         if keep == Keep::AllOrNone && !recorded.is_whole() {
             return Ok(Recorded { let_go: 0, ..recorded });
         }
+        recorded.known += fresh.values().map(Vec::len).sum::<usize>();
         recorded.kept = rows.len();
         earliest.store(&transaction, &self.seals)?;
         transaction.commit()?;

@@ -16,6 +16,7 @@ mod seal;
 mod take_over;
 #[cfg(test)]
 mod tests;
+mod today;
 mod values;
 
 pub use events::Keep;

@@ -12,7 +12,7 @@ pub struct Recorded {
     pub known: usize,
     /// Those that were not kept: the place in what was given, from 0 and ascending, and why.
     pub refused: Vec<(usize, Refused)>,
-    /// How many older events went, since no more than [`super::Bounds::events`] are kept.
+    /// How many older events went, since no more than [`super::Bounds::events`] are kept and none for more than [`super::Bounds::days`].
     pub let_go: usize,
 }
 
@@ -33,8 +33,8 @@ pub enum Refused {
     /// It is older than anything that is kept.
     #[error("it is older than the days for which events are kept")]
     TooOld,
-    /// So many newer ones are kept that there is no room.
-    #[error("as many newer events are here as are kept")]
+    /// So many newer ones are kept, or others of its day, that there is no room.
+    #[error("as many events of its day or later are here as are kept")]
     NoRoom,
     /// Another event has its id.
     #[error("another event has this event_id: each event needs one of its own")]

@@ -55,7 +55,7 @@ fn layout(connection: &Connection) -> Result<i64, Error> {
 const LAYOUT: i64 = 2;
 const OPENING: &[u8] = b"\0the key is this one";
 
-// Of the store's state, place 0 shows that the key is right, and 1 has the earliest events.
+// Of the store's state, place 0 shows that the key is right, 1 has the earliest events, and 2 the last day.
 const SCHEMA: &str = "
 CREATE TABLE event (id INTEGER PRIMARY KEY, identity BLOB, sealed BLOB NOT NULL) STRICT;
 CREATE UNIQUE INDEX event_by_identity ON event (identity);

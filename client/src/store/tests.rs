@@ -41,7 +41,10 @@ fn events_stay_until_they_are_too_old_too_many_or_erased() {
     let mut store = open(&path, 1, bounds);
     assert_eq!(store.events().expect("events"), many[2..]);
     let later = store.record(&[], Timestamp(TODAY + 8 * DAY), Keep::Good).expect("a store");
-    assert!(later == Recorded::default() && store.events().expect("events").len() == 2, "they grow old");
+    assert!(
+        later == Recorded { let_go: 3, ..Recorded::default() } && store.events().expect("events").len() == 2,
+        "they grow old"
+    );
     store.put("model", b"bytes").expect("kept");
     store.put("enrolled", b"certificate").expect("kept");
     assert_eq!(store.erase(&["enrolled"]).expect("erased"), 2);
@@ -241,4 +244,30 @@ proptest! {
         prop_assert_eq!(sorted(&store).len(), all.len().min(most as usize));
         prop_assert_eq!(sorted(&store), sorted(&whole));
     }
+}
+
+// A year and a half ahead by mistake, and right again: nothing is lost. Who was away for as long lets go of the past a few days later.
+#[test]
+fn a_clock_that_is_far_ahead_deletes_nothing_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut store = open(&folder.path().join("store"), 1, Bounds::default());
+    let heard: Vec<PlaybackEvent> = (0..20).map(|track| event(track, TODAY - i64::from(track) * DAY)).collect();
+    assert_eq!(record(&mut store, &heard).kept, 20);
+    let on = |day: i64, store: &mut Store| {
+        store.record(&[], Timestamp(TODAY + day * DAY), Keep::Good).expect("a store").let_go
+    };
+    assert_eq!([500, 500, 502, 1, 500, 501].map(|day| on(day, &mut store)), [0; 6]);
+    assert_eq!(store.events().expect("events").len(), 20);
+    assert_eq!(on(503, &mut store), 20, "the clock has stayed");
+}
+
+// What becomes of an event becomes of its repetitions.
+#[test]
+fn repetitions_of_what_finds_no_room_find_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut store = open(&folder.path().join("store"), 1, Bounds { events: 2, days: 10 });
+    let (old, new) = (event(1, TODAY - 5 * DAY), [event(2, TODAY), event(3, TODAY)]);
+    let recorded = record(&mut store, &[old, new[0], old, new[1], new[1], old]);
+    let refused = [0, 2, 5].map(|place| (place, Refused::NoRoom)).to_vec();
+    assert_eq!(recorded, Recorded { kept: 2, known: 1, refused, let_go: 0 });
 }

@@ -98,7 +98,7 @@ impl Told {
         let mut words =
             format!("{} kept, {} known already, {} refused", count(self.kept, "event"), self.known, self.refused);
         if self.let_go > 0 {
-            words.push_str(&format!("; {} let go, since only the newest are kept", count(self.let_go, "older event")));
+            words.push_str(&format!("; {} let go, which were too old or too many", count(self.let_go, "older event")));
         }
         print(&(words + "\n"));
     }
