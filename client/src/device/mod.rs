@@ -5,10 +5,13 @@
 //! was spent.
 
 mod budget;
+mod clock;
 mod day;
 mod error;
 mod files;
 mod host;
+#[cfg(test)]
+mod office;
 mod open;
 mod pretend;
 #[cfg(test)]
@@ -32,10 +35,12 @@ use crate::quality::{BotVerdict, Checks, check};
 use crate::retrieval::Recommender;
 use crate::store::{self, Bounds, Keep, Recorded, Store};
 use budget::Purse;
+use clock::TIMES;
 use sordino_shared::control::{Enrolled, Federation, from_hexadecimal};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Example;
 use sordino_shared::privacy::ledger::{self, Balance};
+use sordino_shared::registry::Freshness;
 use sordino_shared::rollout::Cells;
 use sordino_shared::secagg::device::{Member, Policy, Ready, Unsaved, Uploaded};
 use sordino_shared::secagg::messages::Upload;
@@ -157,15 +162,15 @@ impl<H: Host> Device<H> {
     }
 
     /// Erases what was recorded and the models, and says how much that was. What the registry said
-    /// last stays known, so that nothing older is believed. What was spent stays spent, so the
-    /// ledger stays.
+    /// last stays known, and the time, so that nothing older is believed. What was spent stays
+    /// spent, so the ledger stays: also what was said of a rollout is not said again.
     ///
     /// # Errors
     /// [`enum@Error`].
     pub fn erase(&mut self) -> Result<Erased, Error> {
         self.alone()?;
         let versions = self.forget_versions()?;
-        let events = self.store.erase(&[HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY])?;
+        let events = self.store.erase(&KEPT)?;
         Ok(Erased { events, versions })
     }
 
@@ -351,6 +356,9 @@ impl<H: Host> Participant for Device<H> {
         let store = |error: Error| part::Error::Store(error.to_string());
         // What held at the check-in need not hold any more.
         self.may_take_part().map_err(part::Error::Interrupted)?;
+        if self.freshness().map_err(store)? == Freshness::Frozen {
+            return Err(part::Error::Interrupted("the registry's word has been out of date for a week"));
+        }
         let (mut learning, mut rollout) = (Learning::default(), Cells::default());
         match &round.broadcast {
             Broadcast::Rollout(metrics) => rollout = self.cells(metrics)?,
@@ -385,6 +393,9 @@ impl<H: Host> Participant for Device<H> {
     }
 }
 
+// What the listener cannot erase: who the device is, what it has spent, and what keeps others from showing it the past again. None of it says
+// anything of what was listened to.
+const KEPT: [&str; 6] = [HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY, TIMES];
 const HAS_LEDGER: &str = "has-ledger";
 const ENROLLED: &str = "enrolled";
 const LOADED: &str = "loaded";
