@@ -30,7 +30,6 @@ use crate::example::examples;
 use crate::holdout::{Holdout, Split};
 use crate::label::{LabelPolicy, label};
 use crate::part::{self, Participant, Round};
-use crate::participation::Invitation;
 use crate::quality::{BotVerdict, Checks, check};
 use crate::retrieval::Recommender;
 use crate::store::{self, Bounds, Keep, Recorded, Store};
@@ -371,9 +370,8 @@ impl<H: Host> Participant for Device<H> {
         let mut workspace = workload::Workspace::default();
         let device = workload::Device { examples: train, held_out, rollout, ..workspace.device() };
         let now = self.host.now();
-        let invitation = Invitation { task: &round.task, round: round.number, plan: &round.plan };
         let ledger = self.purse.open_ledger().map_err(store)?;
-        let upload = invitation.accept_masked(&round.broadcast, device, ledger, now, ready, &self.identity)?;
+        let upload = round.invitation().accept_masked(&round.broadcast, device, ledger, now, ready, &self.identity)?;
         // A rollout's round is no training, and asks for no rest.
         if !matches!(round.broadcast, Broadcast::Rollout(_)) {
             self.store.put(LAST_TRAINING, &now.to_le_bytes()).map_err(|error| store(error.into()))?;

@@ -83,12 +83,7 @@ impl Office {
         let mut phone = Pretend::at(START);
         phone.store_secret(&Zeroizing::new([5; 32])).expect("stored");
         let mut device = self.open(folder, &phone);
-        for counter in [1, 2u64] {
-            let weight = |track: u32| if counter == 1 { TRACKS - track } else { track } as f32;
-            let model = Model::Popularity((0..TRACKS).map(|track| 1.0 + weight(track)).collect());
-            let info = VersionInfo { release_counter: counter, ..VersionInfo::default() };
-            assert!(device.keep_version(&info, &model.to_bytes()).expect("a store"));
-        }
+        [1, 2].into_iter().for_each(|counter| load(&mut device, counter));
         (device, phone)
     }
 
@@ -97,7 +92,7 @@ impl Office {
         Device::open(folder, self.federation(), Settings::default(), phone.clone()).expect("a device")
     }
 
-    /// A device's look at what the server has signed; then it does what that says.
+    /// A device's look at what the server has signed; then it loads what it is to have, and does what that says.
     pub(super) fn look(&self, device: &mut Device<Pretend>, word: &Word) -> Result<(), Error> {
         let download = |bytes: &[u8]| Download { digest: digest(bytes), length: bytes.len() as u64 };
         let OnlineFiles { timestamp, snapshot, rollout, serving } = &word.online;
@@ -110,7 +105,19 @@ impl Office {
         }
         device.set_registry(&look.done().expect("everything is there")).expect("a store");
         let choice = device.choice().expect("as signed");
+        for counter in &choice.keep {
+            if device.versions().expect("a store").wants(*counter) {
+                load(device, *counter);
+            }
+        }
         device.settle(&choice).expect("allowed");
         Ok(())
     }
+}
+
+fn load(device: &mut Device<Pretend>, counter: u64) {
+    let weight = |track: u32| if counter == 1 { TRACKS - track } else { track } as f32;
+    let model = Model::Popularity((0..TRACKS).map(|track| 1.0 + weight(track)).collect());
+    let info = VersionInfo { release_counter: counter, ..VersionInfo::default() };
+    assert!(device.keep_version(&info, &model.to_bytes()).expect("a store"));
 }

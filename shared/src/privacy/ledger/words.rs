@@ -2,6 +2,7 @@
 
 use super::super::Mode;
 use super::{History, Record};
+use crate::rollout::rollout_of;
 use chrono::DateTime;
 
 pub(super) fn describe(ledger: &History) -> String {
@@ -43,11 +44,13 @@ pub(super) fn describe(ledger: &History) -> String {
                 } else {
                     format!("{:.1} % of the budget", 100.0 * spend.charged / balance.rho_limit)
                 };
+                let of = match rollout_of(&spend.task) {
+                    Some(rollout) => format!("rollout '{rollout}', stage {}", spend.round),
+                    None => format!("'{}', round {}", spend.task, spend.round),
+                };
                 format!(
-                    "{}  '{}', round {}: {} noisy numbers ({}), {trust}; {cost}",
+                    "{}  {of}: {} noisy numbers ({}), {trust}; {cost}",
                     date(spend.at),
-                    spend.task,
-                    spend.round,
                     spend.values,
                     spend.what
                 )
