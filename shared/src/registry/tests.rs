@@ -181,7 +181,8 @@ fn a_fresh_timestamp_prolongs_nothing_else() {
     assert_eq!(looked.expires(), (Role::Timestamp, NOW + DAY));
     // A timestamp of a later day over the snapshot of the first, with the number that it had.
     let timestamp_over = |office: &mut Office, now: i64, snapshot: Option<&sign::OnlineFiles>| {
-        let files = sign_online(&office.serving, (office.targets.number(), &targets), office.version, &office.online, now);
+        let files =
+            sign_online(&office.serving, (office.targets.number(), &targets), office.version, &office.online, now);
         let of = super::metadata::FileMeta::of(office.version, snapshot.map_or(&files.snapshot, |of| &of.snapshot));
         let text = String::from_utf8(files.timestamp).expect("text");
         let mut value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
@@ -236,7 +237,11 @@ fn each_role_that_is_out_of_date_is_found_at_use() {
             Role::Rollout => trusted.rollout.as_mut().expect("there").expires = past,
         }
         assert_eq!(trusted.expires(), (role, NOW - DAY));
-        assert_eq!([0, 6].map(|days| trusted.freshness(NOW + days * DAY)), [Freshness::Stale, Freshness::Frozen], "{role}");
+        assert_eq!(
+            [0, 6].map(|days| trusted.freshness(NOW + days * DAY)),
+            [Freshness::Stale, Freshness::Frozen],
+            "{role}"
+        );
         // A look that finds nothing new finds that too; a root or timestamp that has expired does not come so far.
         let mut look = Refresh::new(trusted, &announced);
         let refused = look.take(&office.files[&announced.timestamp.digest], NOW);

@@ -52,7 +52,8 @@ impl Times {
     pub(super) fn found(&self, registry: &Trusted, clock: i64) -> (Freshness, Option<Self>) {
         let freshness = self.freshness(registry, clock);
         let is_later = self.late.is_none_or(|late| clock > late);
-        let found = (freshness != Freshness::Fresh && is_later).then(|| Self { late: Some(self.at(clock)), ..self.clone() });
+        let found =
+            (freshness != Freshness::Fresh && is_later).then(|| Self { late: Some(self.at(clock)), ..self.clone() });
         (freshness, found)
     }
 

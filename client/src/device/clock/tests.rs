@@ -21,9 +21,8 @@ fn fresh(device: &mut Device<Pretend>) -> Freshness {
 #[test]
 fn a_device_that_never_saw_a_registry_is_not_fresh_for_ever() {
     let (folder, phone) = (tempfile::tempdir().expect("a folder"), Pretend::at(START));
-    let open = || {
-        Device::open(folder.path(), pretend_federation(), Default::default(), phone.clone()).expect("a device")
-    };
+    let open =
+        || Device::open(folder.path(), pretend_federation(), Default::default(), phone.clone()).expect("a device");
     let mut device = open();
     assert_eq!(fresh(&mut device), Freshness::Stale, "nobody has said anything yet");
     assert!(device.may_take_part().is_ok());

@@ -48,12 +48,7 @@ pub(super) fn describe(ledger: &History) -> String {
                     Some(rollout) => format!("rollout '{rollout}', stage {}", spend.round),
                     None => format!("'{}', round {}", spend.task, spend.round),
                 };
-                format!(
-                    "{}  {of}: {} noisy numbers ({}), {trust}; {cost}",
-                    date(spend.at),
-                    spend.values,
-                    spend.what
-                )
+                format!("{}  {of}: {} noisy numbers ({}), {trust}; {cost}", date(spend.at), spend.values, spend.what)
             }
         };
         text.push_str(&line);
