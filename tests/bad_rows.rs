@@ -79,6 +79,8 @@ fn a_task_of_a_rollouts_name_stops_nothing() {
         }
         server.stop().await;
     });
+    // Once the server has let go of its ledger.
+    assert_eq!(trial.balance().releases, 0);
     lists_name_it_and_go_on(&trial);
     takes_it_away(&trial);
 }
