@@ -178,6 +178,16 @@ fn a_broken_version_is_taken_back_by_itself_and_a_good_one_goes_through() {
         let balance = device.balance();
         assert!(balance.releases <= 2 && balance.rho <= 2.0 * rho + 1e-9, "{balance:?}");
     }
+    // Under the same keys: no device has paid for what its population has not, nor twice for what that has paid once.
+    let paid =
+        |history: ledger::History| -> Vec<_> { history.spends().map(|of| (of.task.clone(), of.round)).collect() };
+    let population = paid(sordino_coordinator::budget::history(trial.path(), "default").expect("its ledger"));
+    for number in 0..DEVICES {
+        let folder = trial.path().join("devices").join(number.to_string());
+        let own = paid(ledger::History::read(&folder.join("ledger")).expect("its ledger"));
+        let is_once = |key: &&(String, u64)| own.iter().filter(|other| other == key).count() == 1;
+        assert!(own.iter().all(|key| population.contains(key)) && own.iter().all(|key| is_once(&key)), "{own:?}");
+    }
     let balance = trial.balance();
     assert!(balance.releases == 2 && balance.rho > 1.9 * rho && balance.rho < 2.1 * rho, "{balance:?}");
     // A version that was taken back is burnt: it cannot be started again, nor served.

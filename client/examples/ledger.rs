@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for round in 1.. {
         let mut workspace = Workspace::default();
         let device = Device { examples: &examples, ..workspace.device() };
-        let invitation = Invitation { task: "popularity", round, plan: &plan };
+        let invitation = Invitation { task: "popularity", round, paid_as: round, plan: &plan };
         let day = 1_795_000_000_000 + 86_400_000 * round as i64;
         match invitation.accept(&workload, device, &mut ledger, day) {
             Ok(part) => println!("round {round}: a vector of {} noisy numbers", part.noised.blocks()[0].len()),

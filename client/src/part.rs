@@ -6,7 +6,7 @@
 //! where records are kept) is a [`Participant`].
 
 use crate::masks;
-use crate::participation;
+use crate::participation::{self, Invitation};
 use crate::train::Randomness;
 use sordino_shared::bytes;
 use sordino_shared::control::{Ask, Assigned, Code, Receipt, Reject, Step};
@@ -92,6 +92,9 @@ pub enum Error {
     /// What was loaded is not what the terms name.
     #[error("what was loaded for the round is not what the offer names")]
     OtherBroadcast,
+    /// What was loaded is another task's: a rollout's measuring under another name, or a training under a rollout's.
+    #[error("what was loaded for the round does not belong to a task called '{0}'")]
+    OtherTask(String),
     /// What was loaded cannot be read.
     #[error("what was loaded for the round cannot be read: {0}")]
     Broadcast(#[from] bytes::Error),
@@ -116,6 +119,14 @@ pub enum Error {
     /// A record of an earlier run cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
+}
+
+impl Round {
+    /// What a device is asked to pay for and take part in.
+    pub fn invitation(&self) -> Invitation<'_> {
+        let Self { task, number, plan, broadcast } = self;
+        Invitation { task, round: *number, paid_as: broadcast.paid_as(*number), plan }
+    }
 }
 
 /// How far a part has come.
@@ -160,6 +171,9 @@ impl Part {
             return Err(Error::OtherBroadcast);
         }
         let broadcast = Broadcast::from_bytes(broadcast)?;
+        if !broadcast.is_of(&assigned.offer.task) {
+            return Err(Error::OtherTask(assigned.offer.task.clone()));
+        }
         let plan = assigned.plan.plan(&broadcast)?;
         let round = Round { task: assigned.offer.task.clone(), number: assigned.offer.round, plan, broadcast };
         device.would_pay(&round)?;

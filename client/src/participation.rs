@@ -38,13 +38,15 @@ pub struct Invitation<'a> {
     pub task: &'a str,
     /// The round within it.
     pub round: u64,
+    /// The number under which the ledger has it, once: [`Broadcast::paid_as`](sordino_shared::workload::Broadcast::paid_as).
+    pub paid_as: u64,
     /// The plan.
     pub plan: &'a RoundPlan,
 }
 
 impl Invitation<'_> {
     fn spend(&self, samplers: &Samplers, at: i64) -> Spend {
-        Spend::of_plan(self.plan, samplers, self.task, self.round, at)
+        Spend::of_plan(self.plan, samplers, self.task, self.paid_as, at)
     }
 
     /// Whether the ledger would pay for it; for telling the listener before anything happens.
@@ -135,7 +137,7 @@ mod tests {
         let accept = |plan: &RoundPlan, round: u64, ledger: &mut Ledger| {
             let mut workspace = Workspace::default();
             let device = Device { examples: &examples, ..workspace.device() };
-            Invitation { task: "popularity", round, plan }.accept(&workload, device, ledger, 0)
+            Invitation { task: "popularity", round, paid_as: round, plan }.accept(&workload, device, ledger, 0)
         };
         let cheap = plan(&workload, Some(0.01), Mode::Secure);
         accept(&cheap, 1, &mut ledger).expect("it fits");
@@ -149,7 +151,7 @@ mod tests {
             Err(Error::Ledger(ledger::Error::Refused(Refusal::Twice { .. })))
         ));
         let dear = plan(&workload, Some(0.02), Mode::Secure);
-        let invitation = Invitation { task: "popularity", round: 2, plan: &dear };
+        let invitation = Invitation { task: "popularity", round: 2, paid_as: 2, plan: &dear };
         assert!(matches!(invitation.check(ledger.history()), Err(Refusal::Overspent { .. })));
         assert!(accept(&dear, 2, &mut ledger).is_err());
         assert!(accept(&plan(&workload, None, Mode::Secure), 3, &mut ledger).is_err(), "no noise");
@@ -175,7 +177,7 @@ mod tests {
         let mut accept = |round| {
             let mut workspace = Workspace::default();
             let device = workspace.device();
-            Invitation { task: "ranker", round, plan: &plan }.accept(&workload, device, &mut ledger, 0)
+            Invitation { task: "ranker", round, paid_as: round, plan: &plan }.accept(&workload, device, &mut ledger, 0)
         };
         assert!(accept(1).is_ok() && accept(2).is_err() && accept(4).is_ok() && accept(7).is_ok());
         assert!(accept(10).is_err(), "after the task's last round");
@@ -238,7 +240,7 @@ mod tests {
         let mut accept = |plan: &RoundPlan, ready: Ready, identity: &Identity| {
             let mut workspace = Workspace::default();
             let device = workspace.device();
-            let invitation = Invitation { task: "popularity", round: 1, plan };
+            let invitation = Invitation { task: "popularity", round: 1, paid_as: 1, plan };
             let made = invitation.accept_masked(&workload, device, &mut ledger, 0, ready, identity);
             (made.map(|unsaved| unsaved.save(|_| Ok::<(), ()>(())).expect("written").1), ledger.balance().rho)
         };
@@ -284,7 +286,7 @@ mod tests {
         let workload = Looks(Popularity::new(50, Hyperparameters::default()), path, Default::default());
         let plan = plan(&workload.0, Some(0.01), Mode::Secure);
         let mut workspace = Workspace::default();
-        let invitation = Invitation { task: "popularity", round: 1, plan: &plan };
+        let invitation = Invitation { task: "popularity", round: 1, paid_as: 1, plan: &plan };
         invitation.accept(&workload, workspace.device(), &mut ledger, 0).expect("it fits");
         assert_eq!(workload.2.into_inner(), 1);
     }
@@ -338,7 +340,7 @@ mod tests {
         let (ready, identity) = ready(&plan, 1);
         let context = ready.terms().context();
         let mut workspace = Workspace::default();
-        let invitation = Invitation { task: "popularity", round: 1, plan: &plan };
+        let invitation = Invitation { task: "popularity", round: 1, paid_as: 1, plan: &plan };
         let unsaved =
             invitation.accept_masked(&workload, workspace.device(), &mut ledger, 0, ready, &identity).expect("it fits");
         let mut record = Vec::new();

@@ -205,11 +205,19 @@ pub fn history(folder: &Path, population: &str) -> Result<History, Error> {
     History::read(&path).map_err(|error| of_ledger(error, folder, &path))
 }
 
+/// The ledger of a coordinator's folder under its lock: while it is held no server runs there, and none starts.
+///
+/// # Errors
+/// [`Error::Running`] where one does, [`Error::Lost`], [`Error::Ledger`].
+pub fn hold(folder: &Path, population: &str) -> Result<Ledger, Error> {
+    let path = PopulationLedgers::new(folder).path(population);
+    Ledger::inspect(&path).map_err(|error| of_ledger(error, folder, &path))
+}
+
 // The ledger under its lock, once its last change is written everywhere; and that change, if it was not.
 fn settled(folder: &Path, config: &Config, store: &mut dyn Store) -> Result<(Ledger, Option<Changed>), Error> {
     let population = &config.listen.population;
-    let path = PopulationLedgers::new(folder).path(population);
-    let ledger = Ledger::inspect(&path).map_err(|error| of_ledger(error, folder, &path))?;
+    let ledger = hold(folder, population)?;
     let Some(changed) = changes(ledger.history()).pop() else { return Ok((ledger, None)) };
     let words = changed.words(population);
     if store.audit()?.iter().any(|row| row.what == words) {

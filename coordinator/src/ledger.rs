@@ -63,6 +63,18 @@ impl PopulationLedgers {
         Ok(self.open.get(population).ok_or_else(missing)?.check(spend)?)
     }
 
+    /// Whether a round was paid for already as this one would be: the same numbers at no higher price. A key of the ledger that somebody else
+    /// has paid under pays for nothing.
+    pub fn has_paid(&self, population: &str, spend: &Spend) -> bool {
+        let paid = self.open.get(population).into_iter().flat_map(Ledger::spends);
+        let is_key = |paid: &&Spend| paid.task == spend.task && paid.round == spend.round;
+        let covers = |paid: &Spend| {
+            let (one, other) = (&paid.what, &spend.what);
+            one == other && paid.values == spend.values && paid.mode == spend.mode && spend.rho <= paid.rho * ROUNDED
+        };
+        paid.filter(is_key).any(covers)
+    }
+
     /// What a population has spent and has left; `None` where its ledger is not open.
     pub fn balance(&self, population: &str) -> Option<Balance> {
         self.open.get(population).map(Ledger::balance)
@@ -82,6 +94,9 @@ impl PopulationLedgers {
         self.folder.join(format!("{safe}.ledger"))
     }
 }
+
+// A number that went through a file may come back changed in its last bit.
+const ROUNDED: f64 = 1.0 + 1e-12;
 
 #[cfg(test)]
 mod tests {
@@ -119,6 +134,13 @@ mod tests {
         assert_eq!(ledgers.by_task("phones/eu").len(), 2);
         assert_eq!(ledgers.balance("phones-eu").map(|b| b.releases), Some(0));
         assert!(matches!(ledgers.spend("tablets", spend("metrics", 1)), Err(Error::Missing(_))));
+        // What was paid is paid, and nothing else under its key.
+        assert!(
+            ledgers.has_paid("phones/eu", &spend("metrics", 1)) && !ledgers.has_paid("phones/eu", &spend("metrics", 2))
+        );
+        let others =
+            [Spend { what: "columns".into(), ..spend("metrics", 1) }, Spend { rho: 0.03, ..spend("metrics", 1) }];
+        assert!(others.iter().all(|other| !ledgers.has_paid("phones/eu", other)));
         drop(ledgers);
         let mut again = PopulationLedgers::new(folder.path());
         again.open("phones/eu", &policy).expect("the same ledger");

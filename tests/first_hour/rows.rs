@@ -25,6 +25,7 @@ pub(crate) const ROWS: &[(&str, Plan)] = &[
     ("task pause NAME", Runs),
     ("task resume NAME", Runs),
     ("task cancel NAME", Runs),
+    ("task remove NAME", Once("there is no task")),
     ("enrol token", Runs),
     ("enrol list", Runs),
     ("enrol revoke KEY", Not("it wants the key of a device that enrolled")),

@@ -85,8 +85,8 @@ pub(crate) const BUGS: &[Bug] = &[
     Bug {
         name: "what is erased takes the registry along",
         file: "client/src/device/mod.rs",
-        right: "LAST_TRAINING, VERSIONS, REGISTRY]",
-        wrong: "LAST_TRAINING, VERSIONS]",
+        right: "LAST_TRAINING, VERSIONS, REGISTRY, TIMES];",
+        wrong: "LAST_TRAINING, VERSIONS, TIMES, TIMES];",
         tests: CLIENT,
     },
     Bug {

@@ -114,6 +114,10 @@ impl Store for Watched {
         self.write("add_task", |store| store.add_task(task, at))
     }
 
+    fn remove_task(&mut self, name: &str, at: i64) -> Result<(), Error> {
+        self.write("remove_task", |store| store.remove_task(name, at))
+    }
+
     fn tasks(&self) -> Result<Vec<TaskRow>, Error> {
         self.inner.tasks()
     }

@@ -5,10 +5,13 @@
 //! was spent.
 
 mod budget;
+mod clock;
 mod day;
 mod error;
 mod files;
 mod host;
+#[cfg(test)]
+mod office;
 mod open;
 mod pretend;
 #[cfg(test)]
@@ -27,15 +30,17 @@ use crate::example::examples;
 use crate::holdout::{Holdout, Split};
 use crate::label::{LabelPolicy, label};
 use crate::part::{self, Participant, Round};
-use crate::participation::{self, Invitation};
+use crate::participation;
 use crate::quality::{BotVerdict, Checks, check};
 use crate::retrieval::Recommender;
 use crate::store::{self, Bounds, Keep, Recorded, Store};
 use budget::Purse;
+use clock::TIMES;
 use sordino_shared::control::{Enrolled, Federation, from_hexadecimal};
 use sordino_shared::ids::TrackId;
 use sordino_shared::model::Example;
 use sordino_shared::privacy::ledger::{self, Balance};
+use sordino_shared::registry::Freshness;
 use sordino_shared::rollout::Cells;
 use sordino_shared::secagg::device::{Member, Policy, Ready, Unsaved, Uploaded};
 use sordino_shared::secagg::messages::Upload;
@@ -157,15 +162,15 @@ impl<H: Host> Device<H> {
     }
 
     /// Erases what was recorded and the models, and says how much that was. What the registry said
-    /// last stays known, so that nothing older is believed. What was spent stays spent, so the
-    /// ledger stays.
+    /// last stays known, and the time, so that nothing older is believed. What was spent stays
+    /// spent, so the ledger stays: also what was said of a rollout is not said again.
     ///
     /// # Errors
     /// [`enum@Error`].
     pub fn erase(&mut self) -> Result<Erased, Error> {
         self.alone()?;
         let versions = self.forget_versions()?;
-        let events = self.store.erase(&[HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY])?;
+        let events = self.store.erase(&KEPT)?;
         Ok(Erased { events, versions })
     }
 
@@ -352,7 +357,7 @@ impl<H: Host> Participant for Device<H> {
 
     fn would_pay(&self, round: &Round) -> Result<(), part::Error> {
         let refused = |refusal| participation::Error::Ledger(ledger::Error::Refused(refusal));
-        Ok(invitation(round).check(self.purse.history()).map_err(refused)?)
+        Ok(round.invitation().check(self.purse.history()).map_err(refused)?)
     }
 
     fn steady_ms(&self) -> u64 {
@@ -366,6 +371,9 @@ impl<H: Host> Participant for Device<H> {
         if !self.host.unmetered() {
             return Err(part::Error::Interrupted("the network is metered now"));
         }
+        if self.freshness().map_err(store)? == Freshness::Frozen {
+            return Err(part::Error::Interrupted("the registry's word has been out of date for a week"));
+        }
         let (mut learning, mut rollout) = (Learning::default(), Cells::default());
         match &round.broadcast {
             Broadcast::Rollout(metrics) => rollout = self.cells(metrics)?,
@@ -378,7 +386,7 @@ impl<H: Host> Participant for Device<H> {
         let device = workload::Device { examples: train, held_out, rollout, ..workspace.device() };
         let now = self.host.now();
         let ledger = self.purse.open_ledger().map_err(store)?;
-        let upload = invitation(round).accept_masked(&round.broadcast, device, ledger, now, ready, &self.identity)?;
+        let upload = round.invitation().accept_masked(&round.broadcast, device, ledger, now, ready, &self.identity)?;
         // A rollout's round is no training, and asks for no rest.
         if !matches!(round.broadcast, Broadcast::Rollout(_)) {
             self.store.put(LAST_TRAINING, &now.to_le_bytes()).map_err(|error| store(error.into()))?;
@@ -398,12 +406,11 @@ impl<H: Host> Participant for Device<H> {
     }
 }
 
-fn invitation(round: &Round) -> Invitation<'_> {
-    Invitation { task: &round.task, round: round.number, plan: &round.plan }
-}
-
 // Longer than it takes a phone to read and weigh as many events as are kept, to pay and to draw its noise.
 pub(crate) const STEADY_MS: u64 = 1000;
+// What the listener cannot erase: who the device is, what it has spent, and what keeps others from showing it the past again. None of it says
+// anything of what was listened to.
+const KEPT: [&str; 6] = [HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY, TIMES];
 const HAS_LEDGER: &str = "has-ledger";
 const ENROLLED: &str = "enrolled";
 const LOADED: &str = "loaded";

@@ -1,6 +1,7 @@
 //! How a device comes to be open: alone, or beside the process that has it.
 
 use super::budget::Purse;
+use super::clock::{TIMES, Times};
 use super::{Device, ENROLLED, Error, HAS_LEDGER, Host, Secret, Settings};
 use crate::masks;
 use crate::store::Store;
@@ -54,6 +55,9 @@ impl<H: Host> Device<H> {
         let purse = Purse::open(&folder.join(LEDGER), &settings.ledger, is_known, host.now())?;
         if !is_known {
             store.put(HAS_LEDGER, b"")?;
+        }
+        if store.get(TIMES)?.is_none() {
+            store.put(TIMES, &Times::new(host.now()).to_bytes())?;
         }
         Self::new(federation, settings, host, &secret, store, purse)
     }

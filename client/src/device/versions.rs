@@ -1,11 +1,12 @@
 //! A device's versions: what the registry says, what is here, what serves.
 
+use super::clock::TIMES;
 use super::{Device, Error, Host};
 use crate::event::Timestamp;
 use crate::version::{Fault, Keeper, Kept, self_test};
 use sordino_shared::control::hexadecimal;
 use sordino_shared::model::Model;
-use sordino_shared::registry::{Choice, Freshness, RUNTIME, Trusted, VersionInfo};
+use sordino_shared::registry::{Choice, RUNTIME, Trusted, VersionInfo};
 use sordino_shared::secagg::digest;
 
 impl<H: Host> Device<H> {
@@ -20,22 +21,14 @@ impl<H: Host> Device<H> {
         }
     }
 
-    /// Keeps what it believes from now on.
+    /// Keeps what it believes from now on: what has passed every check of a look at [`Self::registry_time`].
     ///
     /// # Errors
     /// [`enum@Error`].
     pub fn set_registry(&mut self, registry: &Trusted) -> Result<(), Error> {
         self.alone()?;
-        Ok(self.store.put(REGISTRY, &registry.to_bytes())?)
-    }
-
-    /// Whether the registry's word is in date. Where it has been out of date for a week the device goes on serving and takes part in nothing: tell the
-    /// operator.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn freshness(&self) -> Result<Freshness, Error> {
-        Ok(self.registry()?.freshness(self.host.now()))
+        let times = self.times()?.looked(&self.registry()?, registry, self.host.now());
+        Ok(self.store.change(&[(REGISTRY, &registry.to_bytes()), (TIMES, &times.to_bytes())], &[])?)
     }
 
     /// What the registry says for this device.
@@ -43,8 +36,16 @@ impl<H: Host> Device<H> {
     /// # Errors
     /// [`enum@Error`]; also where the server says more than was signed.
     pub fn choice(&self) -> Result<Choice, Error> {
+        self.choice_of(&self.registry()?)
+    }
+
+    /// What a registry would say for this device, before it is kept.
+    ///
+    /// # Errors
+    /// As [`Self::choice`].
+    pub fn choice_of(&self, registry: &Trusted) -> Result<Choice, Error> {
         let group = self.host.group();
-        Ok(Choice::new(&self.registry()?, &self.identity.secret(), group.as_deref(), self.host.now())?)
+        Ok(Choice::new(registry, &self.identity.secret(), group.as_deref(), self.registry_time()?)?)
     }
 
     /// Keeps a version, once it has passed its self-test; returns whether it did. It does not serve yet. One that does not pass is not

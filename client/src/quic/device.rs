@@ -63,6 +63,7 @@ async fn visit_over<H: Host>(device: &mut Device<H>, line: &Line, client: &str) 
     // A device that has trained lately trains no more, but has its say of a rollout; one that is kept from the news does neither, nor does
     // one that is in use. That comes for the news alone: a version that harms is taken back from it too.
     let busy = device.may_take_part().err();
+    // Freshness is asked at every visit: a device remembers what it has found out of date.
     let (is_frozen, rests) = (device.freshness()? == Freshness::Frozen, device.rest()? > 0);
     let takes_part = busy.is_none() && !is_frozen;
     let asked = CheckIn {
@@ -122,17 +123,10 @@ async fn take_news<H: Host>(
     announced: &Announced,
     loads: bool,
 ) -> Result<(), Error> {
-    let registry = refresh(line, device.registry()?, announced, device.now()).await?;
-    let before = device.registry()?;
+    let registry = refresh(line, device.registry()?, announced, device.registry_time()?).await?;
+    // Where it says more than was signed nothing of it is kept, so nothing of it is done, also not later.
+    let choice = device.choice_of(&registry)?;
     device.set_registry(&registry)?;
-    let choice = match device.choice() {
-        Ok(choice) => choice,
-        Err(error) => {
-            // Nothing of it is done, also not later.
-            device.set_registry(&before)?;
-            return Err(error.into());
-        }
-    };
     for counter in choice.keep.iter().filter(|_| loads) {
         if device.versions()?.wants(*counter)
             && let Some((download, info)) = registry.version(*counter)

@@ -29,13 +29,22 @@ impl Command {
                 let rows = store.audit()?;
                 verify(&rows)?;
                 let last = rows.last().map_or_else(|| "none".into(), |row| hexadecimal(&row.hash));
-                let (rollouts, verdicts) = book::audit(&store)?;
+                let book::Audit { rollouts, verdicts, faults } = book::audit(&store)?;
                 print(&format!(
                     "{}, unbroken; {} of {} made again; last hash {last}\n",
                     count(rows.len(), "row"),
                     count(verdicts, "verdict"),
                     count(rollouts, "rollout")
                 ));
+                if !faults.is_empty() {
+                    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                    let what = if faults.len() == 1 {
+                        "1 rollout does not follow".into()
+                    } else {
+                        format!("{} rollouts do not follow", faults.len())
+                    };
+                    anyhow::bail!("{what}:\n{}", faults.join("\n"));
+                }
             }
             Self::Show { at } => {
                 let mut table = Table::new(&[">row", "when (UTC)", "what"]);

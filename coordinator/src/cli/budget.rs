@@ -6,7 +6,7 @@ use crate::budget::{self, Changed, Words};
 use crate::config::{Config, check_budget};
 use crate::server::now;
 use crate::store::Store;
-use crate::task::owed;
+use crate::task::{Owed, owed};
 use anyhow::anyhow;
 use sordino_shared::privacy::ledger::{Budget, History};
 use sordino_shared::privacy::rounded;
@@ -97,7 +97,7 @@ fn show(population: &str, history: &History, store: &dyn Store) -> anyhow::Resul
         count(balance.releases, "round"),
         rounded::share_left(balance.rho, balance.rho_limit, 1)
     );
-    let (spent, owed) = (history.by_task(), owed(&store.tasks()?, history)?);
+    let (spent, Owed { tasks: owed, unreadable }) = (history.by_task(), owed(&store.tasks()?, history));
     let names: std::collections::BTreeSet<&str> =
         spent.keys().copied().chain(owed.iter().map(|(name, _)| name.as_str())).collect();
     if !names.is_empty() {
@@ -108,6 +108,9 @@ fn show(population: &str, history: &History, store: &dyn Store) -> anyhow::Resul
             table.row(vec![name.to_owned(), share(spent.get(name).copied().unwrap_or(0.0)), share(more)]);
         }
         text += &format!("\nin shares of the budget:\n{table}");
+    }
+    for (name, reason) in unreadable {
+        text += &format!("task {name} cannot be read and opens no round: {reason}\n");
     }
     let changes = budget::changes(history);
     if !changes.is_empty() {

@@ -4,7 +4,7 @@ use super::words::{Table, count};
 use super::{At, print, time};
 use crate::rollout::book::Course;
 use crate::server::RolloutView;
-use crate::store::{SqliteStore, Store};
+use crate::store::{SqliteStore, Store, TaskRow};
 use crate::task::Kind;
 use serde::Serialize;
 use sordino_shared::privacy::accountant::Claim;
@@ -37,6 +37,9 @@ struct TaskSeen {
     steps: usize,
     epsilon: f64,
     epsilon_limit: f64,
+    // Why nothing more is known of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<String>,
     rounds: Vec<RoundSeen>,
 }
 
@@ -68,48 +71,65 @@ impl Status {
 }
 
 fn see(store: &SqliteStore) -> anyhow::Result<Seen> {
-    let mut tasks = Vec::new();
-    for row in store.tasks()? {
-        let aggregates = store.aggregates(&row.name)?;
-        let (spent, limit) = match Kind::parse(&row.text)? {
-            Kind::Training(file) => {
-                let rho: f64 = aggregates.iter().map(|aggregate| aggregate.rho).sum();
-                let claim = |rho| Claim::new(rho, file.privacy.delta, Mode::Secure, file.privacy.mechanism).epsilon;
-                (if rho > 0.0 { claim(rho) } else { 0.0 }, file.privacy.epsilon)
-            }
-            Kind::Rollout(order) => {
-                let view = RolloutView::of(&Course::load(store, &order.name)?);
-                (view.epsilon, view.epsilon_limit)
-            }
-        };
-        let mut rounds = Vec::new();
-        for round in store.rounds(&row.name, MOST_ROUNDS)? {
-            rounds.push(RoundSeen {
-                counted: store.receipts(&round.context)?.len(),
-                number: round.number,
-                step: round.step,
-                phase: round.phase.name(),
-                opened: round.opened,
-                changed: round.changed,
-                note: round.note,
-            });
-        }
-        tasks.push(TaskSeen {
-            name: row.name,
+    // A task that cannot be read is told as such, beside the others.
+    let rows = store.tasks()?;
+    let tasks = rows.iter().map(|row| {
+        look_at(store, row)
+            .unwrap_or_else(|error| TaskSeen { unreadable: Some(error.to_string()), ..TaskSeen::of(row) })
+    });
+    Ok(Seen { tasks: tasks.collect(), versions: store.versions()?.len() as u64 })
+}
+
+impl TaskSeen {
+    fn of(row: &TaskRow) -> Self {
+        Self {
+            name: row.name.clone(),
             state: row.state.name(),
-            why: row.why,
-            steps: aggregates.len(),
-            epsilon: spent,
-            epsilon_limit: limit,
-            rounds,
+            why: row.why.clone(),
+            steps: 0,
+            epsilon: 0.0,
+            epsilon_limit: 0.0,
+            unreadable: None,
+            rounds: Vec::new(),
+        }
+    }
+}
+
+fn look_at(store: &SqliteStore, row: &TaskRow) -> anyhow::Result<TaskSeen> {
+    let aggregates = store.aggregates(&row.name)?;
+    let (epsilon, epsilon_limit) = match Kind::of(row)? {
+        Kind::Training(file) => {
+            let rho: f64 = aggregates.iter().map(|aggregate| aggregate.rho).sum();
+            let claim = |rho| Claim::new(rho, file.privacy.delta, Mode::Secure, file.privacy.mechanism).epsilon;
+            (if rho > 0.0 { claim(rho) } else { 0.0 }, file.privacy.epsilon)
+        }
+        Kind::Rollout(order) => {
+            let view = RolloutView::of(&Course::load(store, &order.name)?);
+            (view.epsilon, view.epsilon_limit)
+        }
+    };
+    let mut rounds = Vec::new();
+    for round in store.rounds(&row.name, MOST_ROUNDS)? {
+        rounds.push(RoundSeen {
+            counted: store.receipts(&round.context)?.len(),
+            number: round.number,
+            step: round.step,
+            phase: round.phase.name(),
+            opened: round.opened,
+            changed: round.changed,
+            note: round.note,
         });
     }
-    Ok(Seen { tasks, versions: store.versions()?.len() as u64 })
+    Ok(TaskSeen { steps: aggregates.len(), epsilon, epsilon_limit, rounds, ..TaskSeen::of(row) })
 }
 
 fn in_words(seen: &Seen, at: &At) -> String {
     let mut text = String::new();
     for task in &seen.tasks {
+        if let Some(reason) = &task.unreadable {
+            text += &format!("task {}: {}, and cannot be read: {reason}\n", task.name, task.state);
+            continue;
+        }
         text += &format!(
             "task {}: {}, {} done, epsilon {} of {} spent by a device\n",
             task.name,

@@ -1,4 +1,4 @@
-//! `task add|list|pause|resume|cancel`.
+//! `task add|list|pause|resume|cancel|remove`.
 
 use super::words::Table;
 use super::{At, print};
@@ -6,7 +6,7 @@ use crate::budget::{self, Words};
 use crate::config::Config;
 use crate::server::{Models, now};
 use crate::store::{Store, TaskRow, TaskState};
-use crate::task::{TaskFile, check_price, owed};
+use crate::task::{Kind, TaskFile, check_price, is_of_rollout, owed};
 use anyhow::Context;
 use sordino_shared::control::hexadecimal;
 use sordino_shared::model::Content;
@@ -35,6 +35,12 @@ pub(super) enum Command {
     Resume(Named),
     /// Ends a task for good; what it has learnt stays.
     Cancel(Stopped),
+    /// Takes a task away that has opened no round, so that its name is free again.
+    #[command(
+        after_help = "A task that has opened a round stays, with what it spent: `sordino-coordinator task cancel NAME` ends it. Not while \
+                      a server runs, which holds the ledger."
+    )]
+    Remove(Named),
 }
 
 #[derive(Debug, clap::Args)]
@@ -71,6 +77,7 @@ impl Command {
             Self::Pause(stopped) => stopped.set(TaskState::Paused),
             Self::Resume(named) => named.set(TaskState::Running, None),
             Self::Cancel(stopped) => stopped.set(TaskState::Cancelled),
+            Self::Remove(named) => named.remove(),
         }
     }
 }
@@ -78,7 +85,11 @@ impl Command {
 fn list(tasks: &[TaskRow], at: &At) -> String {
     let mut table = Table::new(&["task", "state", "why"]);
     for task in tasks {
-        table.row(vec![task.name.clone(), task.state.name().into(), task.why.clone().unwrap_or_default()]);
+        let why = match Kind::of(task) {
+            Ok(_) => task.why.clone().unwrap_or_default(),
+            Err(error) => format!("it cannot be read: {}", error.to_string().trim()),
+        };
+        table.row(vec![task.name.clone(), task.state.name().into(), why]);
     }
     if table.is_empty() { none(at) } else { table.to_string() }
 }
@@ -119,6 +130,33 @@ impl Named {
     }
 }
 
+impl Named {
+    fn remove(self) -> anyhow::Result<()> {
+        let Self { name, at } = self;
+        let config = Config::read(&at.folder)?;
+        // While it is held no server opens a round.
+        let ledger = budget::hold(&at.folder, &config.listen.population)?;
+        let mut store = at.store()?;
+        let row = store.tasks()?.into_iter().find(|row| row.name == name);
+        let row = row.with_context(|| format!("there is no task '{name}'"))?;
+        let folder = at.quoted();
+        // What was started and what happened since is in the audit log under its name.
+        anyhow::ensure!(
+            !is_of_rollout(&row),
+            "'{name}' is a rollout's, which stays: `sordino-coordinator rollout abort --why \"...\" {folder}` ends it, or, where it cannot be \
+             read, `sordino-coordinator task cancel {name} {folder}`"
+        );
+        // A store that was put back from a copy may have forgotten rounds; the ledger has not.
+        anyhow::ensure!(
+            !ledger.by_task().contains_key(name.as_str()),
+            "the population has paid for a round of task '{name}', so it stays: `sordino-coordinator task cancel {name} {folder}` ends it"
+        );
+        store.remove_task(&name, now())?;
+        print(&format!("task '{name}' is removed: it had opened no round, and its name is free again\n"));
+        Ok(())
+    }
+}
+
 /// Adds a task; a content file is found from `beside` and kept with the models, by its hash.
 pub(super) fn add(at: &At, text: &str, beside: &Path) -> anyhow::Result<String> {
     let mut store = at.store()?;
@@ -146,7 +184,7 @@ pub(super) fn add(at: &At, text: &str, beside: &Path) -> anyhow::Result<String> 
     let plan = task.plan(has_content);
     let mut told = format!("task '{}' added\n", task.name);
     plan.reasons.iter().for_each(|reason| told += &format!("  {reason}\n"));
-    told += &warning(&task, &before, &history, at)?;
+    told += &warning(&task, &before, &history, at);
     Ok(told)
 }
 
@@ -163,19 +201,19 @@ fn content(path: &Path, tracks: usize) -> anyhow::Result<Vec<u8>> {
 }
 
 // A task that could be paid alone, and not beside those that are under way: whoever comes last is paused.
-fn warning(task: &TaskFile, others: &[TaskRow], history: &History, at: &At) -> anyhow::Result<String> {
-    let owed: f64 = owed(others, history)?.iter().map(|(_, rho)| rho).sum();
+fn warning(task: &TaskFile, others: &[TaskRow], history: &History, at: &At) -> String {
+    let owed: f64 = owed(others, history).tasks.iter().map(|(_, rho)| rho).sum();
     let balance = history.balance();
     if owed == 0.0 || balance.rho + owed + task.rho() <= balance.rho_limit {
-        return Ok(String::new());
+        return String::new();
     }
     let budget = history.policy().budget;
     let needed = history.epsilon_with(owed + task.rho(), task.privacy.mechanism, budget.delta);
-    Ok(format!(
+    format!(
         "warning: tasks under way and this one may spend epsilon {} in all, and the population has {}: one of them will be \
          paused before its end. `sordino-coordinator budget show {}` says what each may still spend\n",
         rounded::up(needed, 1),
         Words(budget.tidy()),
         at.quoted()
-    ))
+    )
 }

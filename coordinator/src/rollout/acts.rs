@@ -1,6 +1,6 @@
 //! What people do to rollouts and to what serves: the same from a command and from the operator's page.
 
-use super::book::{self, Course, Error, Order};
+use super::book::{self, Course, Courses, Error, Order};
 use super::controller::{Actor, Input, Refused};
 use super::policy::Policy;
 use crate::store::Store;
@@ -268,8 +268,11 @@ fn rollout(store: &mut dyn Store, input: Input, now: i64) -> Result<String, Erro
 /// # Errors
 /// [`Error::Unfit`] where there is none.
 pub fn under_way(store: &dyn Store) -> Result<Course, Error> {
-    let course = Course::all(store)?.into_iter().find(Course::is_under_way);
-    course.ok_or_else(|| Error::Unfit("no rollout is under way".into()))
+    let Courses { courses, unreadable } = Courses::read(store)?;
+    courses.into_iter().find(Course::is_under_way).ok_or_else(|| match unreadable.iter().find(|of| of.is_under_way) {
+        Some(of) => Error::Unfit(format!("no rollout is under way that can be read; {of}")),
+        None => Error::Unfit("no rollout is under way".into()),
+    })
 }
 
 fn nothing_under_way(store: &dyn Store) -> Result<(), Error> {

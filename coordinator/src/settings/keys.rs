@@ -139,7 +139,12 @@ pub(super) const COORDINATOR: &[Key] = &[
 ];
 
 pub(super) const TASK: &[Key] = &[
-    key("name", TEXT, "", "The task's name, for good: 1 to 64 letters, digits, dots, dashes or underscores."),
+    key(
+        "name",
+        TEXT,
+        "",
+        "The task's name, for good: 1 to 64 letters, digits, dots, dashes or underscores; not beginning with rollout-.",
+    ),
     key(
         "workload",
         TEXT,

@@ -93,7 +93,28 @@ fn tasks(store: &mut impl Store) {
     store.set_task("b", TaskState::Running, None, 6).expect("no error");
     let row = store.tasks().expect("no fault")[1].clone();
     assert_eq!((row.state, row.why.as_deref()), (TaskState::Cancelled, Some("no more")), "what is over stays over");
+    removals(store);
     verify(&store.audit().expect("no fault")).expect("an unbroken chain");
+}
+
+// A task that has opened a round stays, and one that has not makes room for another of its name.
+fn removals(store: &mut impl Store) {
+    let of =
+        |name: &str| TaskRow { name: name.into(), text: "text".into(), seed: 1, state: TaskState::Running, why: None };
+    let names = |store: &dyn Store| -> Vec<String> {
+        store.tasks().expect("no fault").into_iter().map(|task| task.name).collect()
+    };
+    store.add_task(&of("task"), 7).expect("a new task");
+    store.add_task(&of("c"), 7).expect("a new task");
+    collecting(store, 1);
+    assert!(matches!(store.remove_task("task", 8), Err(Error::HasRounds(_))));
+    assert!(matches!(store.remove_task("d", 8), Err(Error::Missing(_))));
+    store.remove_task("c", 8).expect("it has opened none");
+    assert!(matches!(store.remove_task("c", 8), Err(Error::Missing(_))));
+    assert_eq!(names(store), ["a", "b", "task"]);
+    store.add_task(&of("c"), 9).expect("its name is free");
+    let told = store.audit().expect("no fault");
+    assert_eq!(told.iter().filter(|row| row.what.starts_with("task c: removed")).count(), 1);
 }
 
 // Why a task does not run stays with it until it changes, and each reason is in the log, once.

@@ -54,6 +54,17 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn remove_task(&mut self, name: &str, at: i64) -> Result<(), Error> {
+        let at_place = self.tasks.iter().position(|task| task.name == name);
+        let place = at_place.ok_or_else(|| Error::Missing(format!("task '{name}'")))?;
+        if self.rounds.iter().any(|round| round.task == name) {
+            return Err(Error::HasRounds(name.to_owned()));
+        }
+        self.tasks.remove(place);
+        self.note(at, &super::words::removed(name));
+        Ok(())
+    }
+
     fn tasks(&self) -> Result<Vec<TaskRow>, Error> {
         Ok(self.tasks.clone())
     }

@@ -40,6 +40,9 @@ pub enum Error {
     /// There is something of this name already.
     #[error("there is already {0}")]
     Exists(String),
+    /// A task that has opened rounds: what they spent is kept under its name.
+    #[error("task '{0}' has opened a round, and what is known of that stays under its name: `task cancel` ends it")]
+    HasRounds(String),
     /// There is nothing of this name.
     #[error("there is no {0}")]
     Missing(String),
@@ -249,7 +252,13 @@ pub trait Store: Send {
     /// [`Error::Exists`], [`Error::Failed`].
     fn add_task(&mut self, task: &TaskRow, at: i64) -> Result<(), Error>;
 
-    /// All tasks, in the order in which they were added.
+    /// Takes a task away that has opened no round: its name may be given again.
+    ///
+    /// # Errors
+    /// [`Error::HasRounds`], [`Error::Missing`], [`Error::Failed`].
+    fn remove_task(&mut self, name: &str, at: i64) -> Result<(), Error>;
+
+    /// All tasks, in the order in which they were added. One whose state this program does not know is paused, and says so.
     ///
     /// # Errors
     /// [`Error::Failed`].

@@ -6,6 +6,10 @@ pub(super) fn added(task: &TaskRow) -> String {
     format!("task {}: added", task.name)
 }
 
+pub(super) fn removed(name: &str) -> String {
+    format!("task {name}: removed, before its first round")
+}
+
 pub(super) fn set(name: &str, state: TaskState, why: Option<&str>) -> String {
     let why = why.map(|why| format!(", {why}")).unwrap_or_default();
     format!("task {name}: {}{why}", state.name())

@@ -6,12 +6,13 @@ use crate::round::{Timing, Trust};
 use serde::{Deserialize, Serialize};
 use sordino_shared::privacy::accountant::Target;
 use sordino_shared::privacy::{Mechanism, Mode};
+use sordino_shared::rollout::rollout_of;
 
 /// A task file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskFile {
-    /// Its name, for good.
+    /// Its name, for good; none that begins with `rollout-`.
     pub name: String,
     /// What is learnt.
     pub workload: WorkloadKind,
@@ -109,6 +110,12 @@ impl TaskFile {
         if !named {
             return value(format!(
                 "name '{}' must have 1 to 64 letters, digits, dots, dashes or underscores",
+                task.name
+            ));
+        }
+        if rollout_of(&task.name).is_some() {
+            return value(format!(
+                "name '{}' begins as those of rollouts' tasks do, and ledgers would not tell them apart: choose another",
                 task.name
             ));
         }
@@ -211,6 +218,7 @@ mod tests {
             ("tracks = 60", "tracks = 60\nsongs = 3", "unknown field"),
             ("delta = 1e-5", "delta = 2.0", "delta"),
             ("name = \"example\"", "name = \"a b\"", "letters"),
+            ("name = \"example\"", "name = \"rollout-spring\"", "choose another"),
         ] {
             let text = example.replace(from, to);
             assert_ne!(text, example, "{from}");

@@ -99,23 +99,32 @@ pub fn check_price(file: &TaskFile, has_content: bool, history: &History, folder
     }
 }
 
-/// rho that each task under way, running or paused, may still spend of its price.
-///
-/// # Errors
-/// [`enum@super::Error`] where a stored task cannot be read.
-pub fn owed(tasks: &[TaskRow], history: &History) -> Result<Vec<(String, f64)>, super::Error> {
+/// What tasks under way, running or paused, may still spend.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Owed {
+    /// rho that each may still spend of its price.
+    pub tasks: Vec<(String, f64)>,
+    /// Tasks that cannot be read, and why: they open no round.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// What tasks under way may still spend, each by itself.
+pub fn owed(tasks: &[TaskRow], history: &History) -> Owed {
     let spent = history.by_task();
-    let under_way = tasks.iter().filter(|row| matches!(row.state, TaskState::Running | TaskState::Paused));
-    under_way
-        .map(|row| {
-            let price = match Kind::parse(&row.text)? {
-                Kind::Training(file) => file.rho(),
-                Kind::Rollout(order) => order.policy.rho() * order.policy.stages.len() as f64,
-            };
-            let paid = spent.get(row.name.as_str()).copied().unwrap_or(0.0);
-            Ok((row.name.clone(), (price - paid).max(0.0)))
-        })
-        .collect()
+    let mut owed = Owed::default();
+    for row in tasks.iter().filter(|row| matches!(row.state, TaskState::Running | TaskState::Paused)) {
+        let price = match Kind::of(row) {
+            Ok(Kind::Training(file)) => file.rho(),
+            Ok(Kind::Rollout(order)) => order.policy.rho() * order.policy.stages.len() as f64,
+            Err(error) => {
+                owed.unreadable.push((row.name.clone(), error.to_string()));
+                continue;
+            }
+        };
+        let paid = spent.get(row.name.as_str()).copied().unwrap_or(0.0);
+        owed.tasks.push((row.name.clone(), (price - paid).max(0.0)));
+    }
+    owed
 }
 
 // What the noise of the first round is away from its law. `None` where there is no such round.
@@ -200,7 +209,13 @@ mod tests {
         };
         let price = example("4.0").rho();
         let history = history(8.0, 1e-6, price / 4.0);
-        let of = |state| owed(&[row(state)], &history).expect("valid tasks");
+        // One that cannot be read is named, and takes nothing away from the others.
+        let of = |state| {
+            let damaged = TaskRow { name: "damaged".into(), text: "?".into(), ..row(TaskState::Running) };
+            let owed = owed(&[damaged, row(state)], &history);
+            assert_eq!(owed.unreadable.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["damaged"]);
+            owed.tasks
+        };
         assert!((of(TaskState::Running)[0].1 - 0.75 * price).abs() < 1e-9 * price);
         assert!((of(TaskState::Paused)[0].1 - 0.75 * price).abs() < 1e-9 * price);
         assert!(of(TaskState::Finished).is_empty() && of(TaskState::Cancelled).is_empty());

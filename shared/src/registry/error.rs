@@ -19,6 +19,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Root, Self::Timestamp, Self::Snapshot, Self::Targets, Self::Rollout];
+
     /// Its name in metadata.
     pub fn name(self) -> &'static str {
         match self {

@@ -22,7 +22,10 @@ enum Next {
     Targets(Download),
     Rollout(Download),
     Serving(Download),
+    // Everything is there.
     Nothing,
+    // Something was refused: nothing of the look is believed.
+    Refused,
 }
 
 impl Refresh {
@@ -42,18 +45,18 @@ impl Refresh {
         let wanted = match &self.next {
             Next::Timestamp => self.timestamp,
             Next::Root(of) | Next::Snapshot(of) | Next::Targets(of) | Next::Rollout(of) | Next::Serving(of) => *of,
-            Next::Nothing => return None,
+            Next::Nothing | Next::Refused => return None,
         };
         Some(wanted)
     }
 
-    /// Takes what was loaded. `now` is in milliseconds since 1970.
+    /// Takes what was loaded. `now` is the device's time in milliseconds since 1970; what is not loaded again must be in date by it as well.
     ///
     /// # Errors
     /// [`enum@Error`]; then the look has failed, and what was believed before stays so.
     pub fn take(&mut self, bytes: &[u8], now: i64) -> Result<(), Error> {
         let trusted = &mut self.trusted;
-        self.next = match std::mem::replace(&mut self.next, Next::Nothing) {
+        self.next = match std::mem::replace(&mut self.next, Next::Refused) {
             Next::Root(_) => {
                 trusted.take_root(bytes)?;
                 self.roots.next().map_or(Next::Timestamp, Next::Root)
@@ -65,7 +68,7 @@ impl Refresh {
                 let named = listed(trusted.timestamp.as_ref().expect("just taken"), Role::Snapshot)?;
                 match (is_new || !has_targets) && known != Some(named.version) {
                     true => Next::Snapshot(named.wanted()?),
-                    false => Next::Nothing,
+                    false => complete(trusted, now)?,
                 }
             }
             Next::Snapshot(_) => {
@@ -82,9 +85,9 @@ impl Refresh {
             }
             Next::Serving(_) => {
                 trusted.take_serving(bytes)?;
-                Next::Nothing
+                complete(trusted, now)?
             }
-            Next::Nothing => Next::Nothing,
+            over @ (Next::Nothing | Next::Refused) => over,
         };
         Ok(())
     }
@@ -93,4 +96,9 @@ impl Refresh {
     pub fn done(self) -> Option<Trusted> {
         matches!(self.next, Next::Nothing).then_some(self.trusted)
     }
+}
+
+// Everything is there: all of it is in date, also what had not changed and was not loaded.
+fn complete(trusted: &Trusted, now: i64) -> Result<Next, Error> {
+    trusted.check_dates(now).map(|()| Next::Nothing)
 }

@@ -170,6 +170,100 @@ fn each_fault_has_its_own_reason() {
     assert!(matches!(with(&|_, _| office.roots[0].clone()), Err(Error::OtherRole { wanted: Role::Timestamp, .. })));
 }
 
+// Whoever holds the server's key signs timestamps for ever. What they stand upon expires all the same, at a look and without one.
+#[test]
+fn a_fresh_timestamp_prolongs_nothing_else() {
+    let mut office = office();
+    office.publish(NOW);
+    let targets = sign_targets(&office.targets, &office.root, &[&key(2), &key(3)]).expect("their keys");
+    let announced = office.publish(NOW);
+    let looked = office.refresh(&office.trusted(), &announced, NOW).expect("all is signed");
+    assert_eq!(looked.expires(), (Role::Timestamp, NOW + DAY));
+    // A timestamp of a later day over the snapshot of the first, with the number that it had.
+    let timestamp_over = |office: &mut Office, now: i64, snapshot: Option<&sign::OnlineFiles>| {
+        let files =
+            sign_online(&office.serving, (office.targets.number(), &targets), office.version, &office.online, now);
+        let of = super::metadata::FileMeta::of(office.version, snapshot.map_or(&files.snapshot, |of| &of.snapshot));
+        let text = String::from_utf8(files.timestamp).expect("text");
+        let mut value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let signed = value["signed"].take();
+        let mut listing: super::metadata::Listing = serde_json::from_value(signed).expect("a timestamp");
+        listing.version += (now - NOW) as u64 / 1000;
+        listing.meta.insert(Role::Snapshot.file(), of);
+        let bytes = super::metadata::write(&listing, &[&office.online]);
+        Announced { timestamp: office.put(bytes), roots: announced.roots.clone() }
+    };
+    let first = sign_online(&office.serving, (office.targets.number(), &targets), office.version, &office.online, NOW);
+    // Within the week all is in date, and only the timestamp is loaded.
+    let later = timestamp_over(&mut office, NOW + 6 * DAY, Some(&first));
+    let known = office.refresh(&looked, &later, NOW + 6 * DAY).expect("in date");
+    assert!(known.is_newer_than(&looked) && !looked.is_newer_than(&looked));
+    assert_eq!((known.freshness(NOW + 6 * DAY), known.expires().0), (Freshness::Fresh, Role::Timestamp));
+    // After it the snapshot, and what says what serves, are not; the look is refused and changes nothing.
+    for days in [8, 300] {
+        let late = timestamp_over(&mut office, NOW + days * DAY, Some(&first));
+        let refused = office.refresh(&known, &late, NOW + days * DAY);
+        assert!(matches!(refused, Err(Error::Expired { role: Role::Snapshot, .. })), "{days}: {refused:?}");
+        // A look that was refused gives nothing to believe either.
+        let mut look = Refresh::new(known.clone(), &late);
+        assert!(look.take(&office.files[&late.timestamp.digest], NOW + days * DAY).is_err());
+        assert!(look.wanted().is_none() && look.done().is_none());
+        // Also where somebody believes the timestamp on its own.
+        let mut believed = known.clone();
+        believed.take_timestamp(&office.files[&late.timestamp.digest], NOW + days * DAY).expect("signed");
+        let expected = if days == 8 { Freshness::Stale } else { Freshness::Frozen };
+        assert_eq!((believed.freshness(NOW + days * DAY), believed.expires().0), (expected, Role::Snapshot), "{days}");
+    }
+    // A server that signs all that it can sign is stopped by what people have signed: targets of thirty days, a root of a year.
+    office.version += 2_000_000;
+    let announced = office.publish_with(targets.clone(), NOW + 31 * DAY);
+    let refused = office.refresh(&known, &announced, NOW + 31 * DAY);
+    assert!(matches!(refused, Err(Error::Expired { role: Role::Targets, .. })), "{refused:?}");
+}
+
+#[test]
+fn each_role_that_is_out_of_date_is_found_at_use() {
+    let mut office = office();
+    let announced = office.publish(NOW);
+    let known = office.refresh(&office.trusted(), &announced, NOW).expect("all is signed");
+    for role in Role::ALL {
+        let mut trusted = known.clone();
+        let past = super::metadata::time_text(NOW - DAY);
+        match role {
+            Role::Root => trusted.root.expires = past,
+            Role::Timestamp => trusted.timestamp.as_mut().expect("there").expires = past,
+            Role::Snapshot => trusted.snapshot.as_mut().expect("there").expires = past,
+            Role::Targets => trusted.targets.as_mut().expect("there").expires = past,
+            Role::Rollout => trusted.rollout.as_mut().expect("there").expires = past,
+        }
+        assert_eq!(trusted.expires(), (role, NOW - DAY));
+        assert_eq!(
+            [0, 6].map(|days| trusted.freshness(NOW + days * DAY)),
+            [Freshness::Stale, Freshness::Frozen],
+            "{role}"
+        );
+        // A look that finds nothing new finds that too; a root or timestamp that has expired does not come so far.
+        let mut look = Refresh::new(trusted, &announced);
+        let refused = look.take(&office.files[&announced.timestamp.digest], NOW);
+        let is_found = matches!(&refused, Err(Error::Expired { role: found, .. }) if *found == role);
+        assert!(is_found || role == Role::Timestamp && refused.is_ok(), "{role}: {refused:?}");
+    }
+    let mut damaged = known.clone();
+    damaged.root.expires = "never".into();
+    assert_eq!(damaged.freshness(NOW), Freshness::Frozen, "a date that cannot be read has passed");
+}
+
+#[test]
+fn who_has_never_looked_is_not_fresh() {
+    let trusted = office().trusted();
+    assert!(!trusted.has_looked());
+    let at = |days: i64| trusted.freshness(NOW + days * DAY);
+    assert_eq!([0, 300, 366, 380, 50 * 365].map(at), {
+        use Freshness::{Frozen, Stale};
+        [Stale, Stale, Stale, Frozen, Frozen]
+    });
+}
+
 #[test]
 fn one_key_of_two_signs_nothing_nor_does_one_key_twice() {
     let mut office = office();

@@ -2,7 +2,7 @@
 
 use super::error::{Error, Role};
 use super::metadata::{
-    Delegations, FileMeta, Key, Listing, RoleKeys, Root, Target, Targets, check_fresh, read, read_trusted, time_of,
+    Delegations, FileMeta, Key, Listing, RoleKeys, Root, Target, Targets, check_fresh, read, read_trusted,
 };
 use super::serving::Serving;
 use super::version::{RolloutTerms, VersionInfo, model_path, rollout_path};
@@ -21,17 +21,6 @@ pub struct Trusted {
     pub(super) serving: Serving,
 }
 
-/// How far the word of the registry can be trusted to be its last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// It is in date.
-    Fresh,
-    /// It is out of date; what serves goes on.
-    Stale,
-    /// It has been out of date for a week: somebody keeps the news from this device, so it goes on serving and trains no more.
-    Frozen,
-}
-
 /// How it is stored: the values, whose signatures were checked when they came.
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -44,7 +33,7 @@ struct Stored {
 }
 
 impl Trusted {
-    /// From the root that came with the application. Its date is looked at once newer ones are known.
+    /// From the root that came with the application. Its date is looked at by [`Self::freshness`], and by every look at the registry.
     ///
     /// # Errors
     /// [`enum@Error`]: it must be signed by its own keys.
@@ -83,18 +72,6 @@ impl Trusted {
     /// What was signed of a rollout.
     pub fn rollout_terms(&self, name: &str) -> Option<RolloutTerms> {
         Some(self.targets.as_ref()?.rollout(name)?.1)
-    }
-
-    /// Whether what is known is in date.
-    pub fn freshness(&self, now: i64) -> Freshness {
-        let Some(expires) = self.timestamp.as_ref().and_then(|timestamp| time_of(&timestamp.expires).ok()) else {
-            return Freshness::Fresh;
-        };
-        match now.saturating_sub(expires) {
-            late if late < 0 => Freshness::Fresh,
-            late if late < FROZEN_AFTER_MS => Freshness::Stale,
-            _ => Freshness::Frozen,
-        }
     }
 
     /// What is to be stored; the host's storage must keep it from others, as it keeps the device's key.
@@ -297,4 +274,3 @@ fn same_version(role: Role, version: u64, expected: &FileMeta) -> Result<(), Err
 
 /// The rollout role's one file.
 pub(super) const SERVING: &str = "serving.json";
-const FROZEN_AFTER_MS: i64 = 7 * 86_400_000;

@@ -8,7 +8,7 @@ use super::{Device, DeviceHalf, Statistics};
 use crate::bytes::{self, Reader, put_f32s, put_f64s};
 use crate::model::{Hyperparameters, Model};
 use crate::plan::BlockLayout;
-use crate::rollout::MetricsRound;
+use crate::rollout::{MetricsRound, paid_as, rollout_of};
 use ndarray::Array2;
 use rand_core::Rng;
 
@@ -36,6 +36,24 @@ impl Broadcast {
             Self::Factors(half) => half.model.tracks(),
             Self::Comparison(half) => half.model.tracks(),
             Self::Rollout(_) => 0,
+        }
+    }
+
+    /// Whether it belongs to a task of this name: a rollout's round to the task of that rollout alone, any other to a task that is none of a
+    /// rollout. A device joins no round of which this does not hold: it would be paid for under another's name.
+    pub fn is_of(&self, task: &str) -> bool {
+        let rollout = match self {
+            Self::Rollout(round) => Some(round.rollout.as_str()),
+            _ => None,
+        };
+        rollout_of(task) == rollout
+    }
+
+    /// The number under which ledgers have its round, which has this number in its task: the same, but in a rollout the stage's.
+    pub fn paid_as(&self, round: u64) -> u64 {
+        match self {
+            Self::Rollout(round) => paid_as(round.stage),
+            _ => round,
         }
     }
 
@@ -185,6 +203,18 @@ mod tests {
     }
 
     // A device that loaded the bytes makes the vector that the coordinator's own half would make.
+    #[test]
+    fn a_rollouts_round_is_of_its_own_task_and_paid_by_the_stage() {
+        let metrics = Broadcast::Rollout(MetricsRound { rollout: "spring".into(), stage: 2 });
+        let plays = Broadcast::Popularity(Plays { tracks: 4, hyperparameters: Hyperparameters::default() });
+        for (task, of_rollout, of_training) in
+            [("rollout-spring", true, false), ("rollout-autumn", false, false), ("spring", false, true)]
+        {
+            assert_eq!((metrics.is_of(task), plays.is_of(task)), (of_rollout, of_training), "{task}");
+        }
+        assert_eq!((metrics.paid_as(17), plays.paid_as(17)), (3, 17));
+    }
+
     #[test]
     fn what_is_loaded_contributes_the_same() {
         let examples = [1, 4].map(|t| Example { track: TrackId(t), confidence: 1.5 });

@@ -140,7 +140,7 @@ impl Command {
             }
             Self::Recommend { most, at } => at.recommend(most as usize)?,
             Self::Version { at } => {
-                let device = at.open_beside()?;
+                let mut device = at.open_beside()?;
                 let versions = device.versions()?;
                 let serves = versions.current().map_or_else(|| "none".to_owned(), |kept| kept.counter.to_string());
                 let kept: Vec<String> = versions.kept().iter().map(|kept| kept.counter.to_string()).collect();
@@ -171,9 +171,10 @@ impl Command {
 fn in_date(freshness: Freshness) -> &'static str {
     match freshness {
         Freshness::Fresh => "the registry's word is in date",
-        Freshness::Stale => "the registry's word is out of date: what serves goes on",
+        Freshness::Stale => "the registry's word is out of date, or has not come yet: what serves goes on",
         Freshness::Frozen => {
-            "the registry's word has been out of date for a week: what serves goes on, nothing is trained, and the operator should know"
+            "the registry's word has been out of date for a week, or has not come for so long: what serves goes on, nothing is trained, and \
+             the operator should know"
         }
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sordino_shared::evaluate::{Gain, Judged, Ties};
 use sordino_shared::ids::TrackId;
 use sordino_shared::registry::Place;
-use sordino_shared::rollout::{Arm, Cells, DayReport, MetricsRound, task_of};
+use sordino_shared::rollout::{Arm, Cells, DayReport, MetricsRound, paid_as, task_of};
 use sordino_shared::workload::Broadcast;
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub(super) struct Day {
     rollout: String,
     stage: usize,
     joined: i64,
-    // Whether its one contribution to the stage was made, or is being made.
+    // Whether its one contribution to the stage was made, or is being made. It goes with the stage; what was paid for stays in the ledger.
     contributed: bool,
     report_hours: u32,
     // Lists that were reckoned, and those of them that took too long.
@@ -72,8 +72,14 @@ impl<H: Host> Device<H> {
     /// [`enum@Error`].
     pub fn declines(&self) -> Result<Vec<String>, Error> {
         let is_early = |day: &Day| self.host.now().saturating_sub(day.joined) < i64::from(day.report_hours) * HOUR_MS;
-        let day = self.day()?.filter(|day| day.contributed || is_early(day));
+        let day = self.day()?.filter(|day| day.contributed || is_early(day) || self.has_paid(day));
         Ok(day.map(|day| task_of(&day.rollout)).into_iter().collect())
+    }
+
+    // Whether the ledger has its say in the stage. A stage may end and begin again, and the listener may erase what is kept of it: what was paid
+    // for stays, under the stage's own number.
+    fn has_paid(&self, day: &Day) -> bool {
+        self.purse.history().has_paid(&task_of(&day.rollout), paid_as(day.stage))
     }
 
     /// Whether there is anything to say in a round that loads this, so that a device does not leave one that it has joined. Of any but a
@@ -144,7 +150,8 @@ impl<H: Host> Device<H> {
         let skipped_before = self.skipped_before(&day).map_err(store)?;
         let report = self.report(&day, &place, skipped_before, has_fallen_back).map_err(store)?;
         let is_served_worst = skipped_before * 100.0 > place.worst_percent as f32;
-        // Whatever becomes of the round, a second one is not joined: durable before anything is paid or sent.
+        // Whatever becomes of the round, a second one is not joined: durable before anything is paid or sent. Once it is paid for, the ledger
+        // refuses a second one by itself.
         let contributed = |stored: Option<&[u8]>| -> Result<_, Error> {
             let day = Day { contributed: true, ..read(stored)?.unwrap_or(day) };
             Ok(Some(serde_json::to_vec(&day).expect("numbers and words")))

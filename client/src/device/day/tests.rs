@@ -1,51 +1,18 @@
 //! What a device tells of a day.
 
 use super::*;
-use crate::device::{Pretend, Settings};
-use sordino_shared::control::{Announced, Download, Federation, PublicKey};
+use crate::device::Pretend;
+use crate::device::office::{Office, START, TRACKS};
+use crate::part::Round;
 use sordino_shared::math;
-use sordino_shared::model::Model;
-use sordino_shared::registry::{
-    Candidate, Choice, Refresh, RolloutTerms, Root, Serving, StageTerms, Targets, VersionInfo, sign_online, sign_root,
-    sign_targets,
-};
-use sordino_shared::rollout::Share;
-use sordino_shared::secagg::{Identity, digest};
+use sordino_shared::plan::{PlanRequest, RoundPlan};
+use sordino_shared::privacy::ledger;
+use sordino_shared::registry::{Candidate, Choice, Serving};
+use sordino_shared::workload::{DeviceHalf, Workspace};
 use std::sync::atomic::Ordering;
-use zeroize::Zeroizing;
-
-const START: i64 = 1_700_000_000_000;
-const TRACKS: u32 = 40;
-
-// One person signs everything.
-fn root_of(person: &Identity) -> Root {
-    Root::of(1, &[person.public()], 1, &person.public(), START + 1000 * HOUR_MS)
-}
 
 fn device(folder: &std::path::Path) -> (Device<Pretend>, Pretend) {
-    let identity = Identity::from_secret(&Zeroizing::new([1; 32]));
-    let key = PublicKey(identity.public());
-    let root = sign_root(&root_of(&identity), &[&identity]);
-    let federation = Federation {
-        server: "127.0.0.1:1".into(),
-        name: "s".into(),
-        population: "p".into(),
-        authority: key.clone(),
-        operator: key,
-        ca: String::new(),
-        root: String::from_utf8(root).expect("text"),
-    };
-    let mut phone = Pretend::at(START);
-    phone.store_secret(&Zeroizing::new([5; 32])).expect("stored");
-    let mut device = Device::open(folder, federation, Settings::default(), phone.clone()).expect("a device");
-    // Version 1 likes the first tracks, version 2 the last.
-    for counter in [1, 2u64] {
-        let weight = |track: u32| if counter == 1 { TRACKS - track } else { track } as f32;
-        let model = Model::Popularity((0..TRACKS).map(|track| 1.0 + weight(track)).collect());
-        let info = VersionInfo { release_counter: counter, ..VersionInfo::default() };
-        assert!(device.keep_version(&info, &model.to_bytes()).expect("a store"));
-    }
-    (device, phone)
+    Office::new().device(folder)
 }
 
 fn choice(arm: Option<Arm>, is_shadow: bool) -> Choice {
@@ -132,53 +99,146 @@ fn a_stage_begins_when_all_of_it_is_here_and_ends_with_the_rollout() {
     assert!(device.day().expect("a store").is_none() && device.declines().expect("a store").is_empty());
 }
 
+/// A device in the rollout `spring`, its server, and what both have paid.
+struct Stages {
+    folder: tempfile::TempDir,
+    office: Office,
+    device: Device<Pretend>,
+    phone: Pretend,
+    // Rounds that were opened, and the stages that a population pays for them.
+    rounds: u64,
+    population: BTreeSet<u64>,
+}
+
+impl Stages {
+    fn new() -> Self {
+        let (folder, office) = (tempfile::tempdir().expect("a folder"), Office::new());
+        let (device, phone) = office.device(folder.path());
+        Self { folder, office, device, phone, rounds: 0, population: BTreeSet::new() }
+    }
+
+    // The server names this stage from now on, or no candidate, and the device hears of it; a day and an hour pass.
+    fn stage(&mut self, stage: Option<usize>) {
+        self.hear(stage);
+        self.phone.time_ms.fetch_add(25 * HOUR_MS, Ordering::Relaxed);
+        self.hear(stage);
+    }
+
+    fn hear(&mut self, stage: Option<usize>) {
+        let candidate = stage.map(|stage| Candidate { rollout: "spring".into(), counter: 2, stage });
+        let serving = Serving { good: Some(1), candidate, ..Serving::default() };
+        let word = self.office.sign(&serving, self.phone.time_ms.load(Ordering::Relaxed));
+        self.office.look(&mut self.device, &word).expect("all is signed");
+    }
+
+    fn restart(&mut self) {
+        let Self { folder, office, phone, .. } = self;
+        // The ledger's lock goes with the device.
+        let nobody = tempfile::tempdir().expect("a folder");
+        self.device = office.device(nobody.path()).0;
+        self.device = office.open(folder.path(), phone);
+    }
+
+    // A round of a stage as far as the device's payment; whether it had a say.
+    fn say(&mut self, stage: usize) -> bool {
+        let Some((round, cells)) = self.makes_up_its_mind(stage) else { return false };
+        self.pays(&round, cells).expect("it can pay");
+        true
+    }
+
+    fn makes_up_its_mind(&mut self, stage: usize) -> Option<(Round, Cells)> {
+        self.rounds += 1;
+        self.population.insert(paid_as(stage));
+        let metrics = MetricsRound { rollout: "spring".into(), stage };
+        let request = PlanRequest { honest_fraction: 0.6, rho: Some(0.01), ..PlanRequest::new(100, metrics.layout()) };
+        let plan = RoundPlan::new(request).expect("a valid plan");
+        let cells = self.device.cells(&metrics).ok()?;
+        let broadcast = Broadcast::Rollout(metrics);
+        Some((Round { task: task_of("spring"), number: self.rounds, plan, broadcast }, cells))
+    }
+
+    fn pays(&mut self, round: &Round, cells: Cells) -> Result<(), crate::participation::Error> {
+        let mut workspace = Workspace::default();
+        let held = sordino_shared::workload::Device { rollout: cells, ..workspace.device() };
+        let ledger = self.device.purse.open_ledger().expect("it is open");
+        round.invitation().accept(&round.broadcast, held, ledger, 0).map(|_| ())
+    }
+
+    // What the device has paid for, and that this is no more than a population pays.
+    fn paid(&self) -> Vec<u64> {
+        let paid: Vec<u64> = self.device.purse.history().spends().map(|spend| spend.round).collect();
+        let stages: BTreeSet<u64> = paid.iter().copied().collect();
+        assert!(stages.len() == paid.len() && stages.is_subset(&self.population), "{paid:?}: {:?}", self.population);
+        paid
+    }
+}
+
 // Whatever becomes of the round, and however often the device is opened again: one say in a stage.
 #[test]
 fn a_device_has_one_say_in_a_stage() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (mut device, phone) = device(folder.path());
-    let person = Identity::from_secret(&Zeroizing::new([1; 32]));
-    let mut targets = Targets::empty(&person.public(), START + 1000 * HOUR_MS);
-    for counter in [1, 2] {
-        let info = VersionInfo { release_counter: counter, ..VersionInfo::default() };
-        targets.add_version(&Download { digest: [counter as u8; 32], length: 1 }, &info);
-    }
-    let share = Share::parts_per_million(500_000).expect("a half");
-    let stages = vec![StageTerms { share, shadow: false }; 2];
-    let terms = RolloutTerms { candidate: 2, salt: "00".repeat(16), stages, report_hours: 24, worst_percent: 70 };
-    targets.add_rollout("spring", &Download { digest: [9; 32], length: 1 }, &terms);
-    let root = device.federation().root.clone().into_bytes();
-    let signed = sign_targets(&targets, &root_of(&person), &[&person]).expect("its one person");
-    let stage = |device: &mut Device<Pretend>, stage: usize| {
-        let candidate = Some(Candidate { rollout: "spring".into(), counter: 2, stage });
-        let serving = Serving { good: Some(1), candidate, ..Serving::default() };
-        let now = phone.time_ms.load(Ordering::Relaxed);
-        let files = sign_online(&serving, (targets.number(), &signed), 1 + stage as u64, &person, now);
-        let download = |bytes: &[u8]| Download { digest: digest(bytes), length: bytes.len() as u64 };
-        let announced = Announced { timestamp: download(&files.timestamp), roots: vec![download(&root)] };
-        let all = [&files.timestamp, &files.snapshot, &signed, &files.rollout, &files.serving];
-        let mut look = Refresh::new(device.registry().expect("a registry"), &announced);
-        while let Some(wanted) = look.wanted() {
-            let bytes = all.iter().find(|bytes| digest(bytes) == wanted.digest).expect("it is there");
-            look.take(bytes, now).expect("all is signed");
-        }
-        device.set_registry(&look.done().expect("everything is there")).expect("a store");
-        let choice = device.choice().expect("as signed");
-        device.settle(&choice).expect("allowed");
-    };
-    let round = |stage| MetricsRound { rollout: "spring".into(), stage };
-    stage(&mut device, 0);
-    assert!(device.cells(&round(0)).is_err(), "it has just come");
-    phone.time_ms.store(START + 25 * HOUR_MS, Ordering::Relaxed);
-    assert!(device.cells(&round(1)).is_err(), "another stage");
-    assert!(device.cells(&round(0)).is_ok());
-    assert!(device.cells(&round(0)).is_err(), "once");
-    assert_eq!(device.declines().expect("a store"), ["rollout-spring"]);
+    let mut stages = Stages::new();
+    stages.hear(Some(0));
+    assert!(!stages.say(0), "it has just come");
+    stages.stage(Some(0));
+    assert!(!stages.say(1), "another stage");
+    assert!(stages.say(0));
+    assert!(!stages.say(0), "once");
+    assert_eq!(stages.device.declines().expect("a store"), ["rollout-spring"]);
     // A look at the registry changes nothing of that; the next stage does.
-    let choice = device.choice().expect("as signed");
-    device.settle(&choice).expect("allowed");
-    assert!(device.cells(&round(0)).is_err());
-    stage(&mut device, 1);
-    phone.time_ms.store(START + 50 * HOUR_MS, Ordering::Relaxed);
-    assert!(device.cells(&round(1)).is_ok() && device.cells(&round(1)).is_err());
+    stages.stage(Some(0));
+    stages.restart();
+    assert!(!stages.say(0));
+    stages.stage(Some(1));
+    assert!(stages.say(1) && !stages.say(1));
+    assert_eq!(stages.paid(), [1, 2]);
+}
+
+// Who holds the server's key names stages of a signed rollout in any order, and takes the candidate away and names it again.
+#[test]
+fn a_stage_that_begins_again_has_heard_the_device_already() {
+    for erases in [false, true] {
+        let mut stages = Stages::new();
+        for (stage, has_its_say) in
+            [(Some(0), true), (None, false), (Some(0), false), (Some(1), true), (Some(0), false), (Some(1), false)]
+        {
+            stages.stage(stage);
+            assert_eq!(stages.say(stage.unwrap_or(0)), has_its_say, "{stage:?}, {erases}");
+            if erases {
+                stages.device.erase().expect("erased");
+                assert!(stages.device.store.get(DAY).expect("a store").is_none(), "nothing of the day stays");
+                // It has the stage anew, and says so before it is assigned to a round.
+                stages.stage(stage);
+                assert!(!stages.say(stage.unwrap_or(0)));
+                let declined = if stage.is_some() { vec!["rollout-spring".to_owned()] } else { vec![] };
+                assert_eq!(stages.device.declines().expect("a store"), declined);
+            }
+        }
+        assert_eq!(stages.paid(), [1, 2], "{erases}");
+    }
+}
+
+// A crash between the say that is written down and the payment, and one right after it.
+#[test]
+fn a_crash_gives_no_second_say() {
+    let mut stages = Stages::new();
+    stages.stage(Some(0));
+    let first = stages.makes_up_its_mind(0).expect("it has something to say");
+    stages.restart();
+    assert!(!stages.say(0) && stages.paid().is_empty(), "it was about to say it: nothing was paid, nothing is sent");
+    // Where all of the stage was erased since, it may say it, and pays once: nothing had left the device.
+    stages.device.erase().expect("erased");
+    stages.stage(Some(0));
+    assert!(stages.say(0));
+    stages.restart();
+    // As where a restart had lost all that is kept of the stage: the ledger holds by itself, also against what was made before.
+    stages.device.store.change(&[], &[DAY]).expect("a store");
+    stages.stage(Some(0));
+    assert!(!stages.say(0));
+    let refused = stages.pays(&first.0, first.1);
+    let is_twice = matches!(
+        refused,
+        Err(crate::participation::Error::Ledger(ledger::Error::Refused(ledger::Refusal::Twice { .. })))
+    );
+    assert!(is_twice, "{refused:?}");
+    assert_eq!(stages.paid(), [1]);
 }

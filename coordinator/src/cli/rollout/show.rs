@@ -3,7 +3,7 @@
 use super::super::words::Table;
 use super::super::{At, print, time};
 use crate::rollout::acts::under_way;
-use crate::rollout::book::{self, Course};
+use crate::rollout::book::{self, Course, Courses, Unreadable};
 use crate::rollout::explain::{explain, sentence, standing};
 use crate::rollout::{Event, Phase};
 use crate::server::RolloutView;
@@ -29,14 +29,16 @@ impl Status {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let store = self.at.store()?;
         loop {
-            let courses = Course::all(&store)?;
+            let Courses { courses, unreadable } = Courses::read(&store)?;
             let serving = book::serving(&store)?.1;
             let text = match self.json {
                 true => {
                     let rollouts: Vec<RolloutView> = courses.iter().map(RolloutView::of).collect();
-                    serde_json::to_string(&serde_json::json!({ "serving": serving, "rollouts": rollouts }))? + "\n"
+                    let unreadable: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
+                    let all = serde_json::json!({ "serving": serving, "rollouts": rollouts, "unreadable": unreadable });
+                    serde_json::to_string(&all)? + "\n"
                 }
-                false => in_words(courses.iter().rfind(|course| course.is_under_way()), &serving),
+                false => in_words(courses.iter().rfind(|course| course.is_under_way()), &serving) + &named(&unreadable),
             };
             let clear = if self.watch && !self.json { "\x1b[2J\x1b[H" } else { "" };
             print(&format!("{clear}{text}"));
@@ -88,6 +90,11 @@ fn in_words(course: Option<&Course>, serving: &Serving) -> String {
     out
 }
 
+// Those that cannot be read, a line each.
+fn named(unreadable: &[Unreadable]) -> String {
+    unreadable.iter().map(|of| format!("{of}\n")).collect()
+}
+
 /// Who is kept back.
 pub(super) fn held_back(serving: &Serving) -> String {
     match &serving.holdback {
@@ -108,18 +115,21 @@ pub(in crate::cli) struct List {
 impl List {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let mut table = Table::new(&["rollout", ">version", "began (UTC)", "where it stands"]);
-        for course in Course::all(&self.at.store()?)? {
+        let Courses { courses, unreadable } = Courses::read(&self.at.store()?)?;
+        for course in courses {
             let began = course.events.first().map_or_else(|| "-".into(), |event| time(event.at()));
             let (name, candidate) = (course.order.name, course.order.candidate.to_string());
             table.row(vec![name, candidate, began, standing(&course.controller)]);
         }
-        match table.is_empty() {
+        match table.is_empty() && unreadable.is_empty() {
             true => print(&format!(
                 "no rollout yet: `sordino-coordinator rollout start ROLLOUT {}` begins one that is signed\n",
                 self.at.quoted()
             )),
+            false if table.is_empty() => {}
             false => print(&table.to_string()),
         }
+        print(&named(&unreadable));
         Ok(())
     }
 }
@@ -141,7 +151,7 @@ impl Which {
             Some(name) => Ok(Course::load(&store, name)?),
             None => match under_way(&store) {
                 Ok(course) => Ok(course),
-                Err(_) => Course::all(&store)?.pop().context("there was no rollout yet"),
+                Err(_) => Courses::read(&store)?.courses.pop().context("there was no rollout yet"),
             },
         }
     }

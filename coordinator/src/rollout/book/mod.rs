@@ -4,13 +4,19 @@
 //! and the audit log's rows as one [`Change`] upon what was read. Two who act at once cannot both be right: the slower one is told, reads
 //! again and decides again.
 
+mod audit;
+mod courses;
 #[cfg(test)]
 mod tests;
 
-use crate::rollout::controller::{Controller, Event, Input, Phase, Refused, Release, verify};
+pub use audit::{Audit, audit};
+pub use courses::{Courses, Unreadable};
+
+use crate::rollout::controller::{Controller, Event, Input, Phase, Refused, Release};
 use crate::rollout::explain::sentence;
 use crate::rollout::policy::{self, Policy};
 use crate::store::{self, Aggregate, Change, Finished, NewEvents, Store, TaskRow, TaskState};
+use crate::task::Kind;
 use serde::{Deserialize, Serialize};
 use sordino_shared::control::hexadecimal;
 use sordino_shared::registry::{Candidate, Holdback, Mode, Serving};
@@ -116,26 +122,19 @@ impl Course {
     /// [`enum@Error`].
     pub fn load(store: &dyn Store, name: &str) -> Result<Self, Error> {
         let row = store.tasks()?.into_iter().find(|row| row.name == task_of(name));
-        let row = row.ok_or_else(|| Error::Unfit(format!("there is no rollout '{name}'")))?;
-        Self::of(store, &row)
+        match row.as_ref().map(Kind::of) {
+            Some(Ok(Kind::Rollout(order))) => Self::read(store, *order),
+            None | Some(Ok(Kind::Training(_))) => Err(Error::Unfit(format!("there is no rollout '{name}'"))),
+            Some(Err(error)) => Err(Error::Damaged { name: task_of(name), reason: error.to_string() }),
+        }
     }
 
-    /// All rollouts, the oldest first.
-    ///
-    /// # Errors
-    /// [`enum@Error`].
-    pub fn all(store: &dyn Store) -> Result<Vec<Self>, Error> {
-        let rows = store.tasks()?;
-        rows.iter().filter(|row| row.name.starts_with("rollout-")).map(|row| Self::of(store, row)).collect()
-    }
-
-    fn of(store: &dyn Store, row: &TaskRow) -> Result<Self, Error> {
-        let damaged = |reason: String| Error::Damaged { name: row.name.clone(), reason };
-        let order = Order::parse(&row.text).map_err(|error| damaged(error.to_string()))?;
+    fn read(store: &dyn Store, order: Order) -> Result<Self, Error> {
+        let damaged = |error: serde_json::Error| Error::Damaged { name: order.task(), reason: error.to_string() };
         let mut controller = Controller::new(order.policy.clone(), order.devices);
         let mut events = Vec::new();
         for text in store.events(&order.name)? {
-            let event: Event = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+            let event: Event = serde_json::from_str(&text).map_err(damaged)?;
             controller.apply(&event);
             events.push(event);
         }
@@ -209,40 +208,6 @@ fn ordered(order: &Order, written: &str) -> String {
     format!("rollout {name}: version {candidate} for {devices} devices [{}]", hexadecimal(&digest(written.as_bytes())))
 }
 
-/// Makes every verdict of every rollout again from its sums, and holds its order and each event against the audit log; how many rollouts and
-/// verdicts.
-///
-/// # Errors
-/// [`Error::Damaged`] at the first that does not follow, or is not in the log where it should be, or where the log tells of more.
-pub fn audit(store: &dyn Store) -> Result<(usize, usize), Error> {
-    let log = store.audit()?;
-    let (mut rollouts, mut verdicts) = (0, 0);
-    for course in Course::all(store)? {
-        let name = &course.order.name;
-        let damaged = |reason: String| Error::Damaged { name: name.clone(), reason };
-        verify(&course.order.policy, course.order.devices, &course.events)
-            .map_err(|broken| damaged(broken.to_string()))?;
-        let text = toml::to_string(&course.order).expect("a policy has a form in TOML");
-        let written = store.events(name)?;
-        let events = written.iter().zip(&course.events).map(|(written, event)| words(name, event, written));
-        let expected: Vec<String> = std::iter::once(ordered(&course.order, &text)).chain(events).collect();
-        let about = format!("rollout {name}: ");
-        let told: Vec<&str> = log.iter().map(|row| row.what.as_str()).filter(|row| row.starts_with(&about)).collect();
-        match expected.iter().zip(&told).position(|(expected, told)| expected != told) {
-            Some(0) => return Err(damaged("its order is not what the audit log says".into())),
-            Some(number) => return Err(damaged(format!("event {number} is not what the audit log says"))),
-            None if expected.len() != told.len() => {
-                let (told, there) = (told.len().saturating_sub(1), written.len());
-                return Err(damaged(format!("the audit log tells of {told} events, and there are {there}")));
-            }
-            None => {}
-        }
-        rollouts += 1;
-        verdicts += course.events.iter().filter(|event| matches!(event, Event::Looked { .. })).count();
-    }
-    Ok((rollouts, verdicts))
-}
-
 /// What serves once everybody has this version.
 fn all(before: &Serving, counter: u64) -> Serving {
     Serving {
@@ -273,10 +238,7 @@ pub fn serving(store: &dyn Store) -> Result<(u64, Serving), Error> {
 /// # Errors
 /// [`enum@Error`].
 pub fn start(store: &mut dyn Store, order: &Order, input: Input, now: i64) -> Result<(), Error> {
-    if let Some(other) = Course::all(store)?.iter().find(|course| course.is_under_way()) {
-        let reason = format!("the rollout '{}' is under way: end it first", other.order.name);
-        return Err(Error::Unfit(reason));
-    }
+    Courses::read(store)?.check_none_under_way("end")?;
     let serving = serving(store)?;
     if serving.1.mode != Mode::Good {
         let reason = "devices were taken back, or models are switched off: let a version serve all first".to_owned();
@@ -387,10 +349,7 @@ pub fn change_serving(
 /// # Errors
 /// [`enum@Error`].
 pub fn serve_all(store: &mut dyn Store, counter: u64, words: &str, now: i64) -> Result<(), Error> {
-    if let Some(course) = Course::all(store)?.iter().find(|course| course.is_under_way()) {
-        let reason = format!("the rollout '{}' is under way: abort it first", course.order.name);
-        return Err(Error::Unfit(reason));
-    }
+    Courses::read(store)?.check_none_under_way("abort")?;
     change_serving(store, words, now, |serving| match serving.good {
         Some(good) if good >= counter => Err(format!(
             "version {counter} is not newer than version {good}, which serves: devices take none that is older. Sign the old weights anew, \

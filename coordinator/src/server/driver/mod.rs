@@ -199,7 +199,7 @@ impl Driver {
 
 /// The catalogue's public features.
 fn content(hub: &Hub, row: &TaskRow) -> Result<Content, Trouble> {
-    let Kind::Training(file) = Kind::parse(&row.text)? else { return Ok(Content::default()) };
+    let Kind::Training(file) = Kind::of(row)? else { return Ok(Content::default()) };
     let Some(digest) = file.catalogue.content else { return Ok(Content::default()) };
     let digest = from_hexadecimal(&digest).ok_or("the catalogue's content is named by its hash")?;
     let bytes = hub.models.get(&digest).ok_or("the catalogue's content is gone from the models' folder")?;

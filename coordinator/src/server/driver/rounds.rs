@@ -12,6 +12,7 @@ use crate::task::{RolloutTask, Task, stage_of};
 use sordino_shared::control::Download;
 use sordino_shared::privacy::Samplers;
 use sordino_shared::privacy::ledger::{Error as LedgerError, Refusal, Spend};
+use sordino_shared::rollout::paid_as;
 use sordino_shared::secagg::Hash;
 use sordino_shared::wire;
 use sordino_shared::workload::Broadcast;
@@ -183,17 +184,19 @@ impl Driver {
     /// Pays for a round, or asks whether the population could. A round that is paid for already is not paid for again.
     pub(super) fn spend(&self, live: &Live, pay: bool) -> Result<(), Trouble> {
         let (plan, setting) = (live.plan(), live.setting());
-        // A device says one thing in a stage of a rollout, so that is what it pays for, however many rounds the stage has.
+        // A device says one thing in a stage of a rollout, so that is what it pays for, however many rounds the stage has; its own ledger has it
+        // under the same number.
         let round = match &self.task {
             Task::Training(_) => setting.number,
-            Task::Rollout(_) => stage_of(setting.step) as u64 + 1,
+            Task::Rollout(_) => paid_as(stage_of(setting.step)),
         };
         let spend = Spend::of_plan(plan, &Samplers::new(plan)?, &setting.task, round, now());
         let population = &self.hub.config.listen.population;
         let mut ledgers = self.hub.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_paid = ledgers.has_paid(population, &spend);
         let result = if pay { ledgers.spend(population, spend) } else { ledgers.check(population, &spend) };
         match result {
-            Err(LedgerError::Refused(Refusal::Twice { .. })) => Ok(()),
+            Err(LedgerError::Refused(Refusal::Twice { .. })) if has_paid => Ok(()),
             result => Ok(result?),
         }
     }

@@ -10,8 +10,8 @@ use super::{
     Aggregate, Change, Entry, Error, Finished, Phase, RoundRow, Store, TaskRow, TaskState, Verdict, VersionRow,
 };
 use rows::{
-    blocks_from_bytes, blocks_to_bytes, clear, insert_task, insert_version, make, move_round, note, round_of,
-    set_state, state_of,
+    blocks_from_bytes, blocks_to_bytes, clear, insert_task, insert_version, make, move_round, note, remove_task,
+    round_of, set_state, task_of,
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use schema::{REASONS, ROLLOUTS, SCHEMA};
@@ -60,19 +60,15 @@ impl Store for SqliteStore {
         self.write(|transaction| insert_task(transaction, task, at))
     }
 
+    fn remove_task(&mut self, name: &str, at: i64) -> Result<(), Error> {
+        self.write(|transaction| remove_task(transaction, name, at))
+    }
+
     fn tasks(&self) -> Result<Vec<TaskRow>, Error> {
         let mut statement =
             self.connection.prepare_cached("SELECT name, text, seed, state, why FROM task ORDER BY id")?;
-        let rows = statement.query_map([], |row| {
-            let (name, seed, state): (String, i64, String) = (row.get(0)?, row.get(2)?, row.get(3)?);
-            Ok((name, row.get(1)?, seed as u64, state, row.get(4)?))
-        })?;
-        rows.map(|row| {
-            let (name, text, seed, state, why) = row?;
-            let state = state_of(&name, &state)?;
-            Ok(TaskRow { name, text, seed, state, why })
-        })
-        .collect()
+        let rows = statement.query_map([], task_of)?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     fn set_task(&mut self, name: &str, state: TaskState, why: Option<&str>, at: i64) -> Result<(), Error> {

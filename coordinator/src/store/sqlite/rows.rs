@@ -28,7 +28,7 @@ pub(super) fn set_state(
         .query_row("SELECT state, why FROM task WHERE name = ?1", [name], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let (before, reason) = known.ok_or_else(|| Error::Missing(format!("task '{name}'")))?;
-    if !is_news(state_of(name, &before)?, reason.as_deref(), state, why) {
+    if !is_news(state_of(&before).unwrap_or(TaskState::Paused), reason.as_deref(), state, why) {
         return Ok(());
     }
     let update = "UPDATE task SET state = ?2, why = ?3 WHERE name = ?1";
@@ -36,10 +36,36 @@ pub(super) fn set_state(
     note(transaction, at, &words::set(name, state, why))
 }
 
-/// A task's state by its name.
-pub(super) fn state_of(task: &str, name: &str) -> Result<TaskState, Error> {
-    let state = TaskState::ALL.into_iter().find(|known| known.name() == name);
-    state.ok_or_else(|| Error::Damaged(format!("the state '{name}' of task '{task}'")))
+pub(super) fn remove_task(transaction: &Transaction<'_>, name: &str, at: i64) -> Result<(), Error> {
+    let has_rounds = transaction.query_row("SELECT 1 FROM round WHERE task = ?1", [name], |_| Ok(())).optional()?;
+    if has_rounds.is_some() {
+        return Err(Error::HasRounds(name.to_owned()));
+    }
+    if transaction.execute("DELETE FROM task WHERE name = ?1", [name])? == 0 {
+        return Err(Error::Missing(format!("task '{name}'")));
+    }
+    note(transaction, at, &words::removed(name))
+}
+
+/// A task. Whatever is in its row, it has a name to be told by: a state that is not known is a pause, and text that is none is for whoever
+/// reads the task to refuse.
+pub(super) fn task_of(row: &Row<'_>) -> Result<TaskRow, rusqlite::Error> {
+    let text = |column: usize| {
+        let bytes = row.get_ref(column)?.as_bytes()?;
+        Ok::<_, rusqlite::Error>(String::from_utf8_lossy(bytes).into_owned())
+    };
+    let (stored, why) =
+        (text(3)?, row.get_ref(4)?.as_bytes_or_null()?.map(|why| String::from_utf8_lossy(why).into_owned()));
+    let (state, why) = match state_of(&stored) {
+        Some(state) => (state, why),
+        None => (TaskState::Paused, Some(format!("its state '{stored}' is not one that this program knows"))),
+    };
+    Ok(TaskRow { name: text(0)?, text: text(1)?, seed: row.get::<_, i64>(2)? as u64, state, why })
+}
+
+/// A state by its name.
+fn state_of(name: &str) -> Option<TaskState> {
+    TaskState::ALL.into_iter().find(|known| known.name() == name)
 }
 
 /// A change, within a transaction that an error ends.

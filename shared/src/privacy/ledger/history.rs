@@ -65,7 +65,7 @@ impl History {
         if !policy.modes.contains(&spend.mode) {
             return Err(Refusal::Mode { task, round, mode: spend.mode });
         }
-        if self.spends().any(|s| s.task == spend.task && s.round == spend.round) {
+        if self.has_paid(&spend.task, spend.round) {
             return Err(Refusal::Twice { task, round });
         }
         if !(spend.rho >= 0.0 && spend.rho.is_finite()) {
@@ -92,6 +92,11 @@ impl History {
             }
         }
         Ok(())
+    }
+
+    /// Whether a task's round of this number was paid for.
+    pub fn has_paid(&self, task: &str, round: u64) -> bool {
+        self.spends().any(|spend| spend.task == task && spend.round == round)
     }
 
     /// What is spent and left over all tasks.

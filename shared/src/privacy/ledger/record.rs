@@ -124,7 +124,7 @@ pub struct Spend {
     pub at: i64,
     /// The task.
     pub task: String,
-    /// The round within the task.
+    /// The round within the task; of a rollout the stage, from 1 ([`crate::rollout::paid_as`]).
     pub round: u64,
     /// What was sent, in words.
     pub what: String,

@@ -2,6 +2,7 @@
 
 use super::super::{Mode, rounded};
 use super::{History, Record};
+use crate::rollout::rollout_of;
 use chrono::DateTime;
 
 pub(super) fn describe(ledger: &History) -> String {
@@ -42,14 +43,11 @@ pub(super) fn describe(ledger: &History) -> String {
                 } else {
                     format!("{} % of the budget", rounded::share_spent(spend.charged, balance.rho_limit, 1))
                 };
-                format!(
-                    "{}  '{}', round {}: {} noisy numbers ({}), {trust}; {cost}",
-                    date(spend.at),
-                    spend.task,
-                    spend.round,
-                    spend.values,
-                    spend.what
-                )
+                let of = match rollout_of(&spend.task) {
+                    Some(rollout) => format!("rollout '{rollout}', stage {}", spend.round),
+                    None => format!("'{}', round {}", spend.task, spend.round),
+                };
+                format!("{}  {of}: {} noisy numbers ({}), {trust}; {cost}", date(spend.at), spend.values, spend.what)
             }
         };
         text.push_str(&line);
