@@ -9,7 +9,7 @@ use sordino_shared::math;
 use sordino_shared::plan::{BlockLayout, PlanRequest, Rotation, RoundPlan};
 use sordino_shared::privacy::accountant::loss::{self, Mechanism as LossMechanism};
 use sordino_shared::privacy::{
-    Clipped, DeviceGenerator, Law, Mechanism, Noised, Rounded, Sampler, SamplerKind, Samplers, central_release,
+    Clipped, DeviceGenerator, Law, Mechanism, Noised, Rounded, Sampler, SamplerKind, Samplers, central_release, rounded,
 };
 use sordino_shared::workload::{Block, Statistics};
 use std::time::Instant;

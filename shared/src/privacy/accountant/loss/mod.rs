@@ -44,7 +44,7 @@ impl PrivacyLoss {
         self.directions.iter().map(|composed| composed.epsilon(delta)).fold(0.0, f64::max)
     }
 
-    /// The least delta with this epsilon.
+    /// The least delta with this epsilon; a loose bound far below the epsilon that has the delta of interest.
     pub fn delta(&self, epsilon: f64) -> f64 {
         self.directions.iter().map(|composed| composed.delta(epsilon)).fold(0.0, f64::max)
     }
