@@ -98,7 +98,7 @@ fn run(world: &World, pools: &[rayon::ThreadPool; 2]) {
         checked.into_iter().for_each(|checked| state.record(checked).expect("a place"));
         let drawing = state.close().expect("enough");
         let mut authority = world.authority.lock().expect("one at a time");
-        let draw = drawing.wanted().map(|(c, r)| authority.draw(&c, &r).expect("one roster"));
+        let draw = drawing.wanted().map(|wanted| authority.draw(&wanted).expect("one roster"));
         drawing.open(draw).expect("a graph")
     });
     let rosters: Vec<Vec<u8>> = coordinator.step("rosters", pools, || {

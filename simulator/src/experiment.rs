@@ -6,7 +6,7 @@ use crate::catalogue;
 use crate::dataset::{Dataset, Source};
 use crate::error::{Error, Result};
 use crate::evaluation::{self, Part, evaluate, mean_ndcg};
-use crate::federation::Federation;
+use crate::federation::{Federation, Fidelity};
 use crate::loaders::{self, BadRows};
 use crate::methods::{self, IalsSettings, Method, Scorer, Trained, Tuned};
 use crate::output::{CurvePoint, MethodResult, Results, peak_memory, reset_peak_memory};
@@ -371,7 +371,10 @@ impl<'a> Experiment<'a> {
             return Ok(Vec::new());
         }
         let mut epsilons: Vec<Option<f64>> = self.scenario.curve.iter().map(|&e| Some(e)).collect();
-        epsilons.push(None);
+        // Masks make no sum private that has no noise, and are not put over one.
+        if self.scenario.fidelity != Fidelity::Protocol {
+            epsilons.push(None);
+        }
         if self.scenario.method == Method::Sordino && !epsilons.contains(&self.scenario.epsilon.0) {
             epsilons.push(self.scenario.epsilon.0);
         }

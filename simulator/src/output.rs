@@ -155,6 +155,32 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     folder::check(folder).map(|kept| tell(folder, &kept))
 }
 
+/// The same, and that figures for scripts can be written: into a file of its own, that is none of the folder's.
+pub fn check_places(out: &Path, json: Option<&Path>) -> Result<()> {
+    check_folder(out)?;
+    let Some(json) = json.filter(|json| !is_standard_output(json)) else { return Ok(()) };
+    let here = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let plain = |path: &Path| {
+        here(path).components().fold(std::path::PathBuf::new(), |mut whole, part| {
+            match part {
+                std::path::Component::ParentDir => drop(whole.pop()),
+                part => whole.push(part),
+            }
+            whole
+        })
+    };
+    if plain(json).starts_with(plain(out)) {
+        return Err(Error::file(
+            json,
+            "is among a run's own files, which has its figures already: name a file outside of --out",
+        ));
+    }
+    if json.is_dir() {
+        return Err(Error::file(json, "is a folder: name a file with --json"));
+    }
+    Ok(())
+}
+
 /// Writes a run's folder in the place of an earlier run's; whose files are in the way keeps them, and is told.
 pub fn write_folder(folder: &Path, made: &Provenance, files: &[(&str, Vec<u8>)]) -> Result<()> {
     folder::write(folder, made, files).map(|kept| tell(folder, &kept))
@@ -236,46 +262,6 @@ pub const FLEET: &str = "fleet.json";
 /// The files of which each experiment leaves one.
 pub const RESULT_FILES: [&str; 10] =
     [RESULTS, RANKING, COLD_START, LABELS, ASSESSMENT, POISONING, STREAM, LARGE, ROLLOUT, FLEET];
-
-// What runs wrote when they left no list yet.
-const KNOWN: [&str; 36] = [
-    "results.json",
-    "ranking.json",
-    "cold-start.json",
-    "labels.json",
-    "assessment.json",
-    "poisoning.json",
-    "stream.json",
-    "large.json",
-    "rollout.json",
-    "fleet.json",
-    "ranking.txt",
-    "cold-start.txt",
-    "labels.txt",
-    "assessment.txt",
-    "poisoning.txt",
-    "stream.txt",
-    "large.txt",
-    "rollout.txt",
-    "fleet.txt",
-    "ranker.toml",
-    "cold-start.toml",
-    "labels.toml",
-    "policy.toml",
-    "poisoning.toml",
-    "stream.toml",
-    "large.toml",
-    "rollout.toml",
-    "fleet.toml",
-    "config.toml",
-    "metrics.jsonl",
-    "report.html",
-    "model-card.md",
-    "model-card.json",
-    "model.bin",
-    "ranker.bin",
-    "tower.bin",
-];
 
 /// Forgets the process' peak of memory, where the system allows it.
 pub fn reset_peak_memory() {

@@ -172,6 +172,20 @@ impl Scenario {
         for &epsilon in &self.curve {
             Target::new(epsilon, 1e-6).map_err(|e| Error::input(format!("in the curve: {e}")))?;
         }
+        // Beyond these there is nothing that noise could be made for.
+        let far = |epsilon: &&f64| !(LEAST_EPSILON..=MOST_EPSILON).contains(*epsilon);
+        if let Some(epsilon) = self.epsilon.0.iter().chain(&self.curve).find(far) {
+            return Err(Error::input(format!(
+                "epsilon {epsilon:e} is no budget to train with: choose from {LEAST_EPSILON} to {MOST_EPSILON}, or `inf` for a \
+                 run without noise"
+            )));
+        }
+        if self.threads > MOST_THREADS {
+            return Err(Error::input(format!("--threads must be at most {MOST_THREADS}; 0 takes all that there are")));
+        }
+        if self.fedmf.negatives > MOST_NEGATIVES {
+            return Err(Error::input(format!("fedmf.negatives must be at most {MOST_NEGATIVES} for each track")));
+        }
         if self.rounds == Auto::Given(0) {
             return Err(Error::input("--rounds must be at least 1, or `auto`"));
         }
@@ -307,6 +321,9 @@ impl Scenario {
         ];
         match positive.into_iter().find(|(_, v)| !(*v > 0.0 && v.is_finite())) {
             Some((name, value)) => Err(Error::input(format!("{name} must be a positive number, not {value}"))),
+            None if self.fedmf.listener_rate > 1e6 || self.fedmf.table_rate > 1e6 => {
+                Err(Error::input("fedmf's rates must be at most 1000000: larger steps lead nowhere"))
+            }
             None => Ok(()),
         }
     }
@@ -316,6 +333,10 @@ impl Scenario {
 pub const DESCENT_ROUNDS: usize = 100;
 // The Gram matrix of more would not fit a phone's cache, and no fleet of ours has that many components above its noise.
 const MOST_DIMENSIONS: usize = 512;
+const LEAST_EPSILON: f64 = 1e-3;
+const MOST_EPSILON: f64 = 1000.0;
+const MOST_THREADS: usize = 1024;
+const MOST_NEGATIVES: usize = 10_000;
 
 /// Reads a file of settings; `is_none` says what it is not, where it cannot be read as one.
 pub(crate) fn read_toml<T: serde::de::DeserializeOwned>(path: &Path, is_none: &str) -> Result<T> {

@@ -133,7 +133,7 @@ impl Gate {
         let before = earlier.last().copied().unwrap_or(0.0);
         let share = match look >= self.looks {
             true => 1.0,
-            false => self.share(look, observed.devices()).clamp(before + LEAST_STEP, 1.0 - LEAST_STEP),
+            false => self.share(look, observed.devices()).max(before + LEAST_STEP).min(1.0 - LEAST_STEP),
         };
         if look <= self.looks && share > before {
             shares.push(share);
@@ -231,6 +231,19 @@ mod tests {
         let at_margin = decide([0.36, 0.3, 0.4, 0.002, 0.01, 0.001], 8000.0, &[0.2, 0.4, 0.6, 0.8]);
         assert_eq!(at_margin.verdict, Verdict::Inconclusive);
         assert!(matches!(at_margin.reason, Reason::LooksAreOver { .. }), "{:?}", at_margin.reason);
+    }
+
+    // More devices than were planned, look after look: all shares but the last stay below one, and what adds nothing is judged by what was.
+    #[test]
+    fn more_devices_than_planned_are_no_fault() {
+        let mut shares = Vec::new();
+        for look in 1..=7 {
+            let decision = decide(BASE, 1_000_000.0 * f64::from(look), &shares);
+            shares = decision.shares;
+            assert!(shares.windows(2).all(|pair| pair[0] < pair[1]) && shares.len() <= 5, "{look}: {shares:?}");
+        }
+        assert_eq!(decide(BASE, 1e9, &[0.999999]).look, 2);
+        assert_eq!(decide(BASE, 1e9, &[0.2, 0.4, 0.6, 0.999999]).verdict, Verdict::Pass);
     }
 
     #[test]

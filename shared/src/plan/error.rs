@@ -49,7 +49,7 @@ pub enum Error {
     Grid(&'static str),
     /// The noise would be wider than the samplers draw.
     #[error(
-        "block '{block}' needs noise of the law {law}, beyond the samplers: use a smaller epsilon or a coarser grid"
+        "block '{block}' needs noise of the law {law}, beyond the samplers: use a larger epsilon or a coarser grid"
     )]
     Noise {
         /// The block.

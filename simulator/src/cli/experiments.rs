@@ -161,7 +161,7 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<()> {
     }
     refuse(&[("--curve", args.run.curve.is_some())], "`evaluate`")?;
     let scenario = args.run.scenario()?;
-    output::check_folder(&args.run.out)?;
+    output::check_places(&args.run.out, args.run.json.as_deref())?;
     let settings = AssessSettings { models: args.models.clone(), metrics_epsilon: args.metrics_epsilon.0 };
     let (results, model) = assess::run(&scenario, &settings)?;
     let made = shell::made();
@@ -192,11 +192,11 @@ pub(super) fn large(args: &LargeArgs) -> Result<()> {
             return Err(Error::input("--tracks is for the synthetic world: real catalogues have the tracks they have"));
         }
         // As many tracks by an artist as there were.
-        scenario.world.artists = (tracks * scenario.world.artists / scenario.world.tracks.max(1)).max(1);
+        scenario.world.artists = (tracks.saturating_mul(scenario.world.artists) / scenario.world.tracks.max(1)).max(1);
         scenario.world.tracks = tracks;
         scenario.check()?;
     }
-    output::check_folder(&args.run.out)?;
+    output::check_places(&args.run.out, args.run.json.as_deref())?;
     let mut settings = settings(args.settings.as_deref(), LargeSettings::read)?;
     settings.rows = args.rows.unwrap_or(settings.rows);
     settings.dimensions = scenario.dim.given().unwrap_or(settings.dimensions);
@@ -214,7 +214,7 @@ pub(super) fn large(args: &LargeArgs) -> Result<()> {
 }
 
 pub(super) fn rollout(args: &RolloutArgs) -> Result<()> {
-    output::check_folder(&args.out)?;
+    output::check_places(&args.out, args.json.as_deref())?;
     if args.fleet {
         return fleet(args);
     }
@@ -271,7 +271,7 @@ pub(super) fn poison(args: &PoisonArgs) -> Result<()> {
     let flags = [("--baselines", args.run.baselines.is_some()), ("--curve", args.run.curve.is_some())];
     refuse(&flags, "`poison`")?;
     let scenario = args.run.scenario()?;
-    output::check_folder(&args.run.out)?;
+    output::check_places(&args.run.out, args.run.json.as_deref())?;
     let mut settings = settings(args.settings.as_deref(), PoisonSettings::read)?;
     if let Some(shares) = &args.shares {
         settings.shares.clone_from(shares);
@@ -353,7 +353,7 @@ fn prepare(run: &RunArgs, command: &str, does: &str) -> Result<Scenario> {
     ];
     refuse(&flags, &format!("`{command}`, which {does}"))?;
     let scenario = run.scenario()?;
-    output::check_folder(&run.out)?;
+    output::check_places(&run.out, run.json.as_deref())?;
     Ok(scenario)
 }
 
@@ -376,11 +376,9 @@ fn write(
     mut files: Vec<(&str, Vec<u8>)>,
 ) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(results).expect("results have a form in JSON");
-    if let Some(path) = json {
-        output::write_to(path, &bytes)?;
-    }
-    files.push((name, bytes));
-    output::write_folder(out, made, &files)
+    files.push((name, bytes.clone()));
+    output::write_folder(out, made, &files)?;
+    json.map_or(Ok(()), |path| output::write_to(path, &bytes))
 }
 
 // The tables, and where the page is.

@@ -241,7 +241,7 @@ fn run(command: &RunCommand) -> Result<()> {
         return experiments::stream(args, command.stream_settings.as_deref());
     }
     let scenario = args.scenario()?;
-    output::check_folder(&args.out)?;
+    output::check_places(&args.out, args.json.as_deref())?;
     let early = report::Early::default();
     let tell = |measured: experiment::Measured<'_>| early.hear(measured).iter().for_each(|line| progress::say(line));
     let (results, model) = experiment::run_and_tell(&scenario, &tell)?;
@@ -281,28 +281,44 @@ fn write(folder: &Path, results: &Results, model: Option<&Model>) -> Result<()> 
 }
 
 fn compare(args: &CompareArgs) -> Result<()> {
-    output::check_folder(&args.out)?;
+    output::check_places(&args.out, args.json.as_deref())?;
+    // All are read before the first is run.
+    let scenarios: Vec<(String, Scenario)> = named(&args.scenarios)?
+        .into_iter()
+        .map(|(name, path)| Ok((name, Scenario::read(path)?)))
+        .collect::<Result<_>>()?;
     let mut all = Vec::new();
-    let bar = progress::steps(args.scenarios.len() as u64, "comparing scenarios");
-    for path in &args.scenarios {
-        let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let bar = progress::steps(scenarios.len() as u64, "comparing scenarios");
+    for (name, scenario) in scenarios {
         progress::say(&format!("{name} ..."));
-        all.push((name, experiment::run(&Scenario::read(path)?)?.0));
+        all.push((name, experiment::run(&scenario)?.0));
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if let Some(path) = &args.json {
-        let entries: serde_json::Map<_, _> = all.iter().map(|(name, r)| (name.clone(), r.to_json())).collect();
-        output::write_to(path, format!("{:#}\n", serde_json::Value::Object(entries)).as_bytes())?;
-    }
     let results = serde_json::to_vec_pretty(&all).expect("results have a form in JSON");
     let made = shell::made();
     let files = [(output::RESULTS, results), ("report.html", report::comparison_page(&all, &made).into_bytes())];
     output::write_folder(&args.out, &made, &files)?;
+    if let Some(path) = &args.json {
+        let entries: serde_json::Map<_, _> = all.iter().map(|(name, r)| (name.clone(), r.to_json())).collect();
+        output::write_to(path, format!("{:#}\n", serde_json::Value::Object(entries)).as_bytes())?;
+    }
     let json = args.json.as_deref();
     output::tell_people(json, &report::comparison_text(&all));
     output::tell_people(json, &format!("\nreport: {}\n", args.out.join("report.html").display()));
     Ok(())
+}
+
+// Scenarios by the names of their files, or by their paths where two files have one name.
+fn named(paths: &[PathBuf]) -> Result<Vec<(String, &Path)>> {
+    let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let is_alone = |path: &Path| paths.iter().filter(|other| stem(other) == stem(path)).count() == 1;
+    let name = |path: &Path| if is_alone(path) { stem(path) } else { path.display().to_string() };
+    let named: Vec<(String, &Path)> = paths.iter().map(|path| (name(path), path.as_path())).collect();
+    match named.iter().enumerate().find(|(at, (name, _))| named[..*at].iter().any(|(other, _)| other == name)) {
+        Some((_, (name, _))) => Err(Error::input(format!("{name} is given twice: name each scenario once"))),
+        None => Ok(named),
+    }
 }
 
 fn settings(name: Option<&str>) -> Result<()> {

@@ -102,18 +102,29 @@ impl ColdSettings {
         if !(1..=1 << 22).contains(&self.buckets) || !(1..=512).contains(&self.dimensions) {
             return Err(Error::input("a tower has from 1 to 4194304 buckets and from 1 to 512 dimensions"));
         }
-        let positive = [self.spread, self.tower.rate, self.tower.clip.clip];
-        if [self.cut, self.rounds, self.central_rounds, self.tower.negatives].contains(&0)
-            || positive.iter().any(|value| !(value.is_finite() && *value > 0.0))
-            || !(0.0..=1.0).contains(&self.tower.clip.quantile)
-        {
-            return Err(Error::input(
-                "of a cold start's settings, counts, rates, clips and spread must be above zero, the clip's quantile \
-                 between 0 and 1",
-            ));
+        if [self.cut, self.rounds, self.central_rounds].contains(&0) || !is_positive(self.spread) {
+            return Err(Error::input("of a cold start's settings, counts and spread must be above zero"));
         }
-        Ok(())
+        check_tower(&self.tower)
     }
+}
+
+/// Whether a tower can be trained with these settings.
+pub(crate) fn check_tower(tower: &TowerSettings) -> Result<()> {
+    if tower.negatives == 0
+        || ![tower.rate, tower.clip.clip, tower.clip.rate].into_iter().all(is_positive)
+        || !(0.0..=1.0).contains(&tower.clip.quantile)
+        || !(tower.clip.share > 0.0 && tower.clip.share < 1.0)
+    {
+        return Err(Error::input(
+            "of a tower's settings, negatives, rates and clip must be above zero, the clip's quantile and share between 0 and 1",
+        ));
+    }
+    Ok(())
+}
+
+fn is_positive(value: f64) -> bool {
+    value.is_finite() && value > 0.0
 }
 
 /// Runs the experiment; the tower comes with the results.

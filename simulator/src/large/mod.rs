@@ -85,6 +85,7 @@ impl LargeSettings {
                 "rows, buckets, rounds and negatives must be at least 1, and dimensions 1 to 512",
             ));
         }
+        crate::cold_start::check_tower(&self.tower)?;
         let shares: f64 = self.shares.iter().sum();
         if self.shares.iter().any(|share| !(*share > 0.0 && share.is_finite())) || shares > 1.0 + 1e-9 {
             return Err(Error::input("the four shares of the budget must be above 0, and together at most 1"));

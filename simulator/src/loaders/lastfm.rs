@@ -7,7 +7,7 @@
 
 use super::Request;
 use super::place::folder;
-use super::text::Lines;
+use super::text::{At, Lines};
 use super::time::days_from_civil;
 use crate::dataset::{Builder, Dataset};
 use crate::error::{Error, Result, quoted};
@@ -77,9 +77,8 @@ fn read_tags(path: &Path, dates: &mut Dates, uses: &mut Uses) -> Result<()> {
     let mut lines = Lines::open(path)?;
     lines.expect_header("userID\tartistID\ttagID\tday\tmonth\tyear")?;
     lines.rows::<6>("\t", |[user, artist, tag, day, month, year], at| {
-        let date = [year, month, day].map(|field| at.number(field, "date"));
-        let [year, month, day] = date;
-        note_tag(user, artist, tag, days_from_civil(year? as i64, month? as i64, day? as i64), dates, uses);
+        let (year, month) = (whole(at, year, "year", 1, 9999)?, whole(at, month, "month", 1, 12)?);
+        note_tag(user, artist, tag, days_from_civil(year, month, whole(at, day, "day", 1, 31)?), dates, uses);
         Ok(())
     })
 }
@@ -89,10 +88,25 @@ fn read_timed_tags(path: &Path, dates: &mut Dates, uses: &mut Uses) -> Result<()
     let mut lines = Lines::open(path)?;
     lines.expect_header("userID\tartistID\ttagID\ttimestamp")?;
     lines.rows::<4>("\t", |[user, artist, tag, time], at| {
-        let day = (at.number(time, "timestamp")? as i64 + MADRID_MS).div_euclid(DAY_MS);
+        let time = whole(at, time, "timestamp", LEAST_TIME_MS, MOST_TIME_MS)?;
+        let day = (time + MADRID_MS).div_euclid(DAY_MS);
         note_tag(user, artist, tag, day, dates, uses);
         Ok(())
     })
+}
+
+// A whole number in its range.
+fn whole(at: &At<'_>, text: &str, what: &str, least: i64, most: i64) -> Result<i64> {
+    let number = at.number(text, what)?;
+    match number.fract() == 0.0 && (least as f64..=most as f64).contains(&number) {
+        true => Ok(number as i64),
+        false => {
+            let given = quoted(text);
+            Err(at.error(format!(
+                "the {what} {given} is no whole number from {least} to {most}: correct or remove the row"
+            )))
+        }
+    }
 }
 
 fn note_tag(user: &str, artist: &str, tag: &str, day: i64, dates: &mut Dates, uses: &mut Uses) {
@@ -135,6 +149,9 @@ const TAGS: &str = "tags.dat";
 const ARTISTS: &str = "artists.dat";
 const DAY_MS: i64 = 86_400_000;
 const MADRID_MS: i64 = 7_200_000;
+// The years 1 to 9999: published rows go back to 1956.
+const LEAST_TIME_MS: i64 = -62_135_596_800_000;
+const MOST_TIME_MS: i64 = 253_402_300_799_999;
 // The middle of 2008, among the tags' own dates.
 const UNKNOWN_DAY: i64 = 14_060;
 
@@ -152,6 +169,26 @@ mod tests {
         // 1 April 2009 and 1 January 2009, as the publisher's page and its files have them.
         for (time, date) in [(1_238_536_800_000, (2009, 4, 1)), (1_230_764_400_000, (2009, 1, 1))] {
             assert_eq!((time + MADRID_MS).div_euclid(DAY_MS), days_from_civil(date.0, date.1, date.2));
+        }
+    }
+
+    // A day that is none is named, and nothing is reckoned with it.
+    #[test]
+    fn dates_are_in_their_ranges() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let read = |row: &str| {
+            let path = folder.path().join(TAGGED);
+            std::fs::write(&path, format!("userID\tartistID\ttagID\tday\tmonth\tyear\n1\t2\t3\t{row}\n"))
+                .expect("written");
+            let mut dates = Dates::new();
+            read_tags(&path, &mut dates, &mut Uses::new()).map(|()| dates.into_values().collect::<Vec<_>>())
+        };
+        assert_eq!(read("30\t6\t2008").expect("a date"), [UNKNOWN_DAY]);
+        for row in
+            ["99\t1\t2009", "1\t13\t2009", "1\t0\t2009", "1.7\t1\t2009", "1\t1\t9000000", "1\t1\t1e300", "1\t1\tNaN"]
+        {
+            let refused = read(row).expect_err("no date").to_string();
+            assert!(refused.contains("2") && refused.contains("number"), "{row}: {refused}");
         }
     }
 }

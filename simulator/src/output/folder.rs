@@ -7,8 +7,8 @@
 //!
 //! What is in the way and was not written by a run, or was changed since, is its owner's: it is kept beside.
 
+use super::RESULT_FILES;
 use super::manifest::{Entry, MANIFEST, Manifest, Provenance};
-use super::{KNOWN, RESULT_FILES};
 use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -19,12 +19,19 @@ pub type Kept = (String, String);
 
 /// Refuses a folder that holds something which no run of ours left there, and one that cannot be written to.
 pub fn check(folder: &Path) -> Result<Vec<Kept>> {
-    if folder.is_file() {
-        return Err(Error::file(folder, "is a file: name a folder with --out"));
+    for path in folder.ancestors().filter(|path| !path.as_os_str().is_empty()) {
+        match fs::symlink_metadata(path) {
+            Ok(_) if path.is_dir() => break,
+            Ok(of) if of.is_symlink() => {
+                return Err(Error::file(path, "is a link to nowhere: name another folder with --out"));
+            }
+            Ok(_) => return Err(Error::file(path, "is no folder: name one with --out")),
+            Err(_) => {}
+        }
     }
     let _guard = lock(folder);
     let kept = recover(folder, &mut NoStop)?;
-    let foreign = Manifest::read(folder)?.is_none() && !is_bare(folder) && earlier(folder).is_none();
+    let foreign = Manifest::read(folder)?.is_none() && !is_bare(folder) && !has_result(folder);
     if foreign {
         return Err(Error::file(folder, "holds files that no run left there: name another folder with --out"));
     }
@@ -94,9 +101,8 @@ pub(super) fn write_in_steps(
     let mut kept = recover(folder, stop)?;
     let before = match Manifest::read(folder)? {
         Some(manifest) => manifest.files,
-        None if is_bare(folder) => Vec::new(),
-        None => earlier(folder)
-            .ok_or_else(|| Error::file(folder, "holds files that no run left there: name another folder with --out"))?,
+        None if is_bare(folder) || has_result(folder) => Vec::new(),
+        None => return Err(Error::file(folder, "holds files that no run left there: name another folder with --out")),
     };
     let mut entries: Vec<Entry> = files.iter().map(|(name, bytes)| Entry::of(name, bytes)).collect();
     let is_new = |name: &str| files.iter().any(|(of, _)| *of == name);
@@ -256,13 +262,10 @@ fn is_same(one: &Path, other: &Path) -> bool {
         && matches!((fs::read(one), fs::read(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-// The files of a run of a version that left no list, so far as they may be replaced; `None` where there was no such run.
-// Settings may have been edited, which nothing tells: they are kept.
-fn earlier(folder: &Path) -> Option<Vec<Entry>> {
-    RESULT_FILES.iter().find(|name| is_result(&folder.join(name)))?;
-    let whole = |name: &&&str| fs::symlink_metadata(folder.join(name)).is_ok_and(|of| of.is_file());
-    let entry = |name: &&str| Some(Entry::of(name, &fs::read(folder.join(name)).ok()?));
-    Some(KNOWN.iter().filter(|name| !name.ends_with(".toml")).filter(whole).filter_map(entry).collect())
+// Whether a run of ours lies here though there is no list, as earlier versions left it, or whoever copied a result. Which of the other files
+// are the run's nothing tells, nor whether they were edited: what is in the way of a new run is kept.
+fn has_result(folder: &Path) -> bool {
+    RESULT_FILES.iter().any(|name| is_result(&folder.join(name)))
 }
 
 // Whether a file has what runs of ours wrote, and not only its name.
@@ -283,14 +286,15 @@ fn is_result(path: &Path) -> bool {
 // Nothing in it, or what a stopped program left.
 fn is_bare(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder) else { return true };
-    entries.flatten().all(|entry| entry.file_name() == STAGED)
+    let left = |name: &std::ffi::OsStr| name == STAGED || name.to_string_lossy().starts_with(PROBE);
+    entries.flatten().all(|entry| left(&entry.file_name()))
 }
 
 // Whether something can be written there, before half an hour is spent on what to write. Leaves nothing behind.
 fn probe(folder: &Path) -> io::Result<()> {
     let there = folder.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
-    let probe = there.join(format!(".sordino-probe-{}", std::process::id()));
+    let probe = there.join(format!("{PROBE}{}", std::process::id()));
     fs::create_dir(&probe)?;
     fs::remove_dir(&probe)
 }
@@ -331,6 +335,7 @@ pub(super) fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.partial-{}", std::process::id()))
 }
 
+const PROBE: &str = ".sordino-probe-";
 /// What is being written, and may be thrown away.
 pub(super) const STAGED: &str = ".sordino-next";
 /// What is the folder's run already, and not yet in its place.

@@ -143,18 +143,62 @@ fn foreign_folders_and_damaged_lists_are_refused_and_left_alone() {
     }
 }
 
+// Of a version that left no list, or of somebody who copied a result to work on it.
 #[test]
-fn a_folder_of_an_earlier_version_gives_up_what_cannot_have_been_edited() {
+fn without_a_list_nothing_is_ours() {
     let folder = tempfile::tempdir().expect("a folder");
     let f = folder.path();
     run("old", &OLD).iter().for_each(|(name, bytes)| fs::write(f.join(name), bytes).expect("written"));
-    fs::write(f.join("notes.md"), "mine").expect("planted");
-    check(f).expect("a folder of ours");
+    fs::write(f.join("labels.txt"), "mine").expect("planted");
+    check(f).expect("a result is here");
     write(f, &made("two"), &run("two", &NEW)).expect("written");
     let mut then = expected("two", &NEW);
-    then.insert("notes.md".into(), b"mine".to_vec());
-    then.insert("config.kept.toml".into(), content("old", "config.toml"));
+    then.insert("labels.txt".into(), b"mine".to_vec());
+    then.insert("model.bin".into(), content("old", "model.bin"));
+    for (file, kept) in [
+        ("config.toml", "config.kept.toml"),
+        ("results.json", "results.kept.json"),
+        ("report.html", "report.kept.html"),
+    ] {
+        then.insert(kept.into(), content("old", file));
+    }
     assert_eq!(without_list(all(f)), then);
+    // From now on there is one.
+    write(f, &made("three"), &run("three", &NEW)).expect("written");
+    assert!(!f.join("results.kept-2.json").exists());
+}
+
+// Said before anything is reckoned.
+#[cfg(unix)]
+#[test]
+fn what_can_hold_no_folder_is_refused_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    fs::write(f.join("file"), "mine").expect("planted");
+    std::os::unix::fs::symlink(f.join("nowhere"), f.join("link")).expect("planted");
+    let refused = |path: &str| check(&f.join(path)).expect_err("refused").to_string();
+    assert!(refused("file").contains("is no folder") && refused("file/inner").contains("is no folder"));
+    assert!(refused("link").contains("is a link to nowhere") && refused("link/inner").contains("is a link to nowhere"));
+    assert!(check(std::path::Path::new("/dev/null")).is_err());
+    fs::create_dir_all(f.join("left/.sordino-probe-1")).expect("planted");
+    check(&f.join("left")).expect("what a stopped program left is in nobody's way");
+}
+
+// Figures for scripts go beside the folder, not among its files.
+#[test]
+fn figures_have_a_place_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let f = folder.path();
+    fs::create_dir(f.join("folder")).expect("a folder");
+    let refused =
+        |json: &str| super::check_places(&f.join("out"), Some(&f.join(json))).expect_err("refused").to_string();
+    assert!(refused("folder").contains("is a folder"));
+    assert!(refused("out/results.json").contains("among a run's own files"));
+    assert!(refused("out").contains("among a run's own files"));
+    for json in ["out.json", "new/out.json", "out/../figures.json"] {
+        super::check_places(&f.join("out"), Some(&f.join(json))).expect("a place");
+    }
+    super::check_places(&f.join("out"), Some(std::path::Path::new("-"))).expect("standard output");
 }
 
 struct After {

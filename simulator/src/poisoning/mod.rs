@@ -58,9 +58,9 @@ impl PoisonSettings {
         if self.shares.is_empty() || self.shares.iter().any(|share| !(*share > 0.0 && *share <= 0.5)) {
             return Err(Error::input("shares of liars must be above 0 and at most 0.5: give at least one"));
         }
-        if self.times < 2 {
+        if !(2..=1_000_000).contains(&self.times) {
             return Err(Error::input(
-                "`times` must be at least 2: vectors of the length that is allowed are tried anyway",
+                "`times` must be from 2 to 1000000: vectors of the length that is allowed are tried anyway",
             ));
         }
         Ok(())

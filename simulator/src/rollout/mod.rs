@@ -116,8 +116,13 @@ impl RolloutSettings {
     }
 
     fn check(&self, policy: &Policy) -> Result<()> {
-        if self.runs == 0 {
-            return Err(Error::input("`runs` must be at least 1"));
+        if !(1..=10_000_000).contains(&self.runs) {
+            return Err(Error::input("`runs` must be from 1 to 10000000"));
+        }
+        if self.looks > MOST_LOOKS {
+            return Err(Error::input(format!(
+                "`looks` must be at most {MOST_LOOKS}: bounds for more take hours to reckon"
+            )));
         }
         let first = policy.gate(0, self.devices);
         match Some(first).filter(|gate| gate.planned_devices < gate.least_devices) {
@@ -151,6 +156,8 @@ impl RolloutSettings {
         Ok(policy)
     }
 }
+
+const MOST_LOOKS: usize = 30;
 
 /// Rolls every candidate out, again and again.
 pub fn run(settings: &RolloutSettings) -> Result<RolloutResults> {

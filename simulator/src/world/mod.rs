@@ -94,6 +94,17 @@ impl WorldSettings {
         ];
         if self.listeners < 2 || self.tracks < 30 || self.artists == 0 || self.genres == 0 || self.days == 0 {
             Some("the world needs at least 2 listeners, 30 tracks, one artist, one genre and one day".into())
+        } else if let Some((name, most, _)) = [
+            ("listeners", MOST_LISTENERS, self.listeners),
+            ("tracks", MOST_TRACKS, self.tracks),
+            ("artists", MOST_TRACKS, self.artists),
+            ("genres", 10_000, self.genres),
+            ("days", 100_000, self.days as usize),
+        ]
+        .into_iter()
+        .find(|(_, most, value)| value > most)
+        {
+            Some(format!("world.{name} must be at most {most}"))
         } else if let Some((name, value)) = shares.into_iter().find(|(_, v)| !(0.0..=1.0).contains(v)) {
             Some(format!("world.{name} must lie between 0 and 1, not {value}"))
         } else if !(self.median_plays >= 1.0 && self.median_plays <= 1e5 && (0.0..=3.0).contains(&self.plays_spread)) {
@@ -109,6 +120,9 @@ impl WorldSettings {
         }
     }
 }
+
+const MOST_LISTENERS: usize = 1_000_000_000;
+const MOST_TRACKS: usize = 100_000_000;
 
 /// The world. Each listener's events are made from the seed when asked for.
 #[derive(Debug)]
