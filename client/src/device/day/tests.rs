@@ -3,11 +3,13 @@
 use super::*;
 use crate::device::Pretend;
 use crate::device::office::{Office, START, TRACKS};
-use crate::part::Round;
+use crate::part::{Part, Round};
+use sordino_shared::control::{Assigned, Download, PlanTerms};
 use sordino_shared::math;
 use sordino_shared::plan::{PlanRequest, RoundPlan};
 use sordino_shared::privacy::ledger;
 use sordino_shared::registry::{Candidate, Choice, Serving};
+use sordino_shared::secagg::{Assumptions, Terms, digest};
 use sordino_shared::workload::{DeviceHalf, Workspace};
 use std::sync::atomic::Ordering;
 
@@ -214,6 +216,27 @@ fn a_stage_that_begins_again_has_heard_the_device_already() {
             }
         }
         assert_eq!(stages.paid(), [1, 2], "{erases}");
+    }
+}
+
+// A server that opens a rollout's rounds under other names, or other rounds under a rollout's, would have them paid for under those.
+#[test]
+fn a_round_under_anothers_name_is_not_joined() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (device, _) = device(folder.path());
+    let metrics = MetricsRound { rollout: "spring".into(), stage: 0 };
+    let request = PlanRequest { honest_fraction: 0.6, rho: Some(0.01), ..PlanRequest::new(100, metrics.layout()) };
+    let plan = RoundPlan::new(request).expect("a valid plan");
+    let broadcast = Broadcast::Rollout(metrics).to_bytes();
+    let download = Download { digest: digest(&broadcast), length: broadcast.len() as u64 };
+    let of_plan =
+        PlanTerms { cohort: 100, honest_fraction: 0.6, rho: 0.01, rotation_seed: 0, least_rotated: 0, skellam: false };
+    for task in ["spring", "rollout-autumn", "rollout-spring-2"] {
+        let terms = Terms::new(task, 1, &plan, download.digest, Assumptions::default()).expect("good terms");
+        let offer = terms.offer(device.identity());
+        let assigned = Assigned { offer, plan: of_plan.clone(), broadcast: download, registry: None };
+        let refused = Part::join(&assigned, &broadcast, &device).err();
+        assert!(matches!(&refused, Some(part::Error::OtherTask(of)) if of == task), "{task}: {refused:?}");
     }
 }
 
