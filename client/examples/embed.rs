@@ -49,6 +49,10 @@ impl Host for Phone {
     fn store_secret(&mut self, secret: &Secret) -> Result<(), String> {
         self.keys.store_secret(secret)
     }
+
+    fn forget_secret(&mut self) -> Result<(), String> {
+        self.keys.forget_secret()
+    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

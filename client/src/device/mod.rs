@@ -19,10 +19,10 @@ pub use budget::Standing;
 pub use error::Error;
 pub use files::write_whole;
 pub use host::{Desk, Host, Secret};
-pub use open::{kept_budget, parse_federation};
+pub use open::parse_federation;
 pub use pretend::{Pretend, pretend_federation};
 
-use crate::event::{PlaybackEvent, Timestamp};
+use crate::event::{EventKind, PlaybackEvent, Timestamp};
 use crate::example::examples;
 use crate::holdout::{Holdout, Split};
 use crate::label::{LabelPolicy, label};
@@ -30,7 +30,7 @@ use crate::part::{self, Participant, Round};
 use crate::participation::{self, Invitation};
 use crate::quality::{BotVerdict, Checks, check};
 use crate::retrieval::Recommender;
-use crate::store::{self, Bounds, Keep, Recorded, Store};
+use crate::store::{self, Bounds, Keep, Recorded, Refused, Store};
 use budget::Purse;
 use sordino_shared::control::{Enrolled, Federation, from_hexadecimal};
 use sordino_shared::ids::TrackId;
@@ -148,6 +148,18 @@ impl<H: Host> Device<H> {
         Ok(self.store.record(events, Timestamp(self.host.now()), Keep::AllOrNone)?)
     }
 
+    /// Which of these events would be refused now, and why. None is recorded.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn refusals(&mut self, events: &[PlaybackEvent]) -> Result<Vec<(usize, Refused)>, Error> {
+        // One that can never count goes along, so that in any case none is kept.
+        let never = PlaybackEvent::new(TrackId(0), Timestamp(0), EventKind::Play);
+        let mut refused = self.record_all_or_none(&[events, &[never]].concat())?.refused;
+        refused.retain(|(place, _)| *place < events.len());
+        Ok(refused)
+    }
+
     /// Everything that was recorded, for the listener to take along.
     ///
     /// # Errors
@@ -165,7 +177,7 @@ impl<H: Host> Device<H> {
     pub fn erase(&mut self) -> Result<Erased, Error> {
         self.alone()?;
         let versions = self.forget_versions()?;
-        let events = self.store.erase(&[HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY])?;
+        let events = self.store.erase(&[ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY])?;
         Ok(Erased { events, versions })
     }
 
@@ -265,6 +277,11 @@ impl<H: Host> Device<H> {
         Ok(())
     }
 
+    /// What the application decided at the opening, and by [`Self::rebase`] since.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The federation that it belongs to.
     pub fn federation(&self) -> &Federation {
         &self.federation
@@ -316,15 +333,20 @@ impl<H: Host> Device<H> {
         }
     }
 
-    /// How long it has to wait until its next training, in milliseconds.
+    /// How long it has to wait until its next training, in milliseconds. A clock that was ahead at
+    /// the last one and is right now costs no more than one whole wait, from now on.
     ///
     /// # Errors
     /// [`enum@Error`].
-    pub fn rest(&self) -> Result<i64, Error> {
+    pub fn rest(&mut self) -> Result<i64, Error> {
         let last =
             self.store.get(LAST_TRAINING)?.and_then(|bytes| bytes.as_slice().try_into().ok().map(i64::from_le_bytes));
-        let least = i64::from(self.settings.least_hours) * 3_600_000;
-        Ok(last.map_or(0, |last| (last.saturating_add(least)).saturating_sub(self.host.now()).clamp(0, least)))
+        let (now, least) = (self.host.now(), i64::from(self.settings.least_hours) * 3_600_000);
+        let Some(last) = last else { return Ok(0) };
+        if last > now && self.alone().is_ok() {
+            self.store.put(LAST_TRAINING, &now.to_le_bytes())?;
+        }
+        Ok(last.min(now).saturating_add(least).saturating_sub(now).max(0))
     }
 
     fn salt(&self) -> [u8; 8] {
@@ -404,7 +426,6 @@ fn invitation(round: &Round) -> Invitation<'_> {
 
 // Longer than it takes a phone to read and weigh as many events as are kept, to pay and to draw its noise.
 pub(crate) const STEADY_MS: u64 = 1000;
-const HAS_LEDGER: &str = "has-ledger";
 const ENROLLED: &str = "enrolled";
 const LOADED: &str = "loaded";
 const LAST_TRAINING: &str = "last-training";

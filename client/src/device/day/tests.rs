@@ -5,6 +5,7 @@ use crate::device::{Pretend, Settings};
 use sordino_shared::control::{Announced, Download, Federation, PublicKey};
 use sordino_shared::math;
 use sordino_shared::model::Model;
+use sordino_shared::privacy::ledger::Ledger;
 use sordino_shared::registry::{
     Candidate, Choice, Refresh, RolloutTerms, Root, Serving, StageTerms, Targets, VersionInfo, sign_online, sign_root,
     sign_targets,
@@ -36,6 +37,8 @@ fn device(folder: &std::path::Path) -> (Device<Pretend>, Pretend) {
         root: String::from_utf8(root).expect("text"),
     };
     let mut phone = Pretend::at(START);
+    // A key says that there is a ledger.
+    drop(Ledger::create(&folder.join("ledger"), Settings::default().ledger, START).expect("a ledger"));
     phone.store_secret(&Zeroizing::new([5; 32])).expect("stored");
     let mut device = Device::open(folder, federation, Settings::default(), phone.clone()).expect("a device");
     // Version 1 likes the first tracks, version 2 the last.

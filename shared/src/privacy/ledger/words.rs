@@ -2,6 +2,7 @@
 
 use super::super::Mode;
 use super::{History, Record};
+use crate::plain::shown;
 use chrono::DateTime;
 
 pub(super) fn describe(ledger: &History) -> String {
@@ -31,7 +32,9 @@ pub(super) fn describe(ledger: &History) -> String {
     }
     for record in ledger.records() {
         let line = match record {
-            Record::Policy { at, policy, reason } => format!("{}  rule: {policy} ({reason})", date(*at)),
+            Record::Policy { at, policy, reason } => {
+                format!("{}  rule: {policy} ({})", date(*at), shown(reason))
+            }
             Record::Spend(spend) => {
                 let trust = match spend.mode {
                     Mode::Secure => "noise from many devices, hidden in a sum",
@@ -46,10 +49,10 @@ pub(super) fn describe(ledger: &History) -> String {
                 format!(
                     "{}  '{}', round {}: {} noisy numbers ({}), {trust}; {cost}",
                     date(spend.at),
-                    spend.task,
+                    shown(&spend.task),
                     spend.round,
                     spend.values,
-                    spend.what
+                    shown(&spend.what)
                 )
             }
         };

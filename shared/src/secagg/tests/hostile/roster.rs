@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::math;
+use crate::secagg::{AlreadyDrawn, Wanted};
 
 #[test]
 fn changed_terms_are_refused() {
