@@ -17,7 +17,7 @@ mod named {
     pub(crate) use sordino_client::shared::ids::TrackId;
     pub(crate) use sordino_client::shared::model::{EmbeddingModel, Example, Model, PlayBands, Shown, Solver};
     pub(crate) use sordino_client::shared::plan::RoundPlan;
-    pub(crate) use sordino_client::shared::privacy::ledger::{Balance, Ledger, Policy, Refusal};
+    pub(crate) use sordino_client::shared::privacy::ledger::{Balance, History, Ledger, Policy, Refusal};
     pub(crate) use sordino_client::shared::privacy::{DeviceGenerator, NoiseError, Noised, Samplers};
     pub(crate) use sordino_client::shared::registry::{Choice, Freshness, Probe, Trusted, VersionInfo};
     pub(crate) use sordino_client::shared::secagg::device::{
@@ -36,7 +36,15 @@ type Names<'a> = (
     (named::Announced, named::Assigned, named::CheckIn, named::Download, named::Enrolled, named::Federation),
     (named::Reject, named::RetryAfter, named::Step, named::Habits, named::TrackId, named::EmbeddingModel),
     (named::Example, named::Model, named::PlayBands, named::Shown, named::Solver, named::RoundPlan),
-    (named::Balance, named::Ledger, named::Policy, named::Refusal, named::DeviceGenerator, named::NoiseError),
+    (
+        named::Balance,
+        named::History,
+        named::Ledger,
+        named::Policy,
+        named::Refusal,
+        named::DeviceGenerator,
+        named::NoiseError,
+    ),
     (named::Noised, named::Samplers, named::Choice, named::Freshness, named::Probe, named::Trusted),
     (named::VersionInfo, named::Advertised, named::Joining<'a>, named::Member<'a>, named::Ready, named::RecordError),
     (named::RoundRefusal, named::Shared, named::Unsaved<named::Uploaded, named::Upload>, named::Advertisement),
@@ -94,6 +102,11 @@ fn main() {
     let refused = jukebox.listen(TrackId(3), jukebox.device.budget().budget.epsilon as i64).expect("a store");
     // A future that is not driven: an application brings a runtime of its own.
     drop(jukebox.visit(&hexadecimal(&[0; 32])));
-    println!("{refused:?} {:?} {} {}", jukebox.balance(), jukebox.best.len(), std::mem::size_of::<Option<Box<Names<'_>>>>());
+    println!(
+        "{refused:?} {:?} {} {}",
+        jukebox.balance(),
+        jukebox.best.len(),
+        std::mem::size_of::<Option<Box<Names<'_>>>>()
+    );
     println!("{}", bytes_of::<named::Broadcast>());
 }
