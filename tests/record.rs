@@ -2,6 +2,8 @@
 //! budgets are what the ledger says, and nothing is silent.
 
 use sordino_client::device::{Desk, Device, Settings, pretend_federation};
+use sordino_shared::control::Enrolled;
+use sordino_shared::secagg::Certificate;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -113,6 +115,16 @@ fn strict_keeps_all_or_nothing() {
     let (status, _, err) = bench.run(&["record", "--strict", &bad]);
     assert!(status == 1 && err.contains("bad.jsonl, line 5: this is no JSON") && !err.contains("line 6"), "{err}");
     assert!(err.contains("and 4 refused lines more"), "{err}");
+    // What cannot be read and what cannot be kept are named together.
+    let both = [&lines(2, false)[..], &["hum".to_owned()], &all[12_000..]].concat().join("\n");
+    let both = bench.file("both.jsonl", both);
+    for arguments in [&["record", "--strict", &both][..], &["record", &both]] {
+        assert_eq!(bench.kept(), 0);
+        let (_, out, err) = bench.run(arguments);
+        assert!(err.contains("line 3: this is no JSON") && err.contains("line 4: its time is before 1990"), "{err}");
+        assert!(out.contains("2 refused"), "{out}");
+    }
+    bench.run(&["erase"]);
     assert_eq!(bench.kept(), 0);
     all.pop();
     let file = bench.file("events.jsonl", all.join("\n"));
@@ -150,7 +162,10 @@ fn the_budget_is_what_the_ledger_says() {
     assert!(show(&bench).starts_with("this device may spend at most epsilon 4 at delta 1e-6"), "{}", show(&bench));
     // Asking for more on another command changes nothing and says so.
     let (status, _, err) = bench.run(&["export", "--epsilon", "8"]);
-    assert!(status == 0 && err.contains("`sordino-device budget set --epsilon 8 --delta 1e-6 --why REASON`"), "{err}");
+    assert!(
+        status == 0 && err.contains("`sordino-device budget set --epsilon 8 --delta 1e-6 --why REASON --folder d`"),
+        "{err}"
+    );
     assert!(show(&bench).contains("epsilon 4 "));
     assert_eq!(bench.run(&["budget", "set", "--epsilon", "8"]).0, 2, "a reason is asked for");
     assert_eq!(bench.run(&["budget", "set", "--epsilon", "8", "--why", "  "]).0, 1);
@@ -172,6 +187,70 @@ fn the_budget_is_what_the_ledger_says() {
         assert!(status == 1 && err.starts_with("error: "), "{wrong}: {err}");
     }
     assert!(show(&bench).contains("epsilon 2 "));
+    // What a command beside it asks for is answered: it changes nothing, and says what will.
+    let said = |epsilon: &str| bench.run(&["budget", "show", &format!("--epsilon={epsilon}")]).2;
+    assert!(said("2").is_empty() && said("1").contains("makes it epsilon 1 at delta 1e-6"), "{}", said("1"));
+    for wrong in ["-1", "nan", "inf", "60"] {
+        let err = said(wrong);
+        assert!(
+            err.contains("takes part in nothing") && !err.contains("budget set") && !err.contains("`inf`"),
+            "{err}"
+        );
+    }
+    let (_, _, err) = bench.run(&["erase", "--epsilon", "1", "--delta", "1e-5"]);
+    assert!(err.contains("from now on") && err.contains("not all of the epsilon 1 at delta 1e-5"), "{err}");
+    let (status, _, err) = bench.run(&["budget", "set", "--delta", "1e-7", "--why", "less"]);
+    assert!(status == 0 && show(&bench).contains("epsilon 1 at delta 1e-7"), "{err}");
+}
+
+// An update of the operator's file reaches a device that is not enrolled yet.
+#[test]
+fn another_federation_is_taken_or_refused_and_never_ignored() {
+    let bench = Bench::new();
+    let token = "7".repeat(64);
+    let kept = bench.folder().join("federation.toml");
+    let mut other = pretend_federation();
+    other.name = "elsewhere".to_owned();
+    let text = toml::to_string(&other).expect("plain data");
+    let file = bench.file("other.toml", &text);
+    let enrol = |bench: &Bench| bench.run(&["enrol", "--federation", &file, "--token", &token]);
+    // Nobody answers there, which is asked after the file was taken.
+    assert_eq!(enrol(&bench).0, 1);
+    assert_eq!(std::fs::read_to_string(&kept).expect("a file"), text);
+    let mut device = bench.open(Settings::default());
+    let certificate = Certificate { key: device.identity().public().bytes(), not_after: i64::MAX, signature: [0; 64] };
+    device.set_enrolled(Enrolled { certificate, x509: Vec::new() }).expect("enrolled");
+    drop(device);
+    std::fs::write(&kept, toml::to_string(&pretend_federation()).expect("plain data")).expect("a file");
+    let (status, _, err) = enrol(&bench);
+    assert!(
+        status == 1 && err.contains("is enrolled in the federation of d/federation.toml, and other.toml is"),
+        "{err}"
+    );
+    assert_ne!(std::fs::read_to_string(&kept).expect("a file"), text);
+}
+
+// The remedy that is named works.
+#[test]
+fn a_device_that_lost_its_ledger_or_key_is_made_anew() {
+    for lost in ["ledger", "secret.key"] {
+        let bench = Bench::new();
+        let file = bench.file("events.jsonl", lines(3, false).join("\n"));
+        assert_eq!(bench.run(&["record", &file]).0, 0);
+        std::fs::remove_file(bench.folder().join(lost)).expect("removed");
+        let command = "`sordino-device enrol --anew --federation FILE --token TOKEN --folder d`";
+        for refused in [&["run"][..], &["ledger"], &["record", &file]] {
+            let (status, _, err) = bench.run(refused);
+            assert!(status == 1 && err.contains("is gone") && err.contains(command), "{err}");
+        }
+        let token = "7".repeat(64);
+        let again = ["enrol", "--anew", "--federation", "d/federation.toml", "--token", &token];
+        // Nobody answers there: the device is made before anybody is asked.
+        let (status, _, err) = bench.run(&again);
+        assert!(status == 1 && !err.contains("is gone"), "{err}");
+        assert!(bench.run(&["ledger"]).1.starts_with("Nothing has been sent so far."));
+        assert_eq!(bench.kept(), 0);
+    }
 }
 
 #[test]
@@ -200,8 +279,11 @@ fn nothing_is_silent_and_each_error_is_said_once() {
     let (status, out, err) = bench.run(&["export"]);
     assert!(status == 0 && out.is_empty() && err.contains("no events are kept"), "{err}");
     let (status, _, err) = bench.run(&["recommend"]);
-    assert!(status == 1 && err.contains("`sordino-device enrol` first, then `sordino-device run`"), "{err}");
-    assert!(bench.run(&["run"]).2.contains("`sordino-device enrol`"));
+    assert!(
+        status == 1 && err.contains("`sordino-device enrol --folder d` first, then `sordino-device run --folder d`"),
+        "{err}"
+    );
+    assert!(bench.run(&["run"]).2.contains("`sordino-device enrol --folder d`"));
     assert_eq!(bench.run(&["recommend", "--most", "0"]).0, 2);
     let (status, _, err) = bench.run(&["record", "nowhere.jsonl"]);
     assert!(status == 1 && err.matches("No such file").count() == 1 && err.contains("nowhere.jsonl"), "{err}");
@@ -212,7 +294,7 @@ fn nothing_is_silent_and_each_error_is_said_once() {
         .current_dir(bench.0.path())
         .output();
     let (_, _, err) = told(&elsewhere.expect("the program starts"));
-    assert!(err.contains("there is no device in nowhere: `sordino-device enrol` makes one"), "{err}");
+    assert!(err.contains("there is no device in nowhere: `sordino-device enrol --folder nowhere` makes one"), "{err}");
     assert!(!Path::new(&bench.0.path().join("nowhere")).exists());
     let (status, _, err) = bench.run(&["enrol", "--federation", "d/federation.toml", "--token", "12"]);
     assert!(status == 1 && err.contains("a token has 64 hexadecimal digits"), "{err}");

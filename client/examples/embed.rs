@@ -49,6 +49,10 @@ impl Host for Phone {
     fn store_secret(&mut self, secret: &Secret) -> Result<(), String> {
         self.keys.store_secret(secret)
     }
+
+    fn forget_secret(&mut self) -> Result<(), String> {
+        self.keys.forget_secret()
+    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -65,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut device = Device::open(&folder, federation, Settings::default(), phone)?;
     // An update of the application that asks for more than the listener's phone allows goes on with
     // what it allows.
-    if let Standing::Held { asked } = device.standing() {
+    if let Standing::Held { asked, .. } = device.standing() {
         println!("the settings ask for {asked}: ask the listener, then `rebase`");
     }
 

@@ -8,7 +8,9 @@ use crate::config::{self, Config};
 use crate::files::write_whole;
 use crate::ledger::PopulationLedgers;
 use crate::store::{self, Change, Store};
+use sordino_shared::plain;
 use sordino_shared::privacy::ledger::{self, Budget, History, Ledger, Policy, Record};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -127,6 +129,21 @@ pub fn changes(history: &History) -> Vec<Changed> {
     policies.windows(2).map(change).collect()
 }
 
+/// A budget that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wanted {
+    /// Its epsilon.
+    pub epsilon: f64,
+    /// Its delta; the one that is in force where there is none.
+    pub delta: Option<f64>,
+}
+
+impl From<Budget> for Wanted {
+    fn from(Budget { epsilon, delta }: Budget) -> Self {
+        Self { epsilon, delta: Some(delta) }
+    }
+}
+
 /// Changes the budget of the population of a coordinator's folder, and gives what came into force; `None` where that was in force
 /// already.
 ///
@@ -135,27 +152,29 @@ pub fn changes(history: &History) -> Vec<Changed> {
 pub fn set(
     folder: &Path,
     store: &mut dyn Store,
-    wanted: Budget,
+    wanted: impl Into<Wanted>,
     why: Option<&str>,
     now: i64,
 ) -> Result<Option<Changed>, Error> {
     let config = Config::read(folder)?;
     let (mut ledger, _) = settled(folder, &config, store)?;
-    let (from, wanted) = (ledger.policy().budget.tidy(), wanted.tidy());
+    let (from, wanted) = (ledger.policy().budget.tidy(), wanted.into());
+    let wanted = Budget { epsilon: wanted.epsilon, delta: wanted.delta.unwrap_or(from.delta) }.tidy();
     if wanted == from {
         // Also where the settings were edited by hand: the ledger's word goes.
         write_settings(folder, wanted)?;
         return Ok(None);
     }
-    let why = match why.map(str::trim).filter(|why| !why.is_empty()) {
+    // One line of a listing is one change: a reason cannot look like another one.
+    let why = match why.and_then(plain::reason) {
         Some(why) => why,
         None if raises(&from, &wanted) => {
             return Err(Error::NeedsReason { from: Words(from).to_string(), to: Words(wanted).to_string() });
         }
-        None => "lowered",
+        None => "lowered".to_owned(),
     };
     let policy = Policy { budget: wanted, ..ledger.policy().clone() };
-    ledger.rebase(policy, why, now).map_err(Error::Ledger)?;
+    ledger.rebase(policy, &why, now).map_err(Error::Ledger)?;
     let changed = changes(ledger.history()).pop();
     if let Some(changed) = &changed {
         write_settings(folder, changed.to)?;
@@ -173,15 +192,15 @@ pub fn open(folder: &Path, config: Config, store: &mut dyn Store) -> Result<(Pop
     let (ledger, finished) = settled(folder, &config, store)?;
     let budget = ledger.policy().budget.tidy();
     let given = given(&config);
-    if let Some(changed) = &finished {
+    for changed in &finished {
         tracing::warn!(
             budget = %Words(changed.to),
             why = changed.why,
             "a change of the budget was in force and not written everywhere: it is now"
         );
     }
-    // A change that was finished just now has put the settings right; whoever read them before has the budget of before.
-    if given != budget && finished.is_none_or(|changed| changed.from != given) {
+    // What was finished just now has put the settings right; whoever read them before has a budget of before.
+    if given != budget && finished.iter().all(|changed| changed.from != given) {
         return Err(Error::Edited {
             settings: config::FILE.into(),
             given: Words(given),
@@ -214,21 +233,22 @@ pub fn hold(folder: &Path, population: &str) -> Result<Ledger, Error> {
     Ledger::inspect(&path).map_err(|error| of_ledger(error, folder, &path))
 }
 
-// The ledger under its lock, once its last change is written everywhere; and that change, if it was not.
-fn settled(folder: &Path, config: &Config, store: &mut dyn Store) -> Result<(Ledger, Option<Changed>), Error> {
+// The ledger under its lock, once every change is written everywhere; and those that were not: the last one after a crash, more of
+// them where the store was put back from a copy.
+fn settled(folder: &Path, config: &Config, store: &mut dyn Store) -> Result<(Ledger, Vec<Changed>), Error> {
     let population = &config.listen.population;
     let ledger = hold(folder, population)?;
-    let Some(changed) = changes(ledger.history()).pop() else { return Ok((ledger, None)) };
-    let words = changed.words(population);
-    if store.audit()?.iter().any(|row| row.what == words) {
-        return Ok((ledger, None));
+    let rows: BTreeSet<String> = store.audit()?.into_iter().map(|row| row.what).collect();
+    let is_told = |changed: &Changed| rows.contains(&changed.words(population));
+    let finished: Vec<Changed> = changes(ledger.history()).into_iter().filter(|changed| !is_told(changed)).collect();
+    // Settings that say neither a budget of before nor the new one were edited since: they are for `open` to refuse.
+    if finished.iter().any(|changed| changed.from == given(config)) {
+        write_settings(folder, ledger.policy().budget.tidy())?;
     }
-    // Settings that say neither the budget of before nor the new one were edited since: they are for `open` to refuse.
-    if given(config) == changed.from {
-        write_settings(folder, changed.to)?;
+    for changed in &finished {
+        record(changed, population, store)?;
     }
-    record(&changed, population, store)?;
-    Ok((ledger, Some(changed)))
+    Ok((ledger, finished))
 }
 
 fn record(changed: &Changed, population: &str, store: &mut dyn Store) -> Result<(), Error> {
@@ -381,6 +401,49 @@ mod tests {
         std::fs::write(&path, "[privacy]\nepsilon = 60.0\n").expect("settings no server would take");
         set(folder.path(), &mut store, OLD, None, 3).expect("as it is in force");
         assert_eq!(start(&folder, &mut store).expect("it starts").1.privacy.epsilon, 8.0);
+    }
+
+    // A store from before several changes: each has its row again, in its order, once.
+    #[test]
+    fn a_store_that_was_put_back_lacks_no_change() {
+        let (folder, mut store) = folder();
+        let copy = folder.path().join("copy.toml");
+        std::fs::copy(folder.path().join(config::FILE), &copy).expect("a copy");
+        set(folder.path(), &mut store, NEW, Some("a complaint"), 1).expect("a change");
+        set(folder.path(), &mut store, Budget { epsilon: 6.0, delta: 1e-6 }, Some("a second task"), 2)
+            .expect("a change");
+        set(folder.path(), &mut store, Budget { epsilon: 5.0, delta: 1e-6 }, None, 3).expect("a change");
+        let what = |store: &MemoryStore| -> Vec<String> {
+            store.audit().expect("a log").into_iter().map(|row| row.what).collect()
+        };
+        let told = what(&store);
+        assert_eq!(told.len(), 3);
+        // With the settings as they are, and with those of before.
+        for old in [false, true] {
+            if old {
+                std::fs::copy(&copy, folder.path().join(config::FILE)).expect("put back");
+            }
+            let mut store = MemoryStore::default();
+            for _ in 0..2 {
+                assert_eq!(start(&folder, &mut store).expect("it starts").1.privacy.epsilon, 5.0);
+                assert_eq!(what(&store), told, "old settings: {old}");
+            }
+        }
+    }
+
+    // What is not said is read under the lock, and a reason is one line wherever it is shown.
+    #[test]
+    fn a_change_keeps_the_delta_that_is_in_force_and_to_its_line() {
+        let (folder, mut store) = folder();
+        set(folder.path(), &mut store, Budget { epsilon: 8.0, delta: 1e-7 }, None, 1).expect("less");
+        let why = "agreed\n2026-01-01 00:00:00  epsilon 1 at delta 1e-6 instead of epsilon 8: forged\u{1b}[2J";
+        let wanted = Wanted { epsilon: 9.0, delta: None };
+        let changed = set(folder.path(), &mut store, wanted, Some(why), 2).expect("more").expect("a change");
+        assert_eq!(changed.to, Budget { epsilon: 9.0, delta: 1e-7 });
+        assert!(!changed.why.contains(char::is_control), "{}", changed.why);
+        assert!(store.audit().expect("a log").iter().all(|row| !row.what.contains(char::is_control)));
+        let blank = set(folder.path(), &mut store, Budget { epsilon: 10.0, delta: 1e-7 }, Some("\n\u{1b}"), 3);
+        assert!(matches!(blank, Err(Error::NeedsReason { .. })));
     }
 
     // Whatever digits a budget has, it is told once and known again.

@@ -1,46 +1,23 @@
 //! Files that are there whole or not at all, and their names as a shell takes them.
 
-use std::fs::File;
+pub(crate) use sordino_shared::plain::quoted;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Writes a file under another name first, durably, so that a crash leaves nothing half.
+/// Writes a file under another name first, durably, so that a crash leaves nothing half. No other writer has that name.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let draft = path.with_extension("part");
-    let mut file = File::create(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-/// A path as a shell takes it: in quotes where it holds more than plain characters.
-pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:,@%=".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        return text;
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}-{}.part", std::process::id(), DRAFTS.fetch_add(1, Ordering::Relaxed)));
+    let draft = path.with_file_name(name);
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(&draft)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&draft, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&draft);
     }
-    let dashed = if text.starts_with('-') { format!("./{text}") } else { text };
-    format!("'{}'", dashed.replace('\'', "'\\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_quoted_where_a_shell_would_part_them() {
-        for (path, quoted) in [
-            ("sordino-federation", "sordino-federation"),
-            ("/srv/music.example", "/srv/music.example"),
-            ("my music", "'my music'"),
-            ("anna's", "'anna'\\''s'"),
-            ("$HOME", "'$HOME'"),
-            ("-x", "'./-x'"),
-            ("", "''"),
-        ] {
-            assert_eq!(super::quoted(Path::new(path)), quoted);
-        }
-    }
+    written?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
 }

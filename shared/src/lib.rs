@@ -24,6 +24,7 @@ pub mod ids;
 pub mod linalg;
 pub mod math;
 pub mod model;
+pub mod plain;
 pub mod plan;
 pub mod privacy;
 pub mod random;

@@ -11,7 +11,7 @@ use sordino_client::label::LabelPolicy;
 use sordino_shared::model::Hyperparameters;
 use sordino_shared::plan::Rotation;
 use sordino_shared::privacy::accountant::correlated::Strategy;
-use sordino_shared::privacy::accountant::{Claim, Target};
+use sordino_shared::privacy::accountant::{self, Claim, Target};
 use sordino_shared::privacy::{Mechanism, Mode};
 use sordino_shared::workload::GradientSettings;
 use std::path::{Path, PathBuf};
@@ -165,7 +165,10 @@ impl Scenario {
     /// Checks what can be checked before the data is there.
     pub fn check(&self) -> Result<()> {
         if let Some(epsilon) = self.epsilon.0 {
-            Target::new(epsilon, self.delta.unwrap_or(1e-6)).map_err(|e| Error::input(e.to_string()))?;
+            Target::new(epsilon, self.delta.unwrap_or(1e-6)).map_err(|error| match error {
+                accountant::Error::Epsilon(_) => Error::input(format!("{error}, or `inf` for a run without noise")),
+                error => Error::input(error.to_string()),
+            })?;
         } else if let Some(delta) = self.delta {
             Target::new(1.0, delta).map_err(|e| Error::input(e.to_string()))?;
         }

@@ -2,8 +2,10 @@
 //! and settings that ask for more change nothing until the application raises it by
 //! [`Device::rebase`], with a reason that the listener can read.
 
-use super::{Device, Error, Host};
-use sordino_shared::privacy::ledger::{self, Budget, History, Ledger, Policy};
+use super::{Device, Error, Host, Settings};
+use sordino_shared::plain;
+use sordino_shared::privacy::ledger::{self, Budget, History, Ledger, Place, Policy};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// How the application's settings and the ledger stand to each other.
@@ -18,11 +20,19 @@ pub enum Standing {
         /// What was allowed before.
         before: Policy,
     },
+    /// The device was opened beside its process, and the settings say less than the ledger allows:
+    /// that is in force from the next opening with them on that has the device for itself.
+    Due {
+        /// What will be allowed then.
+        next: Policy,
+    },
     /// The settings say more than the ledger allows. The device goes on with what the ledger
     /// allows; [`Device::rebase`] changes that.
     Held {
         /// What the settings say.
         asked: Policy,
+        /// [`Standing::Lowered`] or [`Standing::Due`], where they say less in another number.
+        also: Option<Box<Standing>>,
     },
     /// The settings say what cannot be kept. The device takes part in nothing, and does all else.
     Paused {
@@ -39,39 +49,47 @@ pub(super) enum Purse {
 
 impl Purse {
     /// Opens the device's ledger, whatever its policy, and lowers it to what is asked; or begins
-    /// it, where there never was one.
-    pub(super) fn open(path: &Path, asked: &Policy, is_known: bool, now: i64) -> Result<(Self, Standing), Error> {
-        // One that is there goes on, also where a crash came before the store knew of it.
-        if !is_known && !path.exists() {
-            return Ok((Self::Open(Ledger::create(path, asked.clone(), now)?), Standing::AsSet));
+    /// it, where there is none.
+    pub(super) fn open(
+        place: Place,
+        settings: impl FnOnce(Option<&Policy>) -> Settings,
+        now: i64,
+    ) -> Result<(Self, Standing, Settings), Error> {
+        if !place.has_ledger()? {
+            let settings = settings(None);
+            // One that cannot be kept is no first policy: the ledger begins with nothing allowed, and the
+            // first that can be kept follows.
+            let (first, reason, standing) = match possible(settings.ledger.check())? {
+                Ok(()) => (settings.ledger.clone(), "first policy", Standing::AsSet),
+                Err(why) => (nothing(), "the application asks for what cannot be kept", Standing::Paused { why }),
+            };
+            return Ok((Self::Open(place.create(first, reason, now)?), standing, settings));
         }
-        let mut ledger = Ledger::inspect(path)?;
+        let mut ledger = place.open()?;
+        let settings = settings(kept(ledger.history()));
         let before = ledger.policy().clone();
-        if asked.is_like(&before) {
-            return Ok((Self::Open(ledger), Standing::AsSet));
+        let (mut standing, next) = stand(ledger.history(), &settings.ledger)?;
+        if let Some(next) = next {
+            let reason = if ledger.history().is_unset() {
+                "first policy".to_owned()
+            } else {
+                reason(&before, "the application allows less than before")
+            };
+            ledger.rebase(next, &reason, now)?;
+            standing.become_lowered(before);
         }
-        let both = both(&before, asked);
-        let lowered = match asked.check() {
-            Ok(()) if both.is_like(&before) => Ok(()),
-            Ok(()) => ledger.rebase(both, &reason(&before, "the application allows less than before"), now),
-            Err(error) => Err(error),
-        };
-        let standing = match lowered {
-            Ok(()) => standing(&before, ledger.policy(), asked),
-            Err(error @ (ledger::Error::Policy(_) | ledger::Error::Inexact { .. })) => {
-                Standing::Paused { why: error.to_string() }
-            }
-            Err(error) => return Err(error.into()),
-        };
-        Ok((Self::Open(ledger), standing))
+        Ok((Self::Open(ledger), standing, settings))
     }
 
     /// Reads it beside the process that has it open.
-    pub(super) fn beside(path: &Path, asked: &Policy) -> Result<(Self, Standing), Error> {
+    pub(super) fn beside(
+        path: &Path,
+        settings: impl FnOnce(Option<&Policy>) -> Settings,
+    ) -> Result<(Self, Standing, Settings), Error> {
         let history = History::read(path)?;
-        let before = history.policy();
-        let standing = standing(before, before, asked);
-        Ok((Self::Beside(history), standing))
+        let settings = settings(kept(&history));
+        let (standing, _) = stand(&history, &settings.ledger)?;
+        Ok((Self::Beside(history), standing, settings))
     }
 
     pub(super) fn history(&self) -> &History {
@@ -105,7 +123,7 @@ impl<H: Host> Device<H> {
     /// # let mut device = Device::open(folder.path(), pretend_federation(), Settings::default(), phone)?;
     /// match device.standing() {
     ///     // The new settings ask for more than the listener's phone has in its ledger. Ask, and then:
-    ///     Standing::Held { asked } => {
+    ///     Standing::Held { asked, .. } => {
     ///         let asked = asked.clone();
     ///         device.rebase(asked, "the listener agreed to a larger budget")?;
     ///     }
@@ -124,21 +142,30 @@ impl<H: Host> Device<H> {
     ///
     /// # Errors
     /// [`Error::NoReason`], [`Error::Beside`], [`Error::Ledger`]; then what was allowed before
-    /// still is.
+    /// still is. Where the disk failed the new may be in force: [`Self::budget`] says what is.
     pub fn rebase(&mut self, policy: Policy, why: &str) -> Result<(), Error> {
         // One line of the ledger is one record: a reason cannot look like another one.
-        let why = why.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty());
-        let why: String = why.collect::<Vec<_>>().join(" ").chars().take(MOST_REASON).collect();
-        if why.is_empty() {
-            return Err(Error::NoReason);
-        }
+        let why = plain::reason(why).ok_or(Error::NoReason)?;
         let now = self.host.now();
         let ledger = self.purse.open_ledger()?;
         let reason = reason(ledger.policy(), &format!("changed by the application: {why}"));
-        ledger.rebase(policy.clone(), &reason, now)?;
-        self.settings.ledger = policy;
-        self.standing = Standing::AsSet;
-        Ok(())
+        let rebased = ledger.rebase(policy.clone(), &reason, now);
+        if ledger.policy().is_like(&policy) {
+            self.settings.ledger = policy;
+            self.standing = Standing::AsSet;
+        }
+        Ok(rebased?)
+    }
+}
+
+impl Standing {
+    // What was due is in force.
+    fn become_lowered(&mut self, before: Policy) {
+        match self {
+            Self::Held { also: Some(also), .. } => also.become_lowered(before),
+            Self::Due { .. } => *self = Self::Lowered { before },
+            _ => {}
+        }
     }
 }
 
@@ -153,18 +180,51 @@ fn both(ledger: &Policy, asked: &Policy) -> Policy {
     Policy { budget: lower(&ledger.budget, &asked.budget), tasks, modes }
 }
 
-fn standing(before: &Policy, allowed: &Policy, asked: &Policy) -> Standing {
-    if !both(asked, allowed).is_like(asked) {
-        Standing::Held { asked: asked.clone() }
-    } else if !before.is_like(allowed) {
-        Standing::Lowered { before: before.clone() }
-    } else {
-        Standing::AsSet
+// How settings stand to a ledger, and what they change it to.
+fn stand(history: &History, asked: &Policy) -> Result<(Standing, Option<Policy>), Error> {
+    let before = history.policy();
+    if asked.is_like(before) {
+        return Ok((Standing::AsSet, None));
     }
+    if history.is_unset() {
+        // Whatever is asked for first is no more than was allowed before: nothing was.
+        return Ok(match possible(asked.check())? {
+            Ok(()) => (Standing::Due { next: asked.clone() }, Some(asked.clone())),
+            Err(why) => (Standing::Paused { why }, None),
+        });
+    }
+    let next = both(before, asked);
+    if let Err(why) = possible(asked.check().and_then(|()| history.check_policy(&next)))? {
+        return Ok((Standing::Paused { why }, None));
+    }
+    let is_held = !both(asked, before).is_like(asked);
+    let next = Some(next).filter(|next| !next.is_like(before));
+    let due = next.clone().map(|next| Standing::Due { next });
+    let standing = match due {
+        due if is_held => Standing::Held { asked: asked.clone(), also: due.map(Box::new) },
+        due => due.unwrap_or(Standing::AsSet),
+    };
+    Ok((standing, next))
+}
+
+// What a ledger allows, once it has allowed anything.
+fn kept(history: &History) -> Option<&Policy> {
+    Some(history.policy()).filter(|_| !history.is_unset())
+}
+
+// Parts what cannot be kept, in words, from what went wrong.
+fn possible(checked: Result<(), ledger::Error>) -> Result<Result<(), String>, Error> {
+    match checked {
+        Ok(()) => Ok(Ok(())),
+        Err(error @ (ledger::Error::Policy(_) | ledger::Error::Inexact { .. })) => Ok(Err(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn nothing() -> Policy {
+    Policy { modes: Vec::new(), tasks: BTreeMap::new(), ..Settings::default().ledger }
 }
 
 fn reason(before: &Policy, why: &str) -> String {
     format!("{why}; before that {before}")
 }
-
-const MOST_REASON: usize = 500;

@@ -32,6 +32,18 @@ pub enum Error {
     /// What the operator handed out cannot be read.
     #[error("this is no federation file: {0}")]
     Federation(String),
+    /// The device has its key and no ledger any more: nobody knows what it has spent.
+    #[error(
+        "the ledger of the device in {0} is gone, and with it what was spent: this device takes part in nothing more; \
+         `Device::begin_anew` makes another one, without what this one has recorded"
+    )]
+    LedgerLost(PathBuf),
+    /// The device has its store and no key any more, without which it cannot be read.
+    #[error(
+        "the key of the device in {0} is gone: put it back, or have `Device::begin_anew` make another device, without \
+         what this one has recorded"
+    )]
+    KeyLost(PathBuf),
     /// There is no device in the folder.
     #[error("there is no device in {0}: open one there first")]
     NoDevice(PathBuf),

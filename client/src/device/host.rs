@@ -1,8 +1,9 @@
 //! What the application and its platform give a device, and a host that is ready: a computer on a
 //! desk.
 
-use super::files::write_whole;
+use super::files::write_new;
 use sordino_shared::control::{from_hexadecimal, hexadecimal};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
@@ -43,6 +44,9 @@ pub type Secret = Zeroizing<[u8; 32]>;
 ///     fn store_secret(&mut self, secret: &Secret) -> Result<(), String> {
 ///         self.keys.store_secret(secret)
 ///     }
+///     fn forget_secret(&mut self) -> Result<(), String> {
+///         self.keys.forget_secret()
+///     }
 /// }
 /// ```
 pub trait Host: Send {
@@ -70,11 +74,20 @@ pub trait Host: Send {
     /// A sentence, where the storage cannot be read: then nothing is made anew.
     fn load_secret(&self) -> Result<Option<Secret>, String>;
 
-    /// Puts the device's secret into the platform's key storage, once.
+    /// Puts the device's secret into the platform's key storage, where there is none. A device does
+    /// so once its ledger is there: a secret says that there was one. So it may outlive the
+    /// application's folder, as a key chain's does.
     ///
     /// # Errors
     /// A sentence.
     fn store_secret(&mut self, secret: &Secret) -> Result<(), String>;
+
+    /// Removes the device's secret from the platform's key storage, if there is one: the device is
+    /// to become another ([`super::Device::begin_anew`]).
+    ///
+    /// # Errors
+    /// A sentence.
+    fn forget_secret(&mut self) -> Result<(), String>;
 }
 
 /// A computer on a desk: always idle, always charged, and its secret in a file that its owner alone
@@ -118,17 +131,26 @@ impl Host for Desk {
             Ok(digits) => from_hexadecimal(&digits).map(|secret| Some(secret.into())).ok_or_else(|| {
                 format!("{} holds no key of 64 hexadecimal digits: put the device's own back", self.key.display())
             }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(format!("{}: {error}", self.key.display())),
         }
     }
 
     fn store_secret(&mut self, secret: &Secret) -> Result<(), String> {
-        if self.key.exists() {
-            return Err(format!("{} is there already, and a device's secret is never replaced", self.key.display()));
-        }
         let digits = Zeroizing::new(hexadecimal(secret.as_slice()));
-        write_whole(&self.key, digits.as_bytes()).map_err(|error| format!("{}: {error}", self.key.display()))
+        write_new(&self.key, digits.as_bytes()).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => {
+                format!("{} is there already, and a device's secret is never replaced", self.key.display())
+            }
+            _ => format!("{}: {error}", self.key.display()),
+        })
+    }
+
+    fn forget_secret(&mut self) -> Result<(), String> {
+        match std::fs::remove_file(&self.key) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(format!("{}: {error}", self.key.display())),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -150,7 +172,7 @@ mod tests {
         let secret = Zeroizing::new([7; 32]);
         desk.store_secret(&secret).expect("stored");
         assert_eq!(desk.load_secret(), Ok(Some(secret)));
-        assert!(desk.store_secret(&Zeroizing::new([8; 32])).is_err(), "never replaced");
+        assert!(desk.store_secret(&Zeroizing::new([8; 32])).is_err_and(|why| why.contains("never replaced")));
         #[cfg(unix)]
         {
             let mode = std::fs::metadata(desk.key()).expect("a file").permissions();
@@ -158,5 +180,8 @@ mod tests {
         }
         std::fs::write(desk.key(), "").expect("a file");
         assert!(desk.load_secret().is_err(), "nothing is made anew");
+        desk.forget_secret().expect("forgotten");
+        desk.forget_secret().expect("nothing is left to forget");
+        desk.store_secret(&Zeroizing::new([8; 32])).expect("stored");
     }
 }

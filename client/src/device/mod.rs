@@ -22,10 +22,10 @@ pub use budget::Standing;
 pub use error::Error;
 pub use files::write_whole;
 pub use host::{Desk, Host, Secret};
-pub use open::{kept_budget, parse_federation};
+pub use open::parse_federation;
 pub use pretend::{Pretend, pretend_federation};
 
-use crate::event::{PlaybackEvent, Timestamp};
+use crate::event::{EventKind, PlaybackEvent, Timestamp};
 use crate::example::examples;
 use crate::holdout::{Holdout, Split};
 use crate::label::{LabelPolicy, label};
@@ -33,7 +33,7 @@ use crate::part::{self, Participant, Round};
 use crate::participation;
 use crate::quality::{BotVerdict, Checks, check};
 use crate::retrieval::Recommender;
-use crate::store::{self, Bounds, Keep, Recorded, Store};
+use crate::store::{self, Bounds, Keep, Recorded, Refused, Store};
 use budget::Purse;
 use clock::TIMES;
 use sordino_shared::control::{Enrolled, Federation, from_hexadecimal};
@@ -153,6 +153,18 @@ impl<H: Host> Device<H> {
         Ok(self.store.record(events, Timestamp(self.host.now()), Keep::AllOrNone)?)
     }
 
+    /// Which of these events would be refused now, and why. None is recorded.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn refusals(&mut self, events: &[PlaybackEvent]) -> Result<Vec<(usize, Refused)>, Error> {
+        // One that can never count goes along, so that in any case none is kept.
+        let never = PlaybackEvent::new(TrackId(0), Timestamp(0), EventKind::Play);
+        let mut refused = self.record_all_or_none(&[events, &[never]].concat())?.refused;
+        refused.retain(|(place, _)| *place < events.len());
+        Ok(refused)
+    }
+
     /// Everything that was recorded, for the listener to take along.
     ///
     /// # Errors
@@ -270,6 +282,11 @@ impl<H: Host> Device<H> {
         Ok(())
     }
 
+    /// What the application decided at the opening, and by [`Self::rebase`] since.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The federation that it belongs to.
     pub fn federation(&self) -> &Federation {
         &self.federation
@@ -321,15 +338,20 @@ impl<H: Host> Device<H> {
         }
     }
 
-    /// How long it has to wait until its next training, in milliseconds.
+    /// How long it has to wait until its next training, in milliseconds. A clock that was ahead at
+    /// the last one and is right now costs no more than one whole wait, from now on.
     ///
     /// # Errors
     /// [`enum@Error`].
-    pub fn rest(&self) -> Result<i64, Error> {
+    pub fn rest(&mut self) -> Result<i64, Error> {
         let last =
             self.store.get(LAST_TRAINING)?.and_then(|bytes| bytes.as_slice().try_into().ok().map(i64::from_le_bytes));
-        let least = i64::from(self.settings.least_hours) * 3_600_000;
-        Ok(last.map_or(0, |last| (last.saturating_add(least)).saturating_sub(self.host.now()).clamp(0, least)))
+        let (now, least) = (self.host.now(), i64::from(self.settings.least_hours) * 3_600_000);
+        let Some(last) = last else { return Ok(0) };
+        if last > now && self.alone().is_ok() {
+            self.store.put(LAST_TRAINING, &now.to_le_bytes())?;
+        }
+        Ok(last.min(now).saturating_add(least).saturating_sub(now).max(0))
     }
 
     fn salt(&self) -> [u8; 8] {
@@ -408,10 +430,9 @@ impl<H: Host> Participant for Device<H> {
 
 // Longer than it takes a phone to read and weigh as many events as are kept, to pay and to draw its noise.
 pub(crate) const STEADY_MS: u64 = 1000;
-// What the listener cannot erase: who the device is, what it has spent, and what keeps others from showing it the past again. None of it says
-// anything of what was listened to.
-const KEPT: [&str; 6] = [HAS_LEDGER, ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY, TIMES];
-const HAS_LEDGER: &str = "has-ledger";
+// What the listener cannot erase: who the device is, and what keeps others from showing it the past again. None of it says anything of
+// what was listened to.
+const KEPT: [&str; 5] = [ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY, TIMES];
 const ENROLLED: &str = "enrolled";
 const LOADED: &str = "loaded";
 const LAST_TRAINING: &str = "last-training";

@@ -4,6 +4,7 @@ use super::{Device, Pretend};
 use crate::device::{Host, Settings};
 use sordino_shared::control::{Announced, Download, Federation, PublicKey};
 use sordino_shared::model::Model;
+use sordino_shared::privacy::ledger::Ledger;
 use sordino_shared::registry::{
     Error, OnlineFiles, Refresh, RolloutTerms, Root, Serving, StageTerms, Targets, VersionInfo, sign_online, sign_root,
     sign_targets,
@@ -81,6 +82,8 @@ impl Office {
     /// A device that has versions 1 and 2 and a phone of this time. Version 1 likes the first tracks, version 2 the last.
     pub(super) fn device(&self, folder: &Path) -> (Device<Pretend>, Pretend) {
         let mut phone = Pretend::at(START);
+        // A key says that there is a ledger.
+        drop(Ledger::create(&folder.join("ledger"), Settings::default().ledger, START).expect("a ledger"));
         phone.store_secret(&Zeroizing::new([5; 32])).expect("stored");
         let mut device = self.open(folder, &phone);
         [1, 2].into_iter().for_each(|counter| load(&mut device, counter));

@@ -63,7 +63,16 @@ impl Host for Pretend {
     }
 
     fn store_secret(&mut self, secret: &Secret) -> Result<(), String> {
-        *self.secret.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret.clone());
+        let mut kept = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.is_some() {
+            return Err("a device's secret is never replaced".to_owned());
+        }
+        *kept = Some(secret.clone());
+        Ok(())
+    }
+
+    fn forget_secret(&mut self) -> Result<(), String> {
+        *self.secret.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
 }

@@ -42,7 +42,7 @@ fn settings_that_ask_for_more_do_not_brick_and_do_not_raise() {
     assert_eq!(device.standing(), &Standing::AsSet);
     drop(device);
     let mut device = open(folder.path(), &phone, 8.0).expect("it opens");
-    assert_eq!(device.standing(), &Standing::Held { asked: Allowed::new(8.0, 1e-6) });
+    assert_eq!(device.standing(), &Standing::Held { asked: Allowed::new(8.0, 1e-6), also: None });
     assert_eq!((device.budget(), device.balance().epsilon_limit), (&Allowed::new(4.0, 1e-6), 4.0));
     assert!(device.may_take_part().is_ok());
     assert!(matches!(device.rebase(Allowed::new(8.0, 1e-6), " \n\t "), Err(Error::NoReason)));
@@ -63,13 +63,19 @@ fn settings_that_ask_for_more_do_not_brick_and_do_not_raise() {
     asked.tasks.insert("rank".to_owned(), Budget { epsilon: 1.0, delta: 1e-6 });
     let asked_settings = Settings { ledger: asked.clone(), ..Settings::default() };
     let device = Device::open(folder.path(), pretend_federation(), asked_settings, phone.clone()).expect("it opens");
-    assert_eq!(device.standing(), &Standing::Held { asked: asked.clone() });
+    // Held in one number, lowered in another: both are told.
+    let also = Some(Box::new(Standing::Lowered { before: Allowed::new(8.0, 1e-6) }));
+    assert_eq!(device.standing(), &Standing::Held { asked: asked.clone(), also });
     let in_force =
         Allowed { budget: Budget { epsilon: 8.0, delta: 1e-7 }, tasks: asked.tasks, ..Allowed::new(8.0, 1e-6) };
     assert_eq!(device.budget(), &in_force);
     drop(device);
     let device = open(folder.path(), &phone, 2.0).expect("it opens");
-    assert!(matches!(device.standing(), Standing::Held { .. }), "the delta of the ledger is lower");
+    assert!(
+        matches!(device.standing(), Standing::Held { also: Some(also), .. } if matches!(**also, Standing::Lowered { .. })),
+        "the delta of the ledger is lower: {:?}",
+        device.standing()
+    );
     assert!(device.budget().budget == Budget { epsilon: 2.0, delta: 1e-7 } && device.ledger().contains("allows less"));
 }
 
@@ -89,17 +95,177 @@ fn settings_that_ask_for_less_lower_what_may_be_spent() {
 #[test]
 fn settings_that_cannot_be_kept_pause_the_device() {
     let (folder, phone) = (tempfile::tempdir().expect("a folder"), Pretend::default());
-    assert!(matches!(open(folder.path(), &phone, f64::NAN), Err(Error::Ledger(_))), "a new device says so at once");
-    drop(open(folder.path(), &phone, 4.0).expect("a device"));
-    for epsilon in [0.0, -1.0, f64::NAN, f64::INFINITY, 500.0] {
+    // A new device, which has allowed nothing yet, and one that has: the same.
+    for epsilon in [0.0, -1.0, f64::NAN, f64::INFINITY, 500.0].repeat(2) {
         let mut device = open(folder.path(), &phone, epsilon).expect("it opens");
         assert!(matches!(device.standing(), Standing::Paused { .. }), "{epsilon}: {:?}", device.standing());
         assert!(device.may_take_part().is_err_and(|why| why.contains("budget")), "{epsilon}");
         let event = PlaybackEvent::new(TrackId(1), Timestamp(phone.now()), EventKind::Like);
         device.record(&[event]).expect("all else works");
+        assert!(pay(&mut device, spend(1, 0.001)).is_err() && device.ledger().contains("rule: nothing"), "{epsilon}");
+    }
+    let beside = |epsilon| {
+        Device::open_beside(folder.path(), pretend_federation(), settings(epsilon), phone.clone()).expect("beside it")
+    };
+    assert!(matches!(beside(f64::NAN).standing(), Standing::Paused { .. }));
+    assert!(matches!(beside(4.0).standing(), Standing::Due { .. }));
+    // The first that can be kept is no raise: nothing was allowed before.
+    let device = open(folder.path(), &phone, 4.0).expect("it opens");
+    assert!(device.may_take_part().is_ok() && device.budget() == &Allowed::new(4.0, 1e-6), "{:?}", device.standing());
+    drop(device);
+    for epsilon in [0.0, -1.0, f64::NAN, f64::INFINITY, 500.0] {
+        let device = open(folder.path(), &phone, epsilon).expect("it opens");
+        assert!(matches!(device.standing(), Standing::Paused { .. }), "{epsilon}: {:?}", device.standing());
+        assert!(device.may_take_part().is_err_and(|why| why.contains("budget")), "{epsilon}");
+        assert_eq!(device.budget(), &Allowed::new(4.0, 1e-6), "{epsilon}");
+        assert_eq!(beside(epsilon).standing(), device.standing(), "{epsilon}: the same beside it");
     }
     let device = open(folder.path(), &phone, 4.0).expect("it opens");
     assert!(device.standing() == &Standing::AsSet && device.may_take_part().is_ok());
+}
+
+// A device that was never able to spend takes the budget that an application without settings gives a new one.
+#[test]
+fn settings_follow_from_what_the_ledger_allows() {
+    let (folder, phone) = (tempfile::tempdir().expect("a folder"), Pretend::default());
+    let kept = |folder: &Path| {
+        let settings = |kept: Option<&Allowed>| Settings {
+            ledger: kept.cloned().unwrap_or(Allowed::new(3.0, 1e-6)),
+            ..Settings::default()
+        };
+        Device::open_with(folder, pretend_federation(), settings, phone.clone()).expect("it opens")
+    };
+    drop(open(folder.path(), &phone, f64::NAN).expect("it opens"));
+    assert_eq!(kept(folder.path()).budget(), &Allowed::new(3.0, 1e-6));
+    let mut device = kept(folder.path());
+    device.rebase(Allowed::new(5.0, 1e-6), "a test").expect("changed");
+    drop(device);
+    let device = kept(folder.path());
+    assert_eq!((device.standing(), device.budget()), (&Standing::AsSet, &Allowed::new(5.0, 1e-6)));
+}
+
+// Wherever the process ends or fails at its first opening, and whatever of a device is lost: it heals,
+// or says what is lost, and begins anew as another device. What was spent is never forgotten under an
+// identity that goes on.
+#[test]
+fn each_part_of_a_device_that_is_gone_heals_or_is_told() {
+    for lost in 0..8u8 {
+        let (no_secret, no_ledger, no_store) = (lost & 1 != 0, lost & 2 != 0, lost & 4 != 0);
+        let (folder, mut phone) = (tempfile::tempdir().expect("a folder"), Pretend::default());
+        let mut device = open(folder.path(), &phone, 4.0).expect("a device");
+        pay(&mut device, spend(1, 0.01)).expect("it fits");
+        let event = PlaybackEvent::new(TrackId(1), Timestamp(phone.now()), EventKind::Like);
+        device.record(&[event]).expect("recorded");
+        let before = device.identity().public();
+        drop(device);
+        if no_secret {
+            phone.forget_secret().expect("forgotten");
+        }
+        for (is_gone, name) in [(no_ledger, "ledger"), (no_store, "store.sqlite")] {
+            if is_gone {
+                std::fs::remove_file(folder.path().join(name)).expect("removed");
+            }
+        }
+        let beside = Device::open_beside(folder.path(), pretend_federation(), settings(4.0), phone.clone());
+        let opened = open(folder.path(), &phone, 4.0);
+        match (no_secret, no_ledger, no_store) {
+            (false, true, _) => {
+                assert!(matches!(opened, Err(Error::LedgerLost(_))), "{lost}");
+                assert!(matches!(beside, Err(Error::LedgerLost(_))), "{lost}");
+            }
+            (true, _, false) => {
+                assert!(matches!(opened, Err(Error::KeyLost(_))) && matches!(beside, Err(Error::KeyLost(_))), "{lost}");
+            }
+            (true, _, true) => {
+                assert!(matches!(beside, Err(Error::NoDevice(_))), "{lost}");
+                drop(opened.expect("it is made"));
+            }
+            (false, false, _) => {
+                drop(beside.expect("it has a key and a ledger"));
+                let device = opened.expect("it heals");
+                assert!(device.identity().public() == before && device.balance().releases == 1, "{lost}");
+                assert_eq!(device.export().expect("events").len(), usize::from(!no_store), "{lost}");
+            }
+        }
+        // The remedy works, twice, and where nothing is lost it changes nothing.
+        for _ in 0..2 {
+            let anew = Device::begin_anew(folder.path(), pretend_federation(), settings(4.0), phone.clone());
+            let device = anew.expect("a device");
+            let is_another = no_secret || no_ledger;
+            assert_eq!(device.identity().public() != before, is_another, "{lost}");
+            assert_eq!(device.balance().releases, usize::from(!no_ledger), "{lost}: what was spent stays spent");
+            assert!(
+                device.enrolled().is_none() && (!is_another || device.export().expect("events").is_empty()),
+                "{lost}"
+            );
+        }
+        assert!(open(folder.path(), &phone, 4.0).is_ok(), "{lost}");
+    }
+}
+
+// A host whose key storage fails at the first opening: the next goes on from there.
+#[test]
+fn a_key_storage_that_fails_leaves_no_device_that_cannot_be_opened() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("keys").join("secret.key");
+    let open = || Device::open(folder.path(), pretend_federation(), settings(4.0), Desk::new(&key));
+    assert!(matches!(open(), Err(Error::Keys(_))), "there is no folder for the key");
+    std::fs::create_dir(folder.path().join("keys")).expect("a folder");
+    assert!(open().expect("it opens").balance().releases == 0);
+}
+
+// Two first openings at once: one has the device, or the one after the other, and always the same key.
+#[test]
+fn two_first_openings_at_once_make_one_device() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = folder.path().join("secret.key");
+        let open = || Device::open(folder.path(), pretend_federation(), settings(4.0), Desk::new(&key));
+        let opened: Vec<_> = std::thread::scope(|scope| {
+            let openings: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| open().map(|device| device.identity().public()))).collect();
+            openings.into_iter().map(|opening| opening.join().expect("no panic")).collect()
+        });
+        let device = open().expect("it opens");
+        let mut any = false;
+        for opened in opened {
+            match opened {
+                Ok(public) => any |= public == device.identity().public(),
+                Err(error) => assert!(matches!(error, Error::Ledger(ledger::Error::InUse(_))), "{error}"),
+            }
+        }
+        assert!(any);
+    }
+}
+
+// A training that was stamped while the clock was a year ahead costs one wait, not a year.
+#[test]
+fn a_clock_that_was_ahead_costs_one_wait() {
+    let (folder, phone) = (tempfile::tempdir().expect("a folder"), Pretend::at(1_795_000_000_000));
+    let mut device = open(folder.path(), &phone, 4.0).expect("a device");
+    let (hour, now) = (3_600_000, phone.now());
+    let wait = |device: &mut Device<Pretend>| device.rest().expect("a store");
+    assert_eq!(wait(&mut device), 0);
+    device.store.put(LAST_TRAINING, &(now + 365 * 24 * hour).to_le_bytes()).expect("stamped");
+    assert_eq!(wait(&mut device), 24 * hour);
+    drop(device);
+    let mut device = open(folder.path(), &phone, 4.0).expect("it opens");
+    phone.ahead_ms.store(23 * hour, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(wait(&mut device), hour);
+    phone.ahead_ms.store(24 * hour, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(wait(&mut device), 0);
+}
+
+#[test]
+fn refusals_are_known_before_anything_is_recorded() {
+    let (folder, phone) = (tempfile::tempdir().expect("a folder"), Pretend::default());
+    let mut device = open(folder.path(), &phone, 4.0).expect("a device");
+    let event = |track, time| PlaybackEvent::new(TrackId(track), Timestamp(time), EventKind::Like);
+    let (good, seconds) = (event(1, phone.now()), event(2, phone.now() / 1000));
+    let refused = device.refusals(&[good, seconds, good]).expect("a store");
+    assert!(refused.len() == 1 && refused[0].0 == 1, "{refused:?}");
+    assert!(device.refusals(&[good]).expect("a store").is_empty() && device.refusals(&[]).expect("a store").is_empty());
+    assert!(device.export().expect("events").is_empty(), "nothing is recorded");
 }
 
 #[test]
@@ -130,21 +296,16 @@ fn others_record_and_read_beside_the_process_that_visits() {
     assert!(matches!(held.standing(), Standing::Held { .. }) && held.budget() == &Allowed::new(4.0, 1e-6));
     let lower = beside(1.0).expect("beside it");
     assert_eq!(lower.budget(), device.budget(), "nothing is written by it");
-}
-
-// A crash after the ledger was made and before the store knew of it: the ledger that is there goes
-// on.
-#[test]
-fn a_ledger_that_the_store_does_not_know_of_goes_on() {
-    let (folder, phone) = (tempfile::tempdir().expect("a folder"), Pretend::default());
-    let mut device = open(folder.path(), &phone, 4.0).expect("a device");
-    pay(&mut device, spend(1, 0.01)).expect("it fits");
-    device.store.change(&[], &[HAS_LEDGER]).expect("forgotten");
-    drop(device);
-    assert_eq!(open(folder.path(), &phone, 4.0).expect("it opens").balance().releases, 1);
-    // And one that the store knows of and that is gone is not begun afresh.
-    std::fs::remove_file(folder.path().join("ledger")).expect("removed");
-    assert!(matches!(open(folder.path(), &phone, 4.0), Err(Error::Ledger(ledger::Error::Missing(_)))));
+    assert_eq!(lower.standing(), &Standing::Due { next: Allowed::new(1.0, 1e-6) }, "the next opening does it");
+    for epsilon in [-1.0, f64::NAN, 60.0] {
+        let paused = beside(epsilon).expect("beside it");
+        assert!(matches!(paused.standing(), Standing::Paused { .. }), "{epsilon}: {:?}", paused.standing());
+    }
+    let asked = Allowed::new(2.0, 1e-5);
+    let both = Settings { ledger: asked.clone(), ..Settings::default() };
+    let both = Device::open_beside(folder.path(), pretend_federation(), both, phone.clone()).expect("beside it");
+    let also = Some(Box::new(Standing::Due { next: Allowed::new(2.0, 1e-6) }));
+    assert_eq!(both.standing(), &Standing::Held { asked, also });
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 use super::{Context, EventKind, PlaybackEvent, Reason, Timestamp, TrackId};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sordino_shared::plain::shown;
 use std::fmt;
 use thiserror::Error;
 
@@ -132,8 +133,9 @@ impl fmt::Display for FieldFaults {
             let verb = if self.missing.len() == 1 { "is" } else { "are" };
             said.push(format!("{} {verb} missing", list(&self.missing)));
         }
-        let wrong =
-            |wrong: &WrongField| format!("'{}' is {}, and should be {}", wrong.name, wrong.found, wrong.expected);
+        let wrong = |wrong: &WrongField| {
+            format!("'{}' is {}, and should be {}", wrong.name, shown(&wrong.found), wrong.expected)
+        };
         said.extend(self.wrong.iter().map(wrong));
         if !self.unknown.is_empty() {
             let names: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
@@ -144,7 +146,7 @@ impl fmt::Display for FieldFaults {
 }
 
 fn list(names: &[impl AsRef<str>]) -> String {
-    let mut quoted: Vec<String> = names.iter().map(|name| format!("'{}'", short(name.as_ref()))).collect();
+    let mut quoted: Vec<String> = names.iter().map(|name| format!("'{}'", shown(short(name.as_ref())))).collect();
     match quoted.pop() {
         Some(last) if !quoted.is_empty() => format!("{} and {last}", quoted.join(", ")),
         last => last.unwrap_or_default(),
@@ -247,6 +249,11 @@ mod tests {
             refused(&format!("{{\"{}\": 1}}", "ü".repeat(9000))).len() < 600,
             "a long line is not said again whole"
         );
+        // What a line holds does not leave the line of what is said of it.
+        let hostile = r#"{"a\nevents.jsonl, line 9: all kept\u001b[2J": 1, "kind": "\u007f\u009b2J\u202e"}"#;
+        let words = refused(hostile);
+        assert!(!words.contains(|c: char| c.is_control() || c == '\u{202e}'), "{words}");
+        assert!(words.contains(r"'a\u{a}events.jsonl"), "{words}");
     }
 
     #[test]

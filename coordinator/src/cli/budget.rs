@@ -1,14 +1,14 @@
 //! `budget show|set`.
 
-use super::words::{Table, count};
+use super::words::{Table, count, shown};
 use super::{At, print, time};
-use crate::budget::{self, Changed, Words};
+use crate::budget::{self, Changed, Wanted, Words};
 use crate::config::{Config, check_budget};
 use crate::server::now;
 use crate::store::Store;
 use crate::task::{Owed, owed};
 use anyhow::anyhow;
-use sordino_shared::privacy::ledger::{Budget, History};
+use sordino_shared::privacy::ledger::History;
 use sordino_shared::privacy::rounded;
 
 #[derive(Debug, clap::Subcommand)]
@@ -53,14 +53,15 @@ impl Command {
             Self::Set { epsilon, delta, why, at } => {
                 let mut store = at.store()?;
                 let population = Config::read(&at.folder)?.listen.population;
+                // What is not said is the ledger's, which only `set` can read while nobody changes it: here it is for the advice.
                 let in_force = budget::history(&at.folder, &population)?.policy().budget.tidy();
-                let wanted = Budget { epsilon, delta: delta.unwrap_or(in_force.delta) };
-                check_budget(wanted.epsilon, wanted.delta).map_err(|reason| anyhow!(reason))?;
+                check_budget(epsilon, delta.unwrap_or(in_force.delta)).map_err(|reason| anyhow!(reason))?;
+                let wanted = Wanted { epsilon, delta };
                 let changed = budget::set(&at.folder, &mut store, wanted, why.as_deref(), now())?;
-                let balance = budget::history(&at.folder, &population)?.balance();
+                let history = budget::history(&at.folder, &population)?;
                 print(&match changed {
-                    None => format!("{} is in force already\n", Words(wanted)),
-                    Some(changed) => told(&changed, balance.epsilon, &at),
+                    None => format!("{} is in force already\n", Words(history.policy().budget.tidy())),
+                    Some(changed) => told(&changed, history.balance().epsilon, &at),
                 });
                 Ok(())
             }
@@ -122,7 +123,7 @@ fn show(population: &str, history: &History, store: &dyn Store) -> anyhow::Resul
             time(changed.at),
             Words(changed.to),
             Words(changed.from),
-            changed.why
+            shown(&changed.why)
         );
     }
     Ok(text)

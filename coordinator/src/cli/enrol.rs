@@ -1,6 +1,6 @@
 //! `enrol token|revoke|list`.
 
-use super::words::Table;
+use super::words::{Table, shown};
 use super::{At, print, time};
 use crate::authority::{Attestation, Authority};
 use crate::config::Config;
@@ -58,7 +58,7 @@ impl Command {
                     "there is no device of this key that is not revoked already: `sordino-coordinator enrol list {}` shows all",
                     at.quoted()
                 );
-                let words = vec![format!("device {key}: revoked: {why}")];
+                let words = vec![format!("device {key}: revoked: {}", shown(&why))];
                 at.store()?.change(&Change { words, ..Change::default() }, now())?;
                 print(&format!("device {key} is revoked; a running server refuses it within a minute\n"));
             }

@@ -1,6 +1,6 @@
 //! `status`: what the store says, whether a server runs or not.
 
-use super::words::{Table, count};
+use super::words::{Table, count, shown};
 use super::{At, print, time};
 use crate::rollout::book::Course;
 use crate::server::RolloutView;
@@ -139,7 +139,7 @@ fn in_words(seen: &Seen, at: &At) -> String {
             rounded::limit(task.epsilon_limit)
         );
         if let Some(why) = &task.why {
-            text += &format!("  {}: {why}\n", task.state);
+            text += &format!("  {}: {}\n", task.state, shown(why));
         }
         let mut table = Table::new(&["  round", "phase", ">devices counted", "since (UTC)", "what came of it"]);
         for round in &task.rounds {

@@ -10,6 +10,7 @@ use crate::task::{Kind, TaskFile, check_price, is_of_rollout, owed};
 use anyhow::Context;
 use sordino_shared::control::hexadecimal;
 use sordino_shared::model::Content;
+use sordino_shared::plain::reason;
 use sordino_shared::privacy::ledger::History;
 use sordino_shared::privacy::rounded;
 use std::path::{Path, PathBuf};
@@ -102,7 +103,7 @@ pub(super) fn none(at: &At) -> String {
 impl Stopped {
     fn set(self, state: TaskState) -> anyhow::Result<()> {
         let by = "by the operator";
-        let why = self.why.map_or_else(|| by.to_owned(), |why| format!("{by}: {why}"));
+        let why = self.why.as_deref().and_then(reason).map_or_else(|| by.to_owned(), |why| format!("{by}: {why}"));
         self.named.set(state, Some(&why))
     }
 }

@@ -1,6 +1,7 @@
 //! What people read: lines and tables.
 
 pub(super) use crate::files::quoted;
+pub(super) use sordino_shared::plain::shown;
 use std::fmt::Write as _;
 
 /// Writes lines to standard output; a reader that has gone away is no fault.
@@ -38,7 +39,8 @@ impl Table {
     /// One more row.
     pub(super) fn row(&mut self, cells: Vec<String>) {
         debug_assert_eq!(cells.len(), self.right.len(), "a cell for each heading");
-        self.rows.push(cells);
+        // A cell stays in its line, whoever wrote what it holds.
+        self.rows.push(cells.iter().map(|cell| shown(cell)).collect());
     }
 
     /// Whether there is nothing under the headings.
@@ -78,7 +80,9 @@ mod tests {
         assert!(table.is_empty());
         table.row(vec!["a".into(), "123456789012345".into(), "now".into()]);
         table.row(vec!["a name that is rather long, é".into(), "1".into(), String::new()]);
+        table.row(vec!["a\n1  2\u{1b}[2J".into(), "1".into(), String::new()]);
         let text = table.to_string();
+        assert!(text.lines().count() == 4 && !text.contains('\u{1b}'), "{text}");
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "name                                     bytes  made");
         assert_eq!(lines[1], "a                              123456789012345  now");

@@ -8,6 +8,7 @@ use crate::rollout::Policy;
 use crate::store::VersionRow;
 use sordino_shared::control::{Download, hexadecimal};
 use sordino_shared::model::{CardFigure, Model, ModelCard};
+use sordino_shared::plain::{is_name, shown};
 use sordino_shared::privacy::rounded;
 use sordino_shared::registry::{
     RUNTIME, RolloutTerms, Root, StageTerms, Targets, VersionInfo, read_offline, sign_root, sign_targets,
@@ -151,8 +152,9 @@ impl Office {
     pub fn sign_rollout(&self, policy: &Policy, counter: u64, keys: &[Identity], now: i64) -> Result<(), Error> {
         policy.check().map_err(|error| Error::Unfit(error.to_string()))?;
         let name = &policy.name;
-        if name.is_empty() || name.len() > 48 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            let reason = format!("name '{name}' must have 1 to 48 letters, digits, dots, dashes or underscores");
+        if !is_name(name, 48) {
+            let reason =
+                format!("name '{}' must have 1 to 48 letters, digits, dots, dashes or underscores", shown(name));
             return Err(Error::Unfit(reason));
         }
         let text = toml::to_string(policy).map_err(|error| Error::Unfit(error.to_string()))?;

@@ -4,6 +4,7 @@ use super::Error;
 use crate::planner::{Fleet, Schedule};
 use crate::round::{Timing, Trust};
 use serde::{Deserialize, Serialize};
+use sordino_shared::plain::{is_name, shown};
 use sordino_shared::privacy::accountant::Target;
 use sordino_shared::privacy::{Mechanism, Mode};
 use sordino_shared::rollout::rollout_of;
@@ -104,13 +105,10 @@ impl TaskFile {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let task: Self = toml::from_str(text)?;
         let value = |text: String| Err(Error::Value(text));
-        let named = !task.name.is_empty()
-            && task.name.len() <= 64
-            && task.name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        if !named {
+        if !is_name(&task.name, MOST_NAME) {
             return value(format!(
-                "name '{}' must have 1 to 64 letters, digits, dots, dashes or underscores",
-                task.name
+                "name '{}' must have 1 to {MOST_NAME} letters, digits, dots, dashes or underscores",
+                shown(&task.name)
             ));
         }
         if rollout_of(&task.name).is_some() {
@@ -188,6 +186,8 @@ fn over_selection() -> f64 {
     1.3
 }
 
+// Shorter than terms allow: the names of rollouts' tasks have more before them.
+const MOST_NAME: usize = 64;
 const MOST_TRACKS: usize = 10_000_000;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Why a request is refused, in a form that a program can act on and a person can read.
 
+use crate::plain;
 use crate::wire::{self, Decode, Encode, Kind};
 
 /// What kind of refusal it is. The number on the wire is the place in this list; new codes go to its end.
@@ -106,12 +107,13 @@ impl Reject {
         wire::encode(Kind::Reject, self, &[])
     }
 
-    /// From a frame.
+    /// From a frame. The reason is the other side's words: it stays one line wherever it is shown.
     ///
     /// # Errors
     /// As of [`wire::Error`].
     pub fn from_frame(frame: &[u8]) -> Result<Self, wire::Error> {
-        Ok(wire::decode(frame, Kind::Reject, 0)?.0)
+        let Self { code, reason } = wire::decode(frame, Kind::Reject, 0)?.0;
+        Ok(Self { code, reason: plain::shown(&reason) })
     }
 }
 

@@ -5,6 +5,7 @@ use super::identity::{Identity, PublicIdentity, SignatureBytes};
 use super::lanes::Shape;
 use super::messages::Offer;
 use super::transcript::{Hash, Transcript};
+use crate::plain::is_name;
 use crate::plan::RoundPlan;
 use crate::privacy::Mode;
 use thiserror::Error;
@@ -38,9 +39,9 @@ pub enum TermsError {
     /// Longer than a frame may announce.
     #[error("a vector of {0} values is longer than a frame")]
     Length(usize),
-    /// A name that does not fit a header.
-    #[error("a task's name has 1 to {MOST_TASK} bytes, not {0}")]
-    Task(usize),
+    /// A name that is none: too long for a header, or with characters that could pass for something else where it is shown.
+    #[error("a task's name has 1 to {MOST_TASK} letters, digits, dots, dashes or underscores, and this one has not")]
+    Task,
     /// The round could not end even if everything went as assumed.
     #[error(
         "the plan counts on {honest} honest devices, which with {colluders} colluding ones is more than the {staying} of \
@@ -80,8 +81,8 @@ impl Terms {
         if plan.blocks().iter().any(|block| block.local_variance == 0) || plan.blocks().is_empty() {
             return Err(TermsError::NoNoise);
         }
-        if !(1..=MOST_TASK).contains(&task.len()) {
-            return Err(TermsError::Task(task.len()));
+        if !is_name(task, MOST_TASK) {
+            return Err(TermsError::Task);
         }
         if plan.bits() > 32 {
             return Err(TermsError::Width(plan.bits()));
@@ -270,8 +271,11 @@ mod tests {
         assert!(matches!(terms(&plan(|p| p.honest_fraction = 0.85)), Err(TermsError::Survivors { staying: 90, .. })));
         assert!(matches!(terms(&plan(|p| p.cohort = 2)), Err(TermsError::Graph(_))));
         let long = "x".repeat(200);
-        let named = Terms::new(&long, 1, &plan(|_| ()), [1; 32], Assumptions::default());
-        assert_eq!(named, Err(TermsError::Task(200)));
+        let line = "a', round 1: paid\n2026-01-01 00:00 UTC  rule: nothing is sent (";
+        for name in ["", &long, line, "a\u{1b}[2J", "a b", "ä"] {
+            let named = Terms::new(name, 1, &plan(|_| ()), [1; 32], Assumptions::default());
+            assert_eq!(named, Err(TermsError::Task), "{name:?}");
+        }
     }
 
     // Each of them changes the context, and with it every key and signature of the round.

@@ -40,10 +40,13 @@ impl Command {
                     at.epsilon.is_some() || at.delta.is_some(),
                     "say what the budget is to be: `--epsilon`, `--delta` or both"
                 );
-                let policy = at.settings()?.ledger;
-                // Opened with what the ledger says, so that the reason given is the one that is
-                // written.
+                // Opened with what the ledger says, so that the reason given is the one that is written; and
+                // what is not said is read while nobody else changes it.
+                let (epsilon, delta) = (at.epsilon, at.delta);
                 let mut device = At { epsilon: None, delta: None, ..at }.open()?;
+                let mut policy = device.settings().ledger.clone();
+                policy.budget.epsilon = epsilon.unwrap_or(policy.budget.epsilon);
+                policy.budget.delta = delta.unwrap_or(policy.budget.delta);
                 device.rebase(policy, &why)?;
                 print(&words(&device));
             }
@@ -63,24 +66,39 @@ fn words<H: Host>(device: &Device<H>) -> String {
 }
 
 /// Says where the command line and the ledger differ.
-pub(super) fn tell<H: Host>(device: &Device<H>) {
+pub(super) fn tell<H: Host>(device: &Device<H>, at: &At) {
+    said(device.standing(), device.budget(), at).iter().for_each(|text| note(&format!("note: {text}")));
+}
+
+fn said(standing: &Standing, in_force: &Policy, at: &At) -> Vec<String> {
     let brief = |policy: &Policy| format!("epsilon {} at delta {:e}", policy.budget.epsilon, policy.budget.delta);
-    match device.standing() {
-        Standing::AsSet => {}
-        Standing::Lowered { before } => note(&format!(
-            "note: from now on this device may spend {}, and no more {}: its ledger says so",
-            brief(device.budget()),
+    match standing {
+        Standing::AsSet => Vec::new(),
+        Standing::Lowered { before } => vec![format!(
+            "from now on this device may spend {}, and no more {}: its ledger says so",
+            brief(in_force),
             brief(before)
-        )),
-        Standing::Held { asked } => note(&format!(
-            "note: the ledger allows {}, less than the {} that was asked for, and is kept to: `sordino-device budget set --epsilon {} \
-             --delta {:e} --why REASON` changes it",
-            brief(device.budget()),
-            brief(asked),
-            asked.budget.epsilon,
-            asked.budget.delta
-        )),
-        Standing::Paused { why } => note(&format!("note: this device takes part in nothing: {why}")),
-        other => note(&format!("note: {other:?}")),
+        )],
+        Standing::Due { next } => vec![format!(
+            "the ledger allows {}, and this command changes nothing of that: one that has the device for itself, with the same \
+             numbers, makes it {}",
+            brief(in_force),
+            brief(next)
+        )],
+        Standing::Held { asked, also } => {
+            let held = format!(
+                "the ledger allows {}, not all of the {} that was asked for, and is kept to: `sordino-device budget set --epsilon {} \
+                 --delta {:e} --why REASON` changes it",
+                brief(in_force),
+                brief(asked),
+                asked.budget.epsilon,
+                asked.budget.delta
+            );
+            let mut all = also.as_ref().map_or_else(Vec::new, |also| said(also, in_force, at));
+            all.push(at.said(&held));
+            all
+        }
+        Standing::Paused { why } => vec![format!("this device takes part in nothing with these numbers: {why}")],
+        other => vec![format!("{other:?}")],
     }
 }

@@ -5,9 +5,10 @@ mod record;
 
 use crate::words::{count, logs, note, print};
 use anyhow::{Context, bail};
-use sordino_client::device::{Desk, Device, Error, Settings, kept_budget, parse_federation, write_whole};
+use sordino_client::device::{Desk, Device, Error, Settings, parse_federation, write_whole};
 use sordino_client::quic::{self, Visited, enrol_device, visit_once};
-use sordino_shared::control::{from_hexadecimal, hexadecimal};
+use sordino_shared::control::{Federation, from_hexadecimal, hexadecimal};
+use sordino_shared::plain::quoted;
 use sordino_shared::privacy::ledger;
 use sordino_shared::registry::Freshness;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, clap::Args)]
 pub struct At {
     /// The device's folder: its key, its events, its model, its ledger.
-    #[arg(long, default_value = "sordino-device")]
+    #[arg(long, default_value = FOLDER)]
     folder: PathBuf,
     /// Privacy (epsilon) that the device may spend in its life. Less than its ledger allows lowers
     /// that; more changes nothing, since only `budget set` raises it [default: what its ledger
@@ -39,7 +40,7 @@ pub enum Command {
     /// Makes the device: a key, a folder, and a certificate of its coordinator for a token.
     Enrol {
         /// The file that the operator hands out to devices (`federation.toml`); a copy is kept in
-        /// the folder.
+        /// the folder. Once the device is enrolled it stays in that federation.
         #[arg(long)]
         federation: PathBuf,
         /// The token that the operator made for this device: 64 hexadecimal digits, good once.
@@ -48,6 +49,10 @@ pub enum Command {
         /// A file with what the platform says about the device, where the operator asks for it.
         #[arg(long)]
         attestation: Option<PathBuf>,
+        /// Where the device's ledger or key is gone: makes another device in its place, with nothing
+        /// recorded. A device that has both stays what it is.
+        #[arg(long)]
+        anew: bool,
         /// Where.
         #[command(flatten)]
         at: At,
@@ -130,8 +135,8 @@ impl Command {
     /// In words.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Enrol { federation, token, attestation, at } => {
-                at.enrol(&federation, &token, attestation.as_deref())?;
+            Self::Enrol { federation, token, attestation, anew, at } => {
+                at.enrol(&federation, &token, attestation.as_deref(), anew)?;
             }
             Self::Record { file, strict, at } => return record::record(&at, file.as_deref(), strict),
             Self::Run { daemon, log, at } => {
@@ -152,7 +157,7 @@ impl Command {
             Self::Export { at } => {
                 let events = at.open_beside()?.export()?;
                 if events.is_empty() {
-                    note("no events are kept: `sordino-device record FILE` keeps some");
+                    note(&at.said("no events are kept: `sordino-device record FILE` keeps some"));
                 }
                 for event in events {
                     print(&(serde_json::to_string(&event)? + "\n"));
@@ -182,27 +187,32 @@ fn in_date(freshness: Freshness) -> &'static str {
 impl At {
     /// The device, for this process alone.
     fn open(&self) -> anyhow::Result<Device<Desk>> {
-        let (federation, settings) = (self.federation()?, self.settings()?);
-        let device = match Device::open(&self.folder, federation, settings, self.desk()) {
-            Err(Error::Ledger(ledger::Error::InUse(_))) => bail!(
-                "another process has the device in {}: stop it first (`run --daemon`?), or use record, recommend, version, \
-                 ledger, export and budget show, which work beside it",
-                self.folder.display()
-            ),
-            opened => opened?,
-        };
-        budget::tell(&device);
-        Ok(device)
+        self.opened(Device::open_with(&self.folder, self.federation()?, |kept| self.settings(kept), self.desk()))
     }
 
     /// The device, beside whoever has it open.
     fn open_beside(&self) -> anyhow::Result<Device<Desk>> {
-        let (federation, settings) = (self.federation()?, self.settings()?);
-        let device = match Device::open_beside(&self.folder, federation, settings, self.desk()) {
+        self.opened(Device::open_beside_with(&self.folder, self.federation()?, |kept| self.settings(kept), self.desk()))
+    }
+
+    fn opened(&self, opened: Result<Device<Desk>, Error>) -> anyhow::Result<Device<Desk>> {
+        let folder = self.folder.display();
+        let device = match opened {
+            Err(Error::Ledger(ledger::Error::InUse(_))) => bail!(
+                "another process has the device in {folder}: stop it first (`run --daemon`?), or use record, recommend, version, \
+                 ledger, export and budget show, which work beside it"
+            ),
             Err(Error::NoDevice(_)) => bail!("{}", self.none()),
+            Err(Error::LedgerLost(_)) => bail!(
+                "{}",
+                self.said(&format!("the ledger of the device in {folder} is gone, and with it what was spent: {ANEW}"))
+            ),
+            Err(Error::KeyLost(_)) => {
+                bail!("{}", self.said(&format!("the key of the device in {folder} is gone: put it back, or {ANEW}")))
+            }
             opened => opened?,
         };
-        budget::tell(&device);
+        budget::tell(&device, self);
         Ok(device)
     }
 
@@ -210,7 +220,7 @@ impl At {
         Desk::new(self.folder.join("secret.key"))
     }
 
-    fn federation(&self) -> anyhow::Result<sordino_shared::control::Federation> {
+    fn federation(&self) -> anyhow::Result<Federation> {
         let path = self.folder.join(FEDERATION);
         anyhow::ensure!(path.exists(), self.none());
         crate::swarm::read_federation(&path)
@@ -218,30 +228,43 @@ impl At {
 
     fn none(&self) -> String {
         let folder = self.folder.display();
-        format!("there is no device in {folder}: `sordino-device enrol` makes one, or `--folder` names another folder")
+        let text = "`sordino-device enrol` makes one, or `--folder` names another folder";
+        format!("there is no device in {folder}: {}", self.said(text))
+    }
+
+    /// The text with the device's folder in each command that it names.
+    fn said(&self, text: &str) -> String {
+        if self.folder == Path::new(FOLDER) {
+            return text.to_owned();
+        }
+        let (mut said, folder) = (String::new(), quoted(&self.folder));
+        for (number, part) in text.split('`').enumerate() {
+            if number > 0 {
+                said.push('`');
+            }
+            said.push_str(part);
+            // Every other part stands between backticks.
+            if number % 2 == 1 && part.starts_with("sordino-device ") {
+                said.push_str(&format!(" --folder {folder}"));
+            }
+        }
+        said
     }
 
     // What was not said is as the ledger has it.
-    fn settings(&self) -> anyhow::Result<Settings> {
+    fn settings(&self, kept: Option<&ledger::Policy>) -> Settings {
         let settings = Settings::default();
-        let mut policy = kept_budget(&self.folder)?.unwrap_or(settings.ledger);
+        let mut policy = kept.cloned().unwrap_or(settings.ledger);
         policy.budget.epsilon = self.epsilon.unwrap_or(policy.budget.epsilon);
         policy.budget.delta = self.delta.unwrap_or(policy.budget.delta);
-        Ok(Settings { ledger: policy, least_hours: self.least_hours, ..Settings::default() })
+        Settings { ledger: policy, least_hours: self.least_hours, ..Settings::default() }
     }
 
-    fn enrol(&self, federation: &Path, token: &str, attestation: Option<&Path>) -> anyhow::Result<()> {
+    fn enrol(&self, file: &Path, token: &str, attestation: Option<&Path>, anew: bool) -> anyhow::Result<()> {
         let token = from_hexadecimal(token).context("--token: a token has 64 hexadecimal digits")?;
         let attestation =
             attestation.map(|file| std::fs::read(file).with_context(|| file.display().to_string())).transpose()?;
-        let kept = self.folder.join(FEDERATION);
-        let text = std::fs::read_to_string(federation).with_context(|| federation.display().to_string())?;
-        parse_federation(&text).with_context(|| federation.display().to_string())?;
-        std::fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
-        if !kept.exists() {
-            write_whole(&kept, text.as_bytes()).with_context(|| kept.display().to_string())?;
-        }
-        let mut device = self.open()?;
+        let mut device = self.made(file, anew)?;
         if device.enrolled().is_some() {
             note("this device was enrolled already: it asks for another certificate");
         }
@@ -253,14 +276,48 @@ impl At {
         })
     }
 
+    /// The device with the federation of a file, which is kept: where it is enrolled, that must be its own.
+    fn made(&self, file: &Path, anew: bool) -> anyhow::Result<Device<Desk>> {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let federation = parse_federation(&text).with_context(|| file.display().to_string())?;
+        let settings = |kept: Option<&ledger::Policy>| self.settings(kept);
+        let device = self.opened(if anew {
+            Device::begin_anew_with(&self.folder, federation, settings, self.desk())
+        } else {
+            Device::open_with(&self.folder, federation, settings, self.desk())
+        })?;
+        let path = self.folder.join(FEDERATION);
+        let kept = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            kept => Some(kept.with_context(|| path.display().to_string())?),
+        };
+        if kept.as_ref() == Some(&text) {
+            return Ok(device);
+        }
+        if kept.is_some() && device.enrolled().is_some() {
+            bail!(
+                "this device is enrolled in the federation of {path}, and {file} is not the same: for another federation make another \
+                 device, with `--folder`; if the operator has given out {file} in the place of the old one, copy it to {path}, and run \
+                 the same command again",
+                path = path.display(),
+                file = file.display()
+            );
+        }
+        write_whole(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
+        Ok(device)
+    }
+
     fn recommend(&self, most: usize) -> anyhow::Result<()> {
         let mut device = self.open_beside()?;
         let list = match device.recommend(most) {
             Err(Error::NoModel) if device.enrolled().is_none() => {
-                bail!("there is no model yet: `sordino-device enrol` first, then `sordino-device run`")
+                bail!("{}", self.said("there is no model yet: `sordino-device enrol` first, then `sordino-device run`"))
             }
             Err(Error::NoModel) => bail!(
-                "there is no model yet: `sordino-device run` loads one, as soon as the coordinator has learnt one from a first round"
+                "{}",
+                self.said(
+                    "there is no model yet: `sordino-device run` loads one, as soon as the coordinator has learnt one from a first round"
+                )
             ),
             list => list?,
         };
@@ -289,7 +346,8 @@ impl At {
                         wait
                     }
                     Err(quic::Error::Device(Error::NotEnrolled)) => {
-                        bail!("this device is not enrolled: `sordino-device enrol` with a token of the operator's")
+                        let text = "this device is not enrolled: `sordino-device enrol` with a token of the operator's";
+                        bail!("{}", self.said(text))
                     }
                     Err(error) if daemon => {
                         note(&format!("{}; next visit in {} s", crate::words::of(&error.into()), TRANSIENT.as_secs()));
@@ -311,5 +369,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
+const ANEW: &str = "`sordino-device enrol --anew --federation FILE --token TOKEN` makes another device there, without what this one \
+                    has recorded";
+const FOLDER: &str = "sordino-device";
 const FEDERATION: &str = "federation.toml";
 const TRANSIENT: Duration = Duration::from_secs(15 * 60);

@@ -64,6 +64,9 @@ impl Told {
             }
         }
         if self.strict && self.refused > 0 {
+            // Nothing is kept, and all that is wrong is said at once.
+            let refused = device.refusals(&events)?;
+            refused.into_iter().for_each(|(place, why)| self.refuse(numbers[place], &why));
             return Ok(());
         }
         self.keep(device, &events, &numbers)

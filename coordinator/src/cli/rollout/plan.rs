@@ -1,6 +1,6 @@
 //! Before a rollout: what its stages can see, and how often its gates would be wrong.
 
-use super::super::words::{Table, quoted};
+use super::super::words::{Table, quoted, shown};
 use super::super::{print, time};
 use crate::rollout::controller::verify;
 use crate::rollout::rehearsal::{self, Fleet};
@@ -80,7 +80,7 @@ impl Verify {
             controller.phase()
         ));
         if let Some(Event::Aborted { at, who, why }) = course.last() {
-            print(&format!("taken back at {} by {}: {why}\n", time(*at), who.as_deref().unwrap_or("itself")));
+            print(&format!("taken back at {} by {}: {}\n", time(*at), who.as_deref().unwrap_or("itself"), shown(why)));
         }
         Ok(())
     }

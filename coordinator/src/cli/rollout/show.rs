@@ -1,6 +1,6 @@
 //! What there is to see of rollouts, whether a server runs or not.
 
-use super::super::words::Table;
+use super::super::words::{Table, shown};
 use super::super::{At, print, time};
 use crate::rollout::acts::under_way;
 use crate::rollout::book::{self, Course, Courses, Unreadable};
@@ -168,7 +168,7 @@ impl History {
         let course = self.which.course()?;
         print(&format!("rollout {} of version {}\n", course.order.name, course.order.candidate));
         for event in &course.events {
-            print(&format!("{}  {}\n", time(event.at()), sentence(event)));
+            print(&format!("{}  {}\n", time(event.at()), shown(&sentence(event))));
         }
         Ok(())
     }

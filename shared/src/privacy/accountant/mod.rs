@@ -36,7 +36,7 @@ pub struct Target {
 #[non_exhaustive]
 pub enum Error {
     /// Epsilon is not a positive finite number.
-    #[error("epsilon must be a positive number, not {0}: try 2, or `inf` for a run without noise")]
+    #[error("epsilon must be a positive number, not {0}: try 2")]
     Epsilon(f64),
     /// Delta is not inside (0, 1).
     #[error("delta must lie between 0 and 1, not {0}: try 1e-6")]

@@ -3,6 +3,7 @@
 use super::super::Mode;
 use super::super::accountant::{self, correlated::Strategy};
 use super::super::rounded;
+use crate::plain::shown;
 use thiserror::Error;
 
 /// What can go wrong with the file.
@@ -77,7 +78,7 @@ pub enum Error {
 #[non_exhaustive]
 pub enum Refusal {
     /// No noise at all.
-    #[error("round {round} of '{task}' has no noise: it promises nothing")]
+    #[error("round {round} of '{}' has no noise: it promises nothing", shown(task))]
     NoNoise {
         /// The task.
         task: String,
@@ -85,7 +86,7 @@ pub enum Refusal {
         round: u64,
     },
     /// A mode that the policy does not accept.
-    #[error("round {round} of '{task}' is in mode {}, which the policy does not accept", mode.name())]
+    #[error("round {round} of '{}' is in mode {}, which the policy does not accept", shown(task), mode.name())]
     Mode {
         /// The task.
         task: String,
@@ -95,7 +96,10 @@ pub enum Refusal {
         mode: Mode,
     },
     /// The round was paid for already: send the stored bytes again, or nothing.
-    #[error("round {round} of '{task}' was spent already: send the same bytes again or nothing, never new noise")]
+    #[error(
+        "round {round} of '{}' was spent already: send the same bytes again or nothing, never new noise",
+        shown(task)
+    )]
     Twice {
         /// The task.
         task: String,
@@ -104,9 +108,11 @@ pub enum Refusal {
     },
     /// The budget does not suffice.
     #[error(
-        "round {round} of '{task}' costs rho {}, and of {} ({whose}) {} is spent: it does not fit",
+        "round {round} of '{}' costs rho {}, and of {} ({}) {} is spent: it does not fit",
+        shown(task),
         rounded::up(*cost, 6),
         rounded::down(*limit, 6),
+        shown(whose),
         rounded::up(*spent, 6)
     )]
     Overspent {
@@ -125,8 +131,9 @@ pub enum Refusal {
     },
     /// More, closer or later participations than the task's noise was made for, or another strategy than before.
     #[error(
-        "round {round} of '{task}' breaks its limits: at most {} participations, {} rounds apart, in rounds 0 to {}, all \
+        "round {round} of '{}' breaks its limits: at most {} participations, {} rounds apart, in rounds 0 to {}, all \
          under one plan",
+        shown(task),
         strategy.limits.most,
         strategy.limits.separation,
         strategy.rounds.saturating_sub(1)
@@ -140,7 +147,7 @@ pub enum Refusal {
         strategy: Strategy,
     },
     /// The samplers' distance from their law would no longer vanish in delta.
-    #[error("the noise of round {round} of '{task}' is not exact enough for delta {delta:e}")]
+    #[error("the noise of round {round} of '{}' is not exact enough for delta {delta:e}", shown(task))]
     Distance {
         /// The task.
         task: String,

@@ -27,32 +27,38 @@ struct Footer {
 #[derive(Debug)]
 pub(super) struct LedgerFile {
     path: PathBuf,
+    // How a folder is made durable; tests have it fail.
+    pub(super) sync_folder: fn(&Path) -> std::io::Result<()>,
     // Locked as long as the ledger is open. A file of its own, since the ledger's is replaced.
     _lock: File,
 }
 
 impl LedgerFile {
-    pub(super) fn create(path: &Path) -> Result<Self, Error> {
-        let file = Self::lock(path)?;
-        if path.exists() { Err(Error::Exists(path.display().to_string())) } else { Ok(file) }
-    }
-
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        if !path.exists() {
+        // Asked first, so that looking for a ledger leaves nothing behind.
+        if !exists(path)? {
             return Err(Error::Missing(path.display().to_string()));
         }
         Self::lock(path)
     }
 
-    fn lock(path: &Path) -> Result<Self, Error> {
+    pub(super) fn lock(path: &Path) -> Result<Self, Error> {
         let beside = beside(path, "lock");
         let failed = |source| Error::Disk { path: path.display().to_string(), action: "locked", source };
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(beside).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), sync_folder, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(Error::InUse(path.display().to_string())),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
+    }
+
+    pub(super) fn exists(&self) -> Result<bool, Error> {
+        exists(&self.path)
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.path.display().to_string()
     }
 
     pub(super) fn read(&self) -> Result<Vec<Record>, Error> {
@@ -67,19 +73,26 @@ impl LedgerFile {
             file.sync_all()?;
             std::fs::rename(&fresh, &self.path)?;
             // The rename itself is durable once its folder is.
-            #[cfg(unix)]
-            if let Some(folder) = self.path.parent() {
-                let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-                File::open(folder)?.sync_all()?;
-            }
-            Ok(())
+            self.path.parent().map_or(Ok(()), self.sync_folder)
         };
-        write().map_err(|source| self.disk("written", source))
+        write().map_err(|source| Error::Disk { path: self.name(), action: "written", source })
     }
+}
 
-    fn disk(&self, action: &'static str, source: std::io::Error) -> Error {
-        Error::Disk { path: self.path.display().to_string(), action, source }
-    }
+fn exists(path: &Path) -> Result<bool, Error> {
+    let failed = |source| Error::Disk { path: path.display().to_string(), action: "looked for", source };
+    path.try_exists().map_err(failed)
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Reads a ledger's file, whoever holds its lock.

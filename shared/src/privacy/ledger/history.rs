@@ -87,7 +87,9 @@ impl History {
             }
             // (epsilon, delta + (1 + e^epsilon) eta): eta must vanish in the share of delta kept back for it.
             let distance = self.spends().map(|s| s.distance).sum::<f64>() + spend.distance;
-            if (1.0 + math::exp(budget.epsilon)) * distance > budget.delta * Budget::KEPT_BACK {
+            // A distance that is no number vanishes in nothing.
+            let vanishes = (1.0 + math::exp(budget.epsilon)) * distance <= budget.delta * Budget::KEPT_BACK;
+            if !vanishes {
                 return Err(Refusal::Distance { task, round, delta: budget.delta });
             }
         }
@@ -122,8 +124,16 @@ impl History {
         Budget { epsilon: 0.0, delta }.epsilon(filter::sum(&charged), integer_orders)
     }
 
-    /// Whether what was spent can be claimed at another budget's delta.
-    pub(super) fn check_exactness(&self, budget: &Budget) -> Result<(), Error> {
+    /// Whether a policy could come into force: its budgets can be kept, and what was spent can be claimed at its delta.
+    ///
+    /// # Errors
+    /// [`Error::Policy`], [`Error::Inexact`].
+    pub fn check_policy(&self, policy: &Policy) -> Result<(), Error> {
+        policy.check()?;
+        self.check_exactness(&policy.budget)
+    }
+
+    fn check_exactness(&self, budget: &Budget) -> Result<(), Error> {
         let (epsilon, delta) = (self.epsilon_with(0.0, Mechanism::default(), budget.delta), budget.delta);
         let most = Budget::most_epsilon_at(delta, self.spends().map(|s| s.distance).sum());
         if epsilon <= most {
@@ -131,6 +141,13 @@ impl History {
         }
         // To a thousandth upwards, for people.
         Err(Error::Inexact { epsilon: (1000.0 * epsilon).ceil() / 1000.0, delta, most })
+    }
+
+    /// Whether nothing was ever allowed, and so nothing spent: no policy accepted any mode.
+    pub fn is_unset(&self) -> bool {
+        let allows_nothing =
+            |record: &Record| matches!(record, Record::Policy { policy, .. } if policy.modes.is_empty());
+        self.records.iter().all(allows_nothing)
     }
 
     /// All records, oldest first.

@@ -17,11 +17,13 @@ mod error;
 mod file;
 mod filter;
 mod history;
+mod place;
 mod record;
 mod words;
 
 pub use error::{Error, Refusal};
 pub use history::{Balance, History};
+pub use place::Place;
 pub use record::{Budget, LEAST_DRAWS, Policy, Record, Spend};
 
 use file::LedgerFile;
@@ -33,6 +35,8 @@ use std::path::Path;
 pub struct Ledger {
     file: LedgerFile,
     history: History,
+    // Whether the file may hold another history: a disk error came, and it could not be read again.
+    is_doubtful: bool,
 }
 
 impl Ledger {
@@ -41,11 +45,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::Exists`], [`Error::InUse`], [`Error::Policy`], [`Error::Inexact`], [`Error::Disk`].
     pub fn create(path: &Path, policy: Policy, at: i64) -> Result<Self, Error> {
-        policy.check()?;
-        let file = LedgerFile::create(path)?;
-        let history = History::new(Record::Policy { at, policy, reason: "first policy".to_owned() });
-        file.replace(history.records())?;
-        Ok(Self { file, history })
+        Place::hold(path)?.create(policy, "first policy", at)
     }
 
     /// Opens a ledger under the policy that its last record says.
@@ -66,26 +66,27 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::open`], without [`Error::PolicyChanged`].
     pub fn inspect(path: &Path) -> Result<Self, Error> {
-        let file = LedgerFile::open(path)?;
-        let history = History::of(&file)?;
-        Ok(Self { file, history })
+        Self::of(LedgerFile::open(path)?)
     }
 
     /// Takes a new policy, and writes down that and why. What was spent stays spent and counts against the new budget.
     ///
     /// # Errors
-    /// [`Error::Policy`], [`Error::Inexact`], [`Error::Disk`]; the old policy stays in force then.
+    /// [`Error::Policy`], [`Error::Inexact`]: the old policy stays in force then. After [`Error::Disk`] the one or the other
+    /// is: [`Ledger::policy`] says which, read from the file again.
     pub fn rebase(&mut self, policy: Policy, reason: &str, at: i64) -> Result<(), Error> {
-        policy.check()?;
-        self.history.check_exactness(&policy.budget)?;
+        self.settle()?;
+        self.history.check_policy(&policy)?;
         self.append(Record::Policy { at, policy, reason: reason.to_owned() })
     }
 
     /// Spends: checks, writes the record durably, and only then returns. After that the release may be sent, once.
     ///
     /// # Errors
-    /// [`Error::Refused`] and [`Error::Disk`]. After a disk error the record may or may not be there: nothing is sent.
+    /// [`Error::Refused`] and [`Error::Disk`]. After a disk error the record may or may not be there: nothing is sent, and
+    /// what the file says is what counts.
     pub fn spend(&mut self, mut spend: Spend) -> Result<(), Error> {
+        self.settle()?;
         self.check(&spend)?;
         spend.charged = self.history.cost(&spend)?;
         self.append(Record::Spend(spend))
@@ -134,10 +135,38 @@ impl Ledger {
         self.history.by_task()
     }
 
+    fn of(file: LedgerFile) -> Result<Self, Error> {
+        let history = History::of(&file)?;
+        Ok(Self { file, history, is_doubtful: false })
+    }
+
+    fn begin(file: LedgerFile, first: Record) -> Result<Self, Error> {
+        let history = History::new(first);
+        file.replace(history.records())?;
+        Ok(Self { file, history, is_doubtful: false })
+    }
+
     fn append(&mut self, record: Record) -> Result<(), Error> {
         let history = self.history.and(record);
-        self.file.replace(history.records())?;
-        self.history = history;
+        let written = self.file.replace(history.records());
+        match written {
+            Ok(()) => self.history = history,
+            // The error may have come before the file was replaced or after: what it holds is in force. The next record must
+            // not be written over one that is there.
+            Err(_) => {
+                self.is_doubtful = true;
+                let _ = self.settle();
+            }
+        }
+        written
+    }
+
+    // Reads the file again where it may hold another history than is known.
+    fn settle(&mut self) -> Result<(), Error> {
+        if self.is_doubtful {
+            self.history = History::of(&self.file)?;
+            self.is_doubtful = false;
+        }
         Ok(())
     }
 }

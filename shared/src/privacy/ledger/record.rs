@@ -6,6 +6,7 @@ use super::super::noise::DRAW_DISTANCE;
 use super::super::{Mechanism, Mode, Samplers};
 use super::Error;
 use crate::math;
+use crate::plain::shown;
 use crate::plan::RoundPlan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,8 +41,8 @@ impl Budget {
         math::ln((delta * Self::KEPT_BACK / distance - 1.0).max(0.0))
     }
 
-    /// The same budget to twelve digits, as people write it. A number that went through a file may come back changed in its last bit,
-    /// and is the same for all that.
+    /// The same budget to twelve digits, as people write it. Files that earlier programs read and wrote again may have numbers
+    /// changed in their last bit, which are the same for all that.
     pub fn tidy(&self) -> Self {
         let tidy = |number: f64| format!("{number:.11e}").parse().unwrap_or(number);
         Self { epsilon: tidy(self.epsilon), delta: tidy(self.delta) }
@@ -107,10 +108,13 @@ impl Policy {
 impl std::fmt::Display for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Budget { epsilon, delta } = self.budget;
+        if self.modes.is_empty() {
+            return f.write_str("nothing in any mode");
+        }
         let modes: Vec<&str> = self.modes.iter().map(|mode| mode.name()).collect();
         write!(f, "at most epsilon {epsilon} at delta {delta:e}, in mode {}", modes.join(" or "))?;
         for (task, budget) in &self.tasks {
-            write!(f, ", '{task}' epsilon {} at delta {:e}", budget.epsilon, budget.delta)?;
+            write!(f, ", '{}' epsilon {} at delta {:e}", shown(task), budget.epsilon, budget.delta)?;
         }
         Ok(())
     }

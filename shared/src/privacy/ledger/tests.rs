@@ -66,6 +66,7 @@ fn refusals_say_why() {
     assert!(matches!(refusal(&spend(2, f64::NAN)), Refusal::NoNoise { .. }));
     assert!(matches!(refusal(&Spend { mode: Mode::Central, ..spend(2, 0.001) }), Refusal::Mode { .. }));
     assert!(matches!(refusal(&Spend { distance: 1e-10, ..spend(2, 0.001) }), Refusal::Distance { .. }));
+    assert!(matches!(refusal(&Spend { distance: f64::NAN, ..spend(2, 0.001) }), Refusal::Distance { .. }));
 }
 
 #[test]
@@ -98,12 +99,35 @@ fn correlated_noise_is_paid_once_and_its_limits_are_kept() {
     assert!(ledger.check(&other).is_err(), "limits do not change on the way");
     assert!(ledger.check(&Spend { strategy: None, ..at(15) }).is_ok(), "paid for by itself");
     ledger.spend(at(15)).expect("far enough");
+    drop(ledger);
+    let mut ledger = Ledger::inspect(&path).expect("the same ledger");
     ledger.spend(at(25)).expect("far enough");
     assert!(ledger.check(&at(35)).is_err(), "a fourth time");
     let another = Spend { task: "another".to_owned(), ..at(30) };
     assert!(ledger.check(&another).is_err(), "a round after the last");
     assert!(ledger.check(&Spend { round: 29, ..another }).is_ok());
     assert!((ledger.balance().rho - 0.01).abs() < 1e-12);
+}
+
+// The file gives back the numbers that went into it: else a second participation would look like another plan.
+#[test]
+fn numbers_come_back_from_the_file_as_they_were() {
+    let strategy = Some(Strategy::new(30, 10));
+    let mut digits = 0.01f64;
+    for number in 0..60 {
+        digits = (digits * 1.618_033_988_749_895) % 0.08 + 0.001;
+        let (_folder, path) = folder();
+        let mut policy = policy();
+        policy.modes.push(Mode::CentralMf);
+        let mut ledger = Ledger::create(&path, policy, 0).expect("a ledger");
+        let at = |round| Spend { mode: Mode::CentralMf, strategy, distance: digits * 1e-20, ..spend(round, digits) };
+        ledger.spend(at(5)).expect("the first");
+        let before = ledger.history().clone();
+        drop(ledger);
+        let mut ledger = Ledger::inspect(&path).expect("the same ledger");
+        assert_eq!(ledger.history(), &before, "{number}: {digits:?}");
+        ledger.spend(at(15)).unwrap_or_else(|error| panic!("{number}, {digits:?}: {error}"));
+    }
 }
 
 #[test]
@@ -167,6 +191,72 @@ fn a_disk_error_spends_nothing_in_memory_that_is_not_on_disk() {
     std::fs::create_dir(folder.path().join("ledger.new")).expect("a folder");
     assert!(matches!(ledger.spend(spend(1, 0.01)), Err(Error::Disk { .. })));
     assert_eq!(ledger.balance().releases, 0);
+}
+
+// The file was replaced, and only then the disk failed: what it says is in force, and the next record goes behind it.
+#[test]
+fn a_disk_error_after_the_rename_loses_no_record() {
+    let (_folder, path) = folder();
+    let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+    let works = ledger.file.sync_folder;
+    ledger.file.sync_folder = |_| Err(std::io::Error::other("no answer"));
+    assert!(matches!(ledger.spend(spend(1, 0.01)), Err(Error::Disk { .. })));
+    assert_eq!(ledger.balance().releases, 1, "it is in the file");
+    assert!(matches!(ledger.rebase(Policy::new(1.0, 1e-6), "less", 1), Err(Error::Disk { .. })));
+    assert_eq!(ledger.policy(), &Policy::new(1.0, 1e-6), "so is this");
+    ledger.file.sync_folder = works;
+    assert!(matches!(ledger.spend(spend(1, 0.01)), Err(Error::Refused(Refusal::Twice { .. }))));
+    ledger.spend(spend(2, 0.001)).expect("it fits");
+    let held = ledger.history().clone();
+    drop(ledger);
+    let again = Ledger::inspect(&path).expect("the same ledger");
+    assert_eq!(again.history(), &held);
+    assert_eq!((again.balance().releases, again.policy().budget.epsilon), (2, 1.0));
+}
+
+// Where the file cannot be read again either, nothing is written over it until it can be.
+#[test]
+fn a_ledger_that_does_not_know_its_file_writes_nothing() {
+    let (folder, path) = folder();
+    let mut ledger = Ledger::create(&path, policy(), 0).expect("a ledger");
+    let works = ledger.file.sync_folder;
+    // The disk takes the record, and then answers nothing: here the file moves out of sight.
+    ledger.file.sync_folder = |folder| {
+        std::fs::rename(folder.join("ledger"), folder.join("away"))?;
+        Err(std::io::Error::other("no answer"))
+    };
+    assert!(ledger.rebase(Policy::new(1.0, 1e-6), "less", 1).is_err());
+    ledger.file.sync_folder = works;
+    assert!(matches!(ledger.spend(spend(1, 0.01)), Err(Error::Missing(_))));
+    assert!(matches!(ledger.rebase(policy(), "more", 2), Err(Error::Missing(_))));
+    std::fs::rename(folder.path().join("away"), &path).expect("the disk is back");
+    ledger.spend(spend(1, 0.01)).expect("it fits");
+    assert_eq!(ledger.policy(), &Policy::new(1.0, 1e-6));
+}
+
+// Who names tasks, rounds' blocks or reasons writes no line of the listener's.
+#[test]
+fn a_name_is_no_line_of_the_ledger() {
+    let (_folder, path) = folder();
+    let line = "a', round 9: 0 noisy numbers\n2026-01-01 00:00 UTC  rule: nothing is sent (\u{1b}[2J";
+    let mut policy = policy();
+    policy.tasks.insert(line.to_owned(), Budget { epsilon: 1.0, delta: 1e-6 });
+    let mut ledger = Ledger::create(&path, policy.clone(), 0).expect("a ledger");
+    ledger.spend(Spend { task: line.to_owned(), what: line.to_owned(), ..spend(1, 0.001) }).expect("it fits");
+    ledger.rebase(policy, line, 1).expect("a new policy");
+    let words = ledger.in_words();
+    assert_eq!(words.lines().count(), 2 + 3, "{words}");
+    assert!(!words.contains('\u{1b}'), "{words}");
+    for refused in [
+        Spend { task: line.to_owned(), ..spend(1, 0.001) },
+        Spend { task: line.to_owned(), ..spend(2, 1.0) },
+        Spend { task: line.to_owned(), ..spend(2, f64::NAN) },
+        Spend { task: line.to_owned(), mode: Mode::Central, ..spend(2, 0.001) },
+        Spend { task: line.to_owned(), distance: 1e-10, ..spend(2, 0.001) },
+    ] {
+        let words = ledger.check(&refused).expect_err("refused").to_string();
+        assert!(!words.contains(char::is_control), "{words}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::super::{Mode, rounded};
 use super::{History, Record};
+use crate::plain::shown;
 use crate::rollout::rollout_of;
 use chrono::DateTime;
 
@@ -31,7 +32,9 @@ pub(super) fn describe(ledger: &History) -> String {
     }
     for record in ledger.records() {
         let line = match record {
-            Record::Policy { at, policy, reason } => format!("{}  rule: {policy} ({reason})", date(*at)),
+            Record::Policy { at, policy, reason } => {
+                format!("{}  rule: {policy} ({})", date(*at), shown(reason))
+            }
             Record::Spend(spend) => {
                 let trust = match spend.mode {
                     Mode::Secure => "noise from many devices, hidden in a sum",
@@ -44,10 +47,11 @@ pub(super) fn describe(ledger: &History) -> String {
                     format!("{} % of the budget", rounded::share_spent(spend.charged, balance.rho_limit, 1))
                 };
                 let of = match rollout_of(&spend.task) {
-                    Some(rollout) => format!("rollout '{rollout}', stage {}", spend.round),
-                    None => format!("'{}', round {}", spend.task, spend.round),
+                    Some(rollout) => format!("rollout '{}', stage {}", shown(rollout), spend.round),
+                    None => format!("'{}', round {}", shown(&spend.task), spend.round),
                 };
-                format!("{}  {of}: {} noisy numbers ({}), {trust}; {cost}", date(spend.at), spend.values, spend.what)
+                let (values, what) = (spend.values, shown(&spend.what));
+                format!("{}  {of}: {values} noisy numbers ({what}), {trust}; {cost}", date(spend.at))
             }
         };
         text.push_str(&line);
