@@ -344,7 +344,12 @@ mod tests {
         let unsaved =
             invitation.accept_masked(&workload, workspace.device(), &mut ledger, 0, ready, &identity).expect("it fits");
         let mut record = Vec::new();
-        let (_, upload) = unsaved.save(|bytes| Ok::<(), ()>(record = bytes.to_vec())).expect("kept");
+        let (_, upload) = unsaved
+            .save(|bytes| {
+                record = bytes.to_vec();
+                Ok::<(), ()>(())
+            })
+            .expect("kept");
         let digest = sordino_shared::secagg::messages::upload_digest(&upload.to_frame()).expect("its own");
         let authority = masks::identity(&mut Randomness::from_operating_system().expect("randomness")).public();
         for (receipt, is_right) in [(digest, true), ([0; 32], false), ([7; 32], false)] {

@@ -430,8 +430,8 @@ impl<H: Host> Participant for Device<H> {
 
 // Longer than it takes a phone to read and weigh as many events as are kept, to pay and to draw its noise.
 pub(crate) const STEADY_MS: u64 = 1000;
-// What the listener cannot erase: who the device is, and what keeps others from showing it the past again. None of it says anything of what
-// was listened to.
+// What the listener cannot erase: who the device is, and what keeps others from showing it the past again. None of it says anything of
+// what was listened to.
 const KEPT: [&str; 5] = [ENROLLED, LAST_TRAINING, VERSIONS, REGISTRY, TIMES];
 const ENROLLED: &str = "enrolled";
 const LOADED: &str = "loaded";

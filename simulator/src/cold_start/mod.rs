@@ -111,11 +111,12 @@ impl ColdSettings {
 
 /// Whether a tower can be trained with these settings.
 pub(crate) fn check_tower(tower: &TowerSettings) -> Result<()> {
-    if tower.negatives == 0
-        || ![tower.rate, tower.clip.clip, tower.clip.rate].into_iter().all(is_positive)
-        || !(0.0..=1.0).contains(&tower.clip.quantile)
-        || !(tower.clip.share > 0.0 && tower.clip.share < 1.0)
-    {
+    let is_possible = tower.negatives > 0
+        && [tower.rate, tower.clip.clip, tower.clip.rate].into_iter().all(is_positive)
+        && (0.0..=1.0).contains(&tower.clip.quantile)
+        && tower.clip.share > 0.0
+        && tower.clip.share < 1.0;
+    if !is_possible {
         return Err(Error::input(
             "of a tower's settings, negatives, rates and clip must be above zero, the clip's quantile and share between 0 and 1",
         ));

@@ -102,11 +102,6 @@ fn main() {
     let refused = jukebox.listen(TrackId(3), jukebox.device.budget().budget.epsilon as i64).expect("a store");
     // A future that is not driven: an application brings a runtime of its own.
     drop(jukebox.visit(&hexadecimal(&[0; 32])));
-    println!(
-        "{refused:?} {:?} {} {}",
-        jukebox.balance(),
-        jukebox.best.len(),
-        std::mem::size_of::<Option<Box<Names<'_>>>>()
-    );
+    println!("{refused:?} {:?} {} {}", jukebox.balance(), jukebox.best.len(), std::mem::size_of::<Option<Box<Names<'_>>>>());
     println!("{}", bytes_of::<named::Broadcast>());
 }

@@ -50,8 +50,8 @@ pub(super) fn describe(ledger: &History) -> String {
                     Some(rollout) => format!("rollout '{}', stage {}", shown(rollout), spend.round),
                     None => format!("'{}', round {}", shown(&spend.task), spend.round),
                 };
-                let what = shown(&spend.what);
-                format!("{}  {of}: {} noisy numbers ({what}), {trust}; {cost}", date(spend.at), spend.values)
+                let (values, what) = (spend.values, shown(&spend.what));
+                format!("{}  {of}: {values} noisy numbers ({what}), {trust}; {cost}", date(spend.at))
             }
         };
         text.push_str(&line);
