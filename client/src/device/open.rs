@@ -224,8 +224,8 @@ impl Found {
 }
 
 fn erase_store(folder: &Path) -> Result<(), Error> {
-    // The database's log first: without its database it is nothing.
-    for ending in ["-wal", "-shm", ""] {
+    // The keys of its records first, which nothing of it outlives; then the database's log: without its database it is nothing.
+    for ending in ["-keys", "-wal", "-shm", ""] {
         let path = folder.join(format!("{STORE}{ending}"));
         match std::fs::remove_file(&path) {
             Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => return Err(Error::Folder { path, fault }),

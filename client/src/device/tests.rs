@@ -156,6 +156,7 @@ fn each_part_of_a_device_that_is_gone_heals_or_is_told() {
         pay(&mut device, spend(1, 0.01)).expect("it fits");
         let event = PlaybackEvent::new(TrackId(1), Timestamp(phone.now()), EventKind::Like);
         device.record(&[event]).expect("recorded");
+        device.store.save(&[3; 32], b"a round under way").expect("kept");
         let before = device.identity().public();
         drop(device);
         if no_secret {
@@ -198,6 +199,9 @@ fn each_part_of_a_device_that_is_gone_heals_or_is_told() {
                 device.enrolled().is_none() && (!is_another || device.export().expect("events").is_empty()),
                 "{lost}"
             );
+            let keys = folder.path().join("store.sqlite-keys");
+            // Where key and store were gone it was another device before, and nothing opens what is left.
+            assert!(keys.exists() != is_another || (no_secret && no_store), "{lost}: keys of its rounds");
         }
         assert!(open(folder.path(), &phone, 4.0).is_ok(), "{lost}");
     }
