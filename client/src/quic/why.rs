@@ -1,5 +1,6 @@
 //! Why a device is to come again later.
 
+use sordino_shared::plain;
 use std::fmt;
 
 /// Why a visit ended without a part in a round. Nothing went wrong on the device.
@@ -23,12 +24,12 @@ pub enum Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Round(reason) => return f.write_str(&plain::shown(reason)),
             Self::Host(reason) => reason,
             Self::Frozen => "the registry's word is out of date: tell the operator",
             Self::Rests => "nothing to do: it has trained lately",
             Self::NothingToDo => "nothing to do",
             Self::NothingToSay => "nothing to say in the rollout now",
-            Self::Round(reason) => reason,
         })
     }
 }

@@ -89,7 +89,7 @@ impl Code {
 pub struct Reject {
     /// What kind.
     pub code: Code,
-    /// One sentence for a person.
+    /// One sentence for a person, as it came: [`crate::plain::shown`] fits it into a line.
     pub reason: String,
 }
 
@@ -107,19 +107,19 @@ impl Reject {
         wire::encode(Kind::Reject, self, &[])
     }
 
-    /// From a frame. The reason is the other side's words: it stays one line wherever it is shown.
+    /// From a frame.
     ///
     /// # Errors
     /// As of [`wire::Error`].
     pub fn from_frame(frame: &[u8]) -> Result<Self, wire::Error> {
-        let Self { code, reason } = wire::decode(frame, Kind::Reject, 0)?.0;
-        Ok(Self { code, reason: plain::shown(&reason) })
+        Ok(wire::decode(frame, Kind::Reject, 0)?.0)
     }
 }
 
 impl std::fmt::Display for Reject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.reason, self.code.name())
+        // The other side's words: they stay one line wherever they are shown.
+        write!(f, "{} ({})", plain::shown(&self.reason), self.code.name())
     }
 }
 
