@@ -131,9 +131,14 @@ impl Gate {
         }
         // The last planned look has all that there will be, whatever was planned.
         let before = earlier.last().copied().unwrap_or(0.0);
-        let share = match look >= self.looks {
-            true => 1.0,
-            false => self.share(look, observed.devices()).max(before + LEAST_STEP).min(1.0 - LEAST_STEP),
+        let share = match self.looks.saturating_sub(look) {
+            0 => 1.0,
+            // However many came: each look has a share of its own, or the looks would never be over.
+            to_come => {
+                let share = self.share(look, observed.devices()).max(before + LEAST_STEP);
+                let share = share.min(1.0 - LEAST_STEP * to_come as f64);
+                if share > before { share } else { f64::midpoint(before, 1.0) }
+            }
         };
         if look <= self.looks && share > before {
             shares.push(share);
@@ -233,16 +238,20 @@ mod tests {
         assert!(matches!(at_margin.reason, Reason::LooksAreOver { .. }), "{:?}", at_margin.reason);
     }
 
-    // More devices than were planned, look after look: all shares but the last stay below one, and what adds nothing is judged by what was.
+    // More devices than were planned, look after look: each has a share of its own, and after the planned looks they are over.
     #[test]
     fn more_devices_than_planned_are_no_fault() {
         let mut shares = Vec::new();
+        let worse = [0.355, 0.3, 0.4, 0.002, 0.01, 0.001];
         for look in 1..=7 {
-            let decision = decide(BASE, 1_000_000.0 * f64::from(look), &shares);
+            let decision = decide(worse, 1_000_000.0 * f64::from(look), &shares);
             shares = decision.shares;
-            assert!(shares.windows(2).all(|pair| pair[0] < pair[1]) && shares.len() <= 5, "{look}: {shares:?}");
+            assert_eq!((decision.look, shares.len()), (look.min(6) as usize, look.min(5) as usize));
+            assert!(shares.windows(2).all(|pair| pair[0] < pair[1]), "{look}: {shares:?}");
         }
-        assert_eq!(decide(BASE, 1e9, &[0.999999]).look, 2);
+        assert_eq!(shares[4], 1.0);
+        // Shares of a program that left none for the looks to come.
+        assert_eq!(decide(BASE, 1e9, &[0.999999]).shares.len(), 2);
         assert_eq!(decide(BASE, 1e9, &[0.2, 0.4, 0.6, 0.999999]).verdict, Verdict::Pass);
     }
 
