@@ -228,6 +228,9 @@ fn another_federation_is_taken_or_refused_and_never_ignored() {
         "{err}"
     );
     assert_ne!(std::fs::read_to_string(&kept).expect("a file"), text);
+    // Where the copy is gone its certificate says that it is another's.
+    std::fs::remove_file(&kept).expect("removed");
+    assert!(enrol(&bench).2.contains("is enrolled in the federation of d/federation.toml") && !kept.exists());
 }
 
 // The remedy that is named works.

@@ -7,7 +7,7 @@ use crate::words::{count, logs, note, print};
 use anyhow::{Context, bail};
 use sordino_client::device::{Desk, Device, Error, Settings, parse_federation, write_whole};
 use sordino_client::quic::{self, Visited, enrol_device, visit_once};
-use sordino_shared::control::{Federation, from_hexadecimal, hexadecimal};
+use sordino_shared::control::{Enrolled, Federation, from_hexadecimal, hexadecimal};
 use sordino_shared::plain::quoted;
 use sordino_shared::privacy::ledger;
 use sordino_shared::registry::Freshness;
@@ -294,7 +294,11 @@ impl At {
         if kept.as_ref() == Some(&text) {
             return Ok(device);
         }
-        if kept.is_some() && device.enrolled().is_some() {
+        // Without the file that was kept the certificate says whose device it is.
+        let is_others = device.enrolled().is_some_and(|Enrolled { certificate, .. }| {
+            kept.is_some() || !certificate.holds(&device.federation().authority.0, certificate.not_after)
+        });
+        if is_others {
             bail!(
                 "this device is enrolled in the federation of {path}, and {file} is not the same: for another federation make another \
                  device, with `--folder`; if the operator has given out {file} in the place of the old one, copy it to {path}, and run \
