@@ -53,8 +53,8 @@ fn words(bar: &State) -> String {
     let State { what, done, of, left, .. } = bar;
     let share = (100 * done.min(of)).checked_div(*of).unwrap_or(0);
     let left = match left.as_secs() {
-        // Nothing is done yet, so nothing is known of the pace.
-        _ if *done == 0 => return format!("{what}: {share} %"),
+        // Nothing is done yet, or so little for so long that nothing is known of the pace.
+        seconds if *done == 0 || seconds > MOST_LEFT => return format!("{what}: {share} %"),
         seconds @ 0..100 => format!("{seconds} s"),
         seconds => format!("{} min", seconds.div_ceil(60)),
     };
@@ -62,6 +62,8 @@ fn words(bar: &State) -> String {
 }
 
 const BETWEEN: Duration = Duration::from_secs(10);
+// A fortnight, in seconds.
+const MOST_LEFT: u64 = 14 * 86_400;
 // Two seconds of looks.
 const MOST_IDLE: u32 = 10;
 
@@ -111,5 +113,13 @@ mod tests {
             |s| vec![bar("curve", 0, 5, s, 0), bar("measuring listeners", 9000, 9000, 3, 600), bar("new", 0, 1, 0, 0)];
         let told = lines(&mut reporter, 0, 12, nested);
         assert_eq!(told, [(10, "curve: 0 %; measuring listeners: 100 %, about 10 min left".to_owned())]);
+    }
+
+    // As of a process that was stopped for a while.
+    #[test]
+    fn an_estimate_that_is_none_is_left_out() {
+        for (left, words) in [(14 * 86_400, "devices: 10 %, about 20160 min left"), (u64::MAX, "devices: 10 %")] {
+            assert_eq!(super::words(&bar("devices", 1, 10, 60, left)), words);
+        }
     }
 }

@@ -47,14 +47,16 @@ impl<H: Host> Device<H> {
         if !versions.has(place.candidate) && !versions.has_refused(place.candidate) {
             return Ok(());
         }
+        let now = self.host.now();
         let same = |day: &Day| day.rollout == place.rollout && day.stage == place.stage;
-        if self.day()?.as_ref().is_some_and(same) {
-            return Ok(());
+        if let Some(day) = self.day()?.filter(same) {
+            // It joined by a clock that was ahead, and would wait until the right one has come as far.
+            return if day.joined > now { self.note_day(|day| day.joined = now) } else { Ok(()) };
         }
         let day = Day {
             rollout: place.rollout.clone(),
             stage: place.stage,
-            joined: self.host.now(),
+            joined: now,
             contributed: false,
             report_hours: place.report_hours,
             inferences: 0,

@@ -101,6 +101,20 @@ fn a_stage_begins_when_all_of_it_is_here_and_ends_with_the_rollout() {
     assert!(device.day().expect("a store").is_none() && device.declines().expect("a store").is_empty());
 }
 
+// Half a year ahead when it came to the stage, and right again: it waits its day and no longer.
+#[test]
+fn a_clock_that_was_ahead_costs_one_day_of_a_stage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut device, phone) = device(folder.path());
+    let choice = choice(Some(Arm::Treatment), false);
+    let mut at = |hours: i64| {
+        phone.time_ms.store(START + hours * HOUR_MS, Ordering::Relaxed);
+        device.settle(&choice).expect("it is here");
+        device.declines().expect("a store").is_empty()
+    };
+    assert_eq!([180 * 24, 1, 20, 26].map(&mut at), [false, false, false, true]);
+}
+
 /// A device in the rollout `spring`, its server, and what both have paid.
 struct Stages {
     folder: tempfile::TempDir,
